@@ -130,7 +130,8 @@ class BertModel:
             config.attention_probs_dropout_prob = 0.0
         if config.hidden_size % config.num_attention_heads:
             raise ValueError(
-                f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}"
+                f"hidden_size {config.hidden_size} is not a multiple of "
+                f"num_attention_heads {config.num_attention_heads}"
             )
 
         batch, seq_len = get_shape_list(input_ids, expected_rank=2)
@@ -149,9 +150,7 @@ class BertModel:
             self.sequence_output = self.all_encoder_layers[-1]
             with tf.variable_scope("pooler"):
                 first_token = self.sequence_output[:, 0, :]  # [batch, hidden]
-                self.pooled_output = _dense(
-                    first_token, config.hidden_size, "dense", config.initializer_range, tf.tanh
-                )
+                self.pooled_output = _dense(first_token, config.hidden_size, "dense", config.initializer_range, tf.tanh)
 
     def get_pooled_output(self):
         """[batch, hidden]: tanh layer on the first token, trained by next-sentence prediction."""
@@ -180,7 +179,8 @@ def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
     hidden = config.hidden_size
     if isinstance(seq_len, int) and seq_len > config.max_position_embeddings:
         raise ValueError(
-            f"a sequence of {seq_len} tokens is longer than the encoder's {config.max_position_embeddings} positions"
+            f"a sequence of {seq_len} tokens is longer than "
+            f"the encoder's max_position_embeddings, {config.max_position_embeddings}"
         )
 
     def table(name, rows):
@@ -339,6 +339,38 @@ def get_shape_list(tensor, expected_rank=None, name=None):
         return static
     dynamic = tf.shape(tensor)
     return [dynamic[i] if size is None else size for i, size in enumerate(static)]
+
+
+def encoder_shapes(config):
+    """The shape of every variable of an encoder with this config: dict from name to list of ints.
+
+    For checking a checkpoint before a graph is built.
+    """
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+
+    def layer_norm_shapes(scope):
+        return {f"{scope}/LayerNorm/{name}": [hidden] for name in ("beta", "gamma")}
+
+    def dense_shapes(scope, inputs, units):
+        return {f"{scope}/kernel": [inputs, units], f"{scope}/bias": [units]}
+
+    shapes = {
+        "bert/embeddings/word_embeddings": [config.vocab_size, hidden],
+        "bert/embeddings/token_type_embeddings": [config.type_vocab_size, hidden],
+        "bert/embeddings/position_embeddings": [config.max_position_embeddings, hidden],
+    }
+    shapes.update(layer_norm_shapes("bert/embeddings"))
+    for i in range(config.num_hidden_layers):
+        layer = f"bert/encoder/layer_{i}"
+        for name in ("query", "key", "value"):
+            shapes.update(dense_shapes(f"{layer}/attention/self/{name}", hidden, hidden))
+        shapes.update(dense_shapes(f"{layer}/attention/output/dense", hidden, hidden))
+        shapes.update(layer_norm_shapes(f"{layer}/attention/output"))
+        shapes.update(dense_shapes(f"{layer}/intermediate/dense", hidden, intermediate))
+        shapes.update(dense_shapes(f"{layer}/output/dense", intermediate, hidden))
+        shapes.update(layer_norm_shapes(f"{layer}/output"))
+    shapes.update(dense_shapes("bert/pooler/dense", hidden, hidden))
+    return shapes
 
 
 def get_assignment_map_from_checkpoint(tvars, init_checkpoint):

@@ -1,0 +1,66 @@
+"""Writing files so that no half-written one is ever seen under its final name."""
+
+import contextlib
+import hashlib
+import json
+import os
+
+from bert.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Gives a temporary name beside `path`; what was written there takes the final name if nothing went wrong."""
+    temporary = f"{path}.tmp-{os.getpid()}"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}")
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+
+
+@contextlib.contextmanager
+def atomic_open(path):
+    """A UTF-8 text file for writing, lines ending as given, that appears under its name when complete."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as writer:
+        yield writer
+        writer.flush()
+        os.fsync(writer.fileno())
+
+
+def write_json(path, value):
+    with atomic_open(path) as writer:
+        json.dump(value, writer, ensure_ascii=False, indent=2)
+        writer.write("\n")
+
+
+def read_json(path):
+    """The file's JSON value; UserError when it is missing or no JSON."""
+    try:
+        with open(path, encoding="utf-8") as reader:
+            return json.load(reader)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}")
+    except ValueError as error:
+        raise UserError(f"{path}: expected JSON: {error}")
+
+
+def make_dir(path):
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: expected a directory that can be written: {error.strerror}")
+    if not os.access(path, os.W_OK):
+        raise UserError(f"{path}: expected a directory that can be written: permission denied")
+
+
+def sha256(path):
+    """Hex digest of a file's content."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as reader:
+        for block in iter(lambda: reader.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,66 @@
+"""Command lines: flags with one dash or two, Booleans with or without a value, errors in one line."""
+
+import argparse
+
+from bert.errors import UserError
+
+
+class FlagParser(argparse.ArgumentParser):
+    """An ArgumentParser whose every flag is written -name or --name and whose errors are UserErrors."""
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(allow_abbrev=False, add_help=False, **kwargs)
+        self.add_argument("-h", "-help", "--help", action="help", help="print this and exit")
+
+    def add_flag(self, name, **kwargs):
+        """A flag with a value: `-name VALUE`, `--name=VALUE`."""
+        kwargs.setdefault("help", " ")  # without a help text argparse leaves the default out
+        return self.add_argument("-" + name, "--" + name, dest=name, **kwargs)
+
+    def add_switch(self, name, default, **kwargs):
+        """A Boolean: `-name`, `-name true`, `--name=false`."""
+        return self.add_flag(
+            name, default=default, nargs="?", const=True, type=parse_bool, metavar="true|false", **kwargs
+        )
+
+    def error(self, message):
+        raise UserError(f"{message} (-help lists the flags)")
+
+
+def parse_bool(text):
+    known = {"true": True, "t": True, "yes": True, "1": True, "false": False, "f": False, "no": False, "0": False}
+    try:
+        return known[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"expected true or false, got '{text}'")
+
+
+def positive_int(text):
+    """A whole number, at least 1."""
+    return _number(int, text, lambda value: value >= 1, "a whole number of at least 1")
+
+
+def non_negative_int(text):
+    """A whole number, at least 0."""
+    return _number(int, text, lambda value: value >= 0, "a whole number of at least 0")
+
+
+def positive_float(text):
+    """A finite number above 0."""
+    return _number(float, text, lambda value: 0 < value < float("inf"), "a number above 0")
+
+
+def fraction(text):
+    """A number from 0 up to, but not, 1."""
+    return _number(float, text, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+
+
+def _number(kind, text, accepts, expected):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not accepts(value):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got '{text}'")
+    return value

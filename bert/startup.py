@@ -1,0 +1,36 @@
+"""What has to happen before TensorFlow is imported: programs import this module first."""
+
+import logging
+import os
+import sys
+import warnings
+
+# TensorFlow's C++ side reads this once, when it is loaded; 2 leaves errors.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow 1.15 on a newer numpy warns of its own code at every import.
+warnings.filterwarnings("ignore", category=FutureWarning)
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+LOGGER = "bert"
+
+
+def set_up_logging(verbose=False):
+    """Our log goes to standard error, a line a message; TensorFlow's own only with `verbose`."""
+    import tensorflow.compat.v1 as tf
+
+    tf.logging.set_verbosity(tf.logging.INFO if verbose else tf.logging.ERROR)
+    logger = logging.getLogger(LOGGER)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(_ProgressFriendlyHandler())
+        logger.handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+
+
+class _ProgressFriendlyHandler(logging.Handler):
+    """Writes a message above the progress bar, if there is one, instead of into it."""
+
+    def emit(self, record):
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)

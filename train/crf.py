@@ -1,0 +1,148 @@
+"""Linear-chain conditional random field: log-likelihood, best path, posterior marginals.
+
+A path y over a sentence of n tokens scores
+    sum over t < n of potentials[t, y[t]]  +  sum over 1 <= t < n of transitions[y[t-1], y[t]]
+and has probability exp(score) / Z (Lafferty, McCallum and Pereira, 2001). Tokens at or after `lengths` take no
+part in anything.
+
+Throughout, T is the number of time steps, L the number of labels. `transitions` is [L, L], row = previous label;
+or, where the rule between two tokens depends on what kind of tokens they are, a table [K, L, L] together with
+`kinds`, int [batch, T], whose entry t tells which of the K matrices scores the step from t - 1 to t (entry 0 is
+not used).
+"""
+
+import tensorflow.compat.v1 as tf
+
+
+def crf_log_likelihood(potentials, tags, lengths, transitions):
+    """Log-probability of each sentence's tags.
+
+    Args:
+      potentials: float [batch, T, L].
+      tags: int [batch, T]; anything at padding.
+      lengths: int [batch], tokens in each sentence, at least 0.
+      transitions: float [L, L].
+
+    Returns:
+      float [batch]; 0 for a sentence without tokens.
+    """
+    return crf_path_score(potentials, tags, lengths, transitions) - crf_log_norm(potentials, lengths, transitions)
+
+
+def crf_path_score(potentials, tags, lengths, transitions):
+    """Unnormalised score of one path a sentence, [batch]; arguments as `crf_log_likelihood`."""
+    num_labels = tf.shape(transitions)[-1]
+    real = _real_tokens(potentials, lengths)  # [batch, T]
+    # One-hot products instead of gathers: their gradient is a matmul, not a scatter.
+    chosen = tf.one_hot(tags, num_labels, dtype=potentials.dtype) * real[:, :, None]  # [batch, T, L]
+    emitted = tf.reduce_sum(potentials * chosen, axis=[1, 2])
+    from_previous = tf.tensordot(chosen[:, :-1], transitions, [[2], [0]])  # [batch, T-1, L]
+    return emitted + tf.reduce_sum(from_previous * chosen[:, 1:], axis=[1, 2])
+
+
+def crf_log_norm(potentials, lengths, transitions, kinds=None):
+    """log Z, the log of the sum of exp(score) over all paths: float [batch]; 0 for a sentence without tokens."""
+    alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_logsumexp)  # [T, batch, L]
+    return _at_end(tf.reduce_logsumexp(alphas[-1], axis=-1), lengths)
+
+
+def crf_decode(potentials, lengths, transitions, kinds=None):
+    """The path with the highest score (Viterbi).
+
+    Args:
+      potentials: float [batch, T, L].
+      lengths: int [batch].
+      transitions: float [L, L], or [K, L, L] with `kinds`.
+      kinds: int [batch, T] or None.
+
+    Returns:
+      (tags, score): int32 [batch, T], 0 at padding; float [batch], the path's score, 0 for no tokens.
+    """
+    alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_max)  # [T, batch, L]
+
+    def step_back(next_tag, inputs):
+        """From the tag of token t + 1 to the best tag of token t, given that; [batch]."""
+        t, alpha, *kind = inputs
+        into_next = _columns(_matrix(transitions, kind), next_tag)  # [batch, L]
+        best = tf.argmax(alpha + into_next, axis=-1, output_type=tf.int32)
+        # Where no token follows, the tag handed down is that of the sentence's last token.
+        return tf.where(t + 1 < lengths, best, next_tag)
+
+    last = tf.argmax(alphas[-1], axis=-1, output_type=tf.int32)  # [batch]
+    steps = _steps(lengths, alphas, None if kinds is None else _next_token(tf.transpose(kinds)))
+    tags = tf.transpose(tf.scan(step_back, steps, initializer=last, reverse=True))
+    score = _at_end(tf.reduce_max(alphas[-1], axis=-1), lengths)
+    return tags * tf.cast(_real_tokens(potentials, lengths), tf.int32), score
+
+
+def crf_marginals(potentials, lengths, transitions, kinds=None):
+    """Posterior probability of each label at each token, by forward-backward.
+
+    Args:
+      As `crf_decode`.
+
+    Returns:
+      float [batch, T, L]; sums to 1 over L at tokens, 0 at padding.
+    """
+    alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_logsumexp)  # [T, batch, L]
+
+    def step_back(next_beta, inputs):
+        """beta[t, i] = log sum over j of exp(transitions[i, j] + potentials[t + 1, j] + beta[t + 1, j])."""
+        t, next_potential, *kind = inputs
+        onward = _matrix(transitions, kind) + (next_potential + next_beta)[:, None, :]
+        return tf.where_v2((t + 1 < lengths)[:, None], tf.reduce_logsumexp(onward, axis=2), next_beta)
+
+    next_potentials = _next_token(tf.transpose(potentials, [1, 0, 2]))
+    steps = _steps(lengths, next_potentials, None if kinds is None else _next_token(tf.transpose(kinds)))
+    betas = tf.scan(step_back, steps, initializer=tf.zeros_like(potentials[:, 0]), reverse=True)
+    posterior = tf.nn.softmax(tf.transpose(alphas + betas, [1, 0, 2]))
+    return posterior * _real_tokens(potentials, lengths)[:, :, None]
+
+
+def _forward(potentials, lengths, transitions, kinds, reduce):
+    """alpha[t, j]: all paths that end in j at token t, put together by `reduce` (logsumexp or max): [T, batch, L].
+
+    From a sentence's last token on alpha is repeated, so the last step holds the end of every sentence.
+    """
+
+    def step(alpha, inputs):
+        t, potential, *kind = inputs
+        before = reduce(alpha[:, :, None] + _matrix(transitions, kind), axis=1)  # [batch, L]
+        after = tf.where_v2(t > 0, before, tf.zeros_like(before)) + potential  # nothing comes before the first
+        return tf.where_v2((t < lengths)[:, None], after, alpha)
+
+    by_time = tf.transpose(potentials, [1, 0, 2])
+    steps = _steps(lengths, by_time, None if kinds is None else tf.transpose(kinds))
+    return tf.scan(step, steps, initializer=tf.zeros_like(potentials[:, 0]))
+
+
+def _steps(lengths, by_time, kinds_by_time):
+    """What a scan goes over: the number of the step, its values and, where there are kinds, its kinds."""
+    steps = (tf.range(tf.shape(by_time, out_type=lengths.dtype)[0]), by_time)
+    return steps if kinds_by_time is None else steps + (kinds_by_time,)
+
+
+def _next_token(by_time):
+    """[T, ...] moved up by one step: entry t holds what belongs to token t + 1; the last entry holds zeros."""
+    return tf.concat([by_time[1:], tf.zeros_like(by_time[:1])], axis=0)
+
+
+def _matrix(transitions, kind):
+    """The transition matrix of one step: [L, L]; or one for each sentence, [batch, L, L], by its kind."""
+    return tf.gather(transitions, kind[0]) if kind else transitions
+
+
+def _columns(matrix, labels):
+    """Column `labels[b]` of the matrix, or of sentence b's own matrix: [batch, L]."""
+    chosen = tf.one_hot(labels, tf.shape(matrix)[-1], dtype=matrix.dtype)
+    return tf.reduce_sum(matrix * chosen[:, None, :], axis=2)
+
+
+def _at_end(values, lengths):
+    """Values of the sentences' last tokens, [batch]; 0 for a sentence that has none."""
+    return tf.where(lengths > 0, values, tf.zeros_like(values))
+
+
+def _real_tokens(potentials, lengths):
+    """1 at tokens, 0 at padding: float [batch, T]."""
+    return tf.sequence_mask(lengths, tf.shape(potentials)[1], dtype=potentials.dtype)

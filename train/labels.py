@@ -1,0 +1,156 @@
+"""Labels: their ids, and the rules of the tagging schemes, stated as data.
+
+Ids start at 1; 0 is padding. A label sequence the model sees is `[CLS]`, then for each word its tag on the first
+piece and `X` on the others, then `[SEP]`.
+"""
+
+import collections
+
+import numpy as np
+
+from bert.errors import UserError
+
+PADDING = "[PAD]"
+OUTSIDE = "O"
+PIECE = "X"
+CLS = "[CLS]"
+SEP = "[SEP]"
+SPECIAL = (PIECE, CLS, SEP)  # never the tag of a word
+
+# What an entity looks like. `inside[prefix]`: prefixes that go on with the entity begun; `free[prefix]`: prefixes that
+# may follow without going on with it; `first`, `last`: prefixes a sentence may begin and end with.
+Scheme = collections.namedtuple("Scheme", ["inside", "free", "first", "last"])
+SCHEMES = {
+    "BIO": Scheme(
+        inside={"O": "", "B": "I", "I": "I"},
+        free={"O": "OB", "B": "OB", "I": "OB"},
+        first="OB",
+        last="OBI",
+    ),
+    "BIOES": Scheme(
+        inside={"O": "", "B": "IE", "I": "IE", "E": "", "S": ""},
+        free={"O": "OBS", "B": "", "I": "", "E": "OBS", "S": "OBS"},
+        first="OBS",
+        last="OES",
+    ),
+}
+# A few annotation slips do not make a BIO corpus something else; IOB1, which begins entities with I-, is far below.
+WELL_FORMED_SHARE = 0.98
+
+
+def label_list(tags):
+    """All labels of a corpus: O, its tags in sorted order, then X, [CLS], [SEP]; depends on the set of tags alone."""
+    return [OUTSIDE] + sorted(set(tags) - {OUTSIDE}) + list(SPECIAL)
+
+
+def read_label_list(spec):
+    """The labels of `-label_list`: a file with one a line, or a comma-separated list; the order given is kept.
+
+    O, X, [CLS] and [SEP] are added at the end where the list lacks them.
+    """
+    if "," in spec:
+        labels = [label.strip() for label in spec.split(",")]
+        where = "-label_list"
+    else:
+        where = spec
+        try:
+            with open(spec, encoding="utf-8-sig", newline="\n") as reader:
+                labels = [line.strip() for line in reader.read().split("\n")]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{spec}: expected a file with one label a line, or a comma-separated list: {error}")
+    labels = [label for label in labels if label]
+    repeated = [label for label, count in collections.Counter(labels).items() if count > 1]
+    if repeated or PADDING in labels:
+        raise UserError(f"{where}: label {(repeated or [PADDING])[0]} is given twice or is the padding's")
+    return labels + [label for label in (OUTSIDE,) + SPECIAL if label not in labels]
+
+
+def label_ids(labels):
+    """OrderedDict from label to id, from 1 in the order given."""
+    return collections.OrderedDict((label, i) for i, label in enumerate(labels, 1))
+
+
+def split_tag(tag):
+    """("B", "PER") for "B-PER"; (tag, "") for a tag without a hyphen."""
+    prefix, _, kind = tag.partition("-")
+    return prefix, kind
+
+
+def detect_scheme(sentences):
+    """The name of the tagging scheme a corpus follows, or None.
+
+    Args:
+      sentences: lists of tags.
+
+    Returns:
+      "BIOES" if E- or S- tags occur and the sentences obey it; "BIO" (IOB2) likewise; None for anything else, as
+      IOB1 or tags without prefixes.
+    """
+    sentences = list(sentences)
+    prefixes = {split_tag(tag)[0] for tags in sentences for tag in tags}
+    name = "BIOES" if prefixes & {"E", "S"} else "BIO"
+    scheme = SCHEMES[name]
+    if not prefixes <= set(scheme.free) or prefixes <= {OUTSIDE}:
+        return None
+    steps = broken = 0
+    for tags in sentences:
+        # Judged at the tags of entities only, of which there are few: O after O says nothing.
+        for previous, tag in zip([None] + tags, tags):
+            if tag != OUTSIDE or previous not in (None, OUTSIDE):
+                steps += 1
+                broken += not may_follow(scheme, previous, tag)
+    return name if broken <= (1.0 - WELL_FORMED_SHARE) * steps else None
+
+
+def may_follow(scheme, previous, tag):
+    """Whether `tag` may stand behind `previous` (None: at the beginning of the sentence)."""
+    prefix, kind = split_tag(tag)
+    if previous is None:
+        return prefix in scheme.first
+    previous_prefix, previous_kind = split_tag(previous)
+    if prefix in scheme.inside.get(previous_prefix, ""):
+        return kind == previous_kind
+    return prefix in scheme.free.get(previous_prefix, "")
+
+
+def well_formed(tags, scheme_name):
+    """Whether the tags of one sentence obey the scheme of that name."""
+    scheme = SCHEMES[scheme_name]
+    in_order = all(may_follow(scheme, previous, tag) for previous, tag in zip([None] + tags, tags))
+    return in_order and (not tags or split_tag(tags[-1])[0] in scheme.last)
+
+
+# What constrained decoding adds to the scores of `num_labels` labels: 0 where allowed, FORBIDDEN where not.
+Constraint = collections.namedtuple("Constraint", ["on_word", "first", "last", "follow", "piece", "cls", "sep"])
+FORBIDDEN = -1e9
+
+
+def constraint(labels, scheme_name):
+    """The rules of well-formed label sequences as arrays, id by id.
+
+    Args:
+      labels: list of labels, ids from 1.
+      scheme_name: key of SCHEMES, or None for a corpus without one, where only the special labels are ruled.
+
+    Returns:
+      Constraint: on_word, first, last [num_labels]: what a word, the sentence's first and its last word may carry;
+      follow [num_labels, num_labels]: what may stand behind a word of a given tag (row); piece, cls, sep: the ids of
+      X, [CLS] and [SEP].
+    """
+    ids = label_ids(labels)
+    tags = [label for label in labels if label not in SPECIAL]
+    on_word = np.full([len(labels) + 1], FORBIDDEN, np.float32)
+    on_word[[ids[tag] for tag in tags]] = 0
+    first, last = np.zeros_like(on_word), np.zeros_like(on_word)
+    follow = np.zeros([len(on_word)] * 2, np.float32)
+    if scheme_name is not None:
+        scheme = SCHEMES[scheme_name]
+        for tag in tags:
+            if not may_follow(scheme, None, tag):
+                first[ids[tag]] = FORBIDDEN
+            if split_tag(tag)[0] not in scheme.last:
+                last[ids[tag]] = FORBIDDEN
+            for following in tags:
+                if not may_follow(scheme, tag, following):
+                    follow[ids[tag], ids[following]] = FORBIDDEN
+    return Constraint(on_word, first, last, follow, ids[PIECE], ids[CLS], ids[SEP])

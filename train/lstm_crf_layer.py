@@ -1,0 +1,101 @@
+"""The tagger's head: dropout, BiLSTM or BiGRU, dropout, projection to one score a label, CRF."""
+
+import tensorflow.compat.v1 as tf
+
+from bert.modeling import dropout
+from train import crf
+from train.rnn import bidirectional_rnn
+
+
+class BLSTM_CRF:
+    """The head on top of any token vectors, with the archive's keywords.
+
+    Args:
+      embedded_chars: float [batch, steps, width], as the encoder gives them.
+      hidden_unit: RNN units in each direction.
+      cell_type: "lstm" or "gru".
+      num_layers: RNN layers.
+      dropout_rate: fraction dropped, before and behind the RNN, when training.
+      num_labels: number of label ids, padding included.
+      seq_length: steps, for the archive's interface; the shape of embedded_chars counts.
+      labels: int [batch, steps], or None where they are not known.
+      lengths: int [batch], tokens in each sentence; nothing behind them counts.
+      is_training: whether dropout is on.
+    """
+
+    def __init__(
+        self,
+        embedded_chars,
+        hidden_unit,
+        cell_type,
+        num_layers,
+        dropout_rate=0.0,
+        num_labels=None,
+        seq_length=None,
+        labels=None,
+        lengths=None,
+        is_training=False,
+    ):
+        del seq_length
+        if num_labels is None or lengths is None:
+            raise ValueError("BLSTM_CRF needs num_labels and lengths")
+        if cell_type not in ("lstm", "gru"):
+            raise ValueError(f"cell_type is '{cell_type}'; expected lstm or gru")
+        self.embedded_chars = embedded_chars
+        self.hidden_unit = hidden_unit
+        self.cell_type = cell_type
+        self.num_layers = num_layers
+        self.dropout_rate = dropout_rate if is_training else 0.0
+        self.num_labels = num_labels
+        self.labels = labels
+        self.lengths = lengths
+
+    def add_blstm_crf_layer(self, crf_only):
+        """Builds the head.
+
+        Args:
+          crf_only: leave out the RNN and use `tanh(x W + b)` as scores, as the archive did.
+
+        Returns:
+          (loss, logits, trans, pred_ids): mean negative log-likelihood, None without labels; float [batch, steps,
+          num_labels]; float [num_labels, num_labels]; int32 [batch, steps], the best path over all labels, 0 at
+          padding.
+        """
+        logits = self.logits(crf_only)
+        trans = self.transitions()
+        loss = None if self.labels is None else tf.reduce_mean(self.losses(logits, trans))
+        pred_ids, _ = crf.crf_decode(logits, self.lengths, trans)
+        return loss, logits, trans, pred_ids
+
+    def logits(self, crf_only):
+        """Score of each label at each step before the CRF: [batch, steps, num_labels]."""
+        inputs = dropout(self.embedded_chars, self.dropout_rate)
+        if crf_only:
+            with tf.variable_scope("project"):
+                return tf.tanh(_affine(inputs, self.num_labels, "logits"))
+        with tf.variable_scope("rnn_layer"):
+            outputs = bidirectional_rnn(inputs, self.lengths, self.cell_type, self.hidden_unit, self.num_layers)
+        outputs = dropout(outputs, self.dropout_rate)
+        with tf.variable_scope("project"):
+            hidden = tf.tanh(_affine(outputs, self.hidden_unit, "hidden"))
+            return _affine(hidden, self.num_labels, "logits")
+
+    def transitions(self):
+        """Score of each label (column) behind each other (row): the variable [num_labels, num_labels]."""
+        with tf.variable_scope("crf_loss"):
+            return tf.get_variable("transitions", [self.num_labels] * 2, initializer=tf.glorot_uniform_initializer())
+
+    def losses(self, logits, trans):
+        """Negative log-likelihood of each sentence's labels: [batch]."""
+        return -crf.crf_log_likelihood(logits, self.labels, self.lengths, trans)
+
+
+def _affine(inputs, units, scope):
+    """`inputs @ W + b` on the last dimension: [batch, steps, width] to [batch, steps, units]."""
+    width = inputs.shape.as_list()[-1]
+    with tf.variable_scope(scope):
+        weights = tf.get_variable("W", [width, units], initializer=tf.glorot_uniform_initializer())
+        bias = tf.get_variable("b", [units], initializer=tf.zeros_initializer())
+    shape = tf.shape(inputs)
+    rows = tf.nn.xw_plus_b(tf.reshape(inputs, [-1, width]), weights, bias)
+    return tf.reshape(rows, [shape[0], shape[1], units])

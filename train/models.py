@@ -1,0 +1,177 @@
+"""The tagging model: encoder, then head, then tags and their probabilities."""
+
+import collections
+
+import tensorflow.compat.v1 as tf
+
+from bert import modeling
+from train import decoding
+from train.lstm_crf_layer import BLSTM_CRF
+
+# The tagger's graph over the steps the CRF sees: all pieces, or the first pieces of words only.
+#   logits [batch, steps, num_labels], transitions [num_labels, num_labels], lengths [batch],
+#   losses [batch]: negative log-likelihood of each sentence, None without labels,
+#   positions [batch, steps]: which piece each step stands for, None where steps are pieces.
+Tagger = collections.namedtuple("Tagger", ["logits", "transitions", "lengths", "losses", "positions"])
+
+
+def create_model(
+    bert_config,
+    is_training,
+    input_ids,
+    input_mask,
+    segment_ids,
+    labels,
+    num_labels,
+    use_one_hot_embeddings,
+    dropout_rate=0.0,
+    lstm_size=1,
+    cell="lstm",
+    num_layers=1,
+    crf_only=False,
+):
+    """The tagger on all pieces, decoded without constraint.
+
+    Args:
+      bert_config: BertConfig.
+      is_training: whether dropout is on.
+      input_ids, input_mask, segment_ids: int [batch, seq_len].
+      labels: int [batch, seq_len], 0 at padding; None where they are not known.
+      num_labels: number of label ids, padding included.
+      use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
+      dropout_rate: fraction dropped in the head.
+      lstm_size: RNN units in each direction.
+      cell: "lstm" or "gru".
+      num_layers: RNN layers.
+      crf_only: leave the RNN out.
+
+    Returns:
+      (total_loss, logits, trans, pred_ids): scalar mean over sentences, None without labels; float [batch, seq_len,
+      num_labels]; float [num_labels, num_labels]; int32 [batch, seq_len].
+    """
+    tagger = build_tagger(
+        bert_config,
+        is_training,
+        input_ids,
+        input_mask,
+        segment_ids,
+        labels,
+        num_labels,
+        use_one_hot_embeddings,
+        dropout_rate,
+        lstm_size,
+        cell,
+        num_layers,
+        crf_only,
+    )
+    pred_ids, _ = decoding.decode(tagger.logits, tagger.lengths, tagger.transitions)
+    loss = None if labels is None else tf.reduce_mean(tagger.losses)
+    return loss, tagger.logits, tagger.transitions, pred_ids
+
+
+def build_tagger(
+    bert_config,
+    is_training,
+    input_ids,
+    input_mask,
+    segment_ids,
+    labels,
+    num_labels,
+    use_one_hot_embeddings,
+    dropout_rate,
+    lstm_size,
+    cell,
+    num_layers,
+    crf_only,
+    word_start=None,
+):
+    """The tagger's graph up to the CRF's scores; arguments as `create_model`, and:
+
+    Args:
+      word_start: int [batch, seq_len], 1 at the first piece of each word: the RNN and the CRF then run over words,
+        each standing for its first piece. None: over all pieces, [CLS] and [SEP] included.
+
+    Returns:
+      Tagger.
+    """
+    if input_mask is None:
+        input_mask = tf.ones_like(input_ids)
+    encoder = modeling.BertModel(
+        config=bert_config,
+        is_training=is_training,
+        input_ids=input_ids,
+        input_mask=input_mask,
+        token_type_ids=segment_ids,
+        use_one_hot_embeddings=use_one_hot_embeddings,
+    )
+    vectors = encoder.get_sequence_output()  # [batch, seq_len, hidden]
+    lengths = tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)
+    positions = None
+    if word_start is not None:
+        positions, lengths = _word_positions(word_start)
+        vectors = _gather_steps(vectors, positions)
+        labels = None if labels is None else _gather_steps(labels, positions)
+
+    head = BLSTM_CRF(
+        embedded_chars=vectors,
+        hidden_unit=lstm_size,
+        cell_type=cell,
+        num_layers=num_layers,
+        dropout_rate=dropout_rate,
+        num_labels=num_labels,
+        labels=labels,
+        lengths=lengths,
+        is_training=is_training,
+    )
+    logits = head.logits(crf_only)
+    transitions = head.transitions()
+    losses = None if labels is None else head.losses(logits, transitions)
+    return Tagger(logits, transitions, lengths, losses, positions)
+
+
+def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0):
+    """Tags and their probabilities for every piece.
+
+    Args:
+      tagger: Tagger.
+      input_mask: int [batch, seq_len].
+      word_start: int [batch, seq_len], 1 at the first piece of each word.
+      constraint: labels.Constraint, or None for decoding over all label sequences.
+      piece_id: what a tagger over words gives, with score 0, where no word begins: it says nothing about that.
+
+    Returns:
+      (pred_ids, scores): int32 and float32 [batch, seq_len]; 0 at padding.
+    """
+    steps = tagger.logits, tagger.lengths, tagger.transitions
+    if tagger.positions is None:
+        if constraint is None:
+            return decoding.decode(*steps)
+        return decoding.decode_pieces(*steps, word_start=word_start, constraint=constraint)
+    word_tags, word_scores = (
+        decoding.decode(*steps) if constraint is None else decoding.decode_words(*steps, constraint)
+    )
+    is_word = tf.logical_and(tf.cast(word_start, tf.bool), tf.cast(input_mask, tf.bool))
+    word_number = tf.maximum(tf.cumsum(tf.cast(is_word, tf.int32), axis=1) - 1, 0)
+    return (
+        tf.where_v2(is_word, _gather_steps(word_tags, word_number), tf.cast(input_mask, tf.int32) * piece_id),
+        tf.where_v2(is_word, _gather_steps(word_scores, word_number), 0.0),
+    )
+
+
+def _word_positions(word_start):
+    """Where the words of each sentence begin: (positions [batch, steps], number of words [batch]).
+
+    Positions behind the last word are those of pieces that begin none; nothing reads them.
+    """
+    word_start = tf.cast(word_start, tf.int32)
+    lengths = tf.reduce_sum(word_start, axis=1)
+    # A static length stays one, for XLA; else as many steps as the longest sentence has words, at least one.
+    steps = word_start.shape.as_list()[1] or tf.maximum(tf.reduce_max(lengths), 1)
+    # Of equal values top_k puts the earlier first, so the ones come out in order.
+    _, positions = tf.math.top_k(word_start, k=steps)
+    return positions, lengths
+
+
+def _gather_steps(values, positions):
+    """values[b, positions[b, t]]: [batch, seq_len, ...] by [batch, steps] to [batch, steps, ...]."""
+    return tf.gather(values, positions, axis=1, batch_dims=1)

@@ -1,0 +1,133 @@
+"""TFRecord files of encoded windows, and the input pipelines that read them.
+
+Each record is a tf.train.Example with the int64 lists `input_ids`, `input_mask`, `segment_ids` and `label_ids`, all of
+length max_seq_length, 0 where padded. Beside each file lies `<file>.json`, the fingerprint of all that went into it.
+"""
+
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert.files import atomic_path, read_json, sha256, write_json
+from train.labels import CLS, PIECE, SEP
+
+FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
+SHUFFLE_BUFFER = 100000  # records held for shuffling, some 2 KB each
+FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
+
+
+def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length):
+    """What a record file depends on, as a JSON value."""
+    return {
+        "format": FORMAT,
+        "data": sha256(data_file),
+        "vocab": sha256(vocab_file),
+        "labels": list(labels),
+        "do_lower_case": bool(do_lower_case),
+        "max_seq_length": max_seq_length,
+    }
+
+
+def is_current(path, made_from):
+    """Whether the record file is there and was made from just this."""
+    if not os.path.exists(path) or not os.path.exists(_fingerprint_file(path)):
+        return False
+    return read_json(_fingerprint_file(path))["made_from"] == made_from
+
+
+def count_records(path):
+    """Records in a file that `write_records` wrote."""
+    return read_json(_fingerprint_file(path))["records"]
+
+
+def write_records(path, encoded, max_seq_length, made_from):
+    """Writes windows to a TFRecord file and its fingerprint beside it; returns how many there are.
+
+    Args:
+      encoded: iterable of features.Encoded.
+      made_from: JSON value, see `fingerprint`.
+    """
+    if os.path.exists(_fingerprint_file(path)):
+        os.remove(_fingerprint_file(path))  # first, so that it never stands beside records it does not describe
+    count = 0
+    with atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
+        for window in encoded:
+            writer.write(_example(window, max_seq_length).SerializeToString())
+            count += 1
+    write_json(_fingerprint_file(path), {"made_from": made_from, "records": count})
+    return count
+
+
+def _fingerprint_file(path):
+    return path + ".json"
+
+
+def _example(window, max_seq_length):
+    length = len(window.input_ids)
+    values = {
+        "input_ids": window.input_ids,
+        "input_mask": [1] * length,
+        "segment_ids": [0] * length,
+        "label_ids": window.label_ids,
+    }
+    feature = {
+        name: tf.train.Feature(int64_list=tf.train.Int64List(value=value + [0] * (max_seq_length - length)))
+        for name, value in values.items()
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature))
+
+
+def file_based_input_fn_builder(
+    input_file, seq_length, is_training, drop_remainder, label_ids, batch_size, seed=None, start_step=0, trim=True
+):
+    """An input function over a record file.
+
+    Training goes on for ever, every record once an epoch in an order that depends on the seed and the epoch alone, so
+    a run that stopped after `start_step` batches goes on with the records it would have seen next.
+
+    Args:
+      input_file: path of the record file.
+      seq_length: max_seq_length of the file.
+      is_training: shuffle and repeat.
+      drop_remainder: leave out a last batch that is not full, for static shapes.
+      label_ids: dict from label to id.
+      batch_size: windows a batch; a `batch_size` in the estimator's params goes before.
+      seed: int, of the shuffle.
+      start_step: batches of training to leave out at the start.
+      trim: cut each batch to its longest window.
+
+    Returns:
+      input_fn(params) giving batches of features: the four fields, int32 [batch, seq_len], and `word_start`, 1 at the
+      first piece of each word.
+    """
+    columns = {name: tf.io.FixedLenFeature([seq_length], tf.int64) for name in FIELDS}
+    not_a_word = np.array([0] + [label_ids[label] for label in (PIECE, CLS, SEP)])
+
+    def parse(serialized):
+        parsed = tf.io.parse_example(serialized, columns)
+        features = {name: tf.cast(value, tf.int32) for name, value in parsed.items()}
+        if trim:
+            longest = tf.reduce_max(tf.reduce_sum(features["input_mask"], axis=1))
+            features = {name: value[:, :longest] for name, value in features.items()}
+        is_word = tf.reduce_all(tf.not_equal(features["label_ids"][:, :, None], not_a_word), axis=-1)
+        features["word_start"] = tf.cast(is_word, tf.int32)
+        return features
+
+    def input_fn(params=None):
+        size = (params or {}).get("batch_size", batch_size)
+        dataset = tf.data.TFRecordDataset(input_file)
+        if is_training:
+            records = count_records(input_file)
+            first_epoch, seen = divmod(start_step * size, records)
+
+            def epoch(number):
+                buffer = min(records, SHUFFLE_BUFFER)
+                shuffled = dataset.shuffle(buffer, seed=(seed or 0) + number, reshuffle_each_iteration=False)
+                return shuffled.skip(tf.where(tf.equal(number, first_epoch), tf.cast(seen, tf.int64), 0))
+
+            dataset = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
+        batches = dataset.batch(size, drop_remainder=drop_remainder)
+        return batches.map(parse, num_parallel_calls=2).prefetch(2)
+
+    return input_fn
