@@ -1,5 +1,6 @@
 """Checkpoints: finding them, checking them before anything is built on them, and starting a model from one."""
 
+import glob
 import logging
 import os
 
@@ -10,6 +11,7 @@ from bert.modeling import get_assignment_map_from_checkpoint
 from bert.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
+OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
 
 
 def open_checkpoint(prefix):
@@ -63,6 +65,28 @@ def init_from_checkpoint(prefix):
     log.info("%d of %d variables start from %s", len(assignment_map), len(variables), prefix)
     for name in missing:
         log.info("  not in the checkpoint, starts from random values: %s", name)
+
+
+def write_without_slots(prefix, target):
+    """Writes the checkpoint again as `target`, without the optimizer's slots: a third of the size.
+
+    The new files take their names one after the other; what stood there before is whole until then.
+    """
+    reader = open_checkpoint(prefix)
+    with tf.Graph().as_default(), tf.Session() as session:
+        values, variables = {}, []
+        for name, dtype in sorted(reader.get_variable_to_dtype_map().items()):
+            if name.endswith(OPTIMIZER_SLOTS):
+                continue
+            # Fed, not built in: a graph may not exceed 2 GB.
+            value = tf.placeholder(dtype, reader.get_variable_to_shape_map()[name])
+            variables.append(tf.get_variable(name, initializer=value, use_resource=True))
+            values[value] = reader.get_tensor(name)
+        session.run([var.initializer for var in variables], values)
+        temporary = f"{target}.tmp-{os.getpid()}"
+        tf.train.Saver(variables).save(session, temporary, write_meta_graph=False, write_state=False)
+    for file in sorted(glob.glob(glob.escape(temporary) + ".*")):
+        os.replace(file, target + file[len(temporary) :])
 
 
 def latest(directory):

@@ -24,12 +24,13 @@ def session_config():
     return config
 
 
-def run_config(model_dir, seed, keep_checkpoint_max=5, strategy=None):
-    """The Estimator's RunConfig; saving and logging are left to the hooks of training.
+def run_config(model_dir, seed, save_summary_steps, keep_checkpoint_max=5, strategy=None):
+    """The Estimator's RunConfig; checkpoints and the log are left to the hooks of training.
 
     Args:
       model_dir: directory of the checkpoints.
       seed: int, graph-level random seed.
+      save_summary_steps: steps between TensorBoard summaries.
       keep_checkpoint_max: checkpoints kept.
       strategy: tf.distribute strategy to train under, or None.
     """
@@ -40,7 +41,7 @@ def run_config(model_dir, seed, keep_checkpoint_max=5, strategy=None):
         keep_checkpoint_max=keep_checkpoint_max,
         save_checkpoints_steps=None,
         save_checkpoints_secs=None,
-        save_summary_steps=None,
+        save_summary_steps=save_summary_steps,
         log_step_count_steps=None,
         train_distribute=strategy,
     )

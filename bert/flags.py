@@ -1,6 +1,7 @@
 """Command lines: flags with one dash or two, Booleans with or without a value, errors in one line."""
 
 import argparse
+import functools
 
 from bert.errors import UserError
 
@@ -13,19 +14,25 @@ class FlagParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, add_help=False, **kwargs)
         self.add_argument("-h", "-help", "--help", action="help", help="print this and exit")
 
-    def add_flag(self, name, **kwargs):
-        """A flag with a value: `-name VALUE`, `--name=VALUE`."""
-        kwargs.setdefault("help", " ")  # without a help text argparse leaves the default out
-        return self.add_argument("-" + name, "--" + name, dest=name, **kwargs)
-
-    def add_switch(self, name, default, **kwargs):
-        """A Boolean: `-name`, `-name true`, `--name=false`."""
-        return self.add_flag(
-            name, default=default, nargs="?", const=True, type=parse_bool, metavar="true|false", **kwargs
-        )
+    def flag_group(self, title):
+        """(add_flag, add_switch) for a group of flags with a title of its own in the help text."""
+        group = self.add_argument_group(title)
+        return functools.partial(add_flag, group), functools.partial(add_switch, group)
 
     def error(self, message):
         raise UserError(f"{message} (-help lists the flags)")
+
+
+def add_flag(parser, name, **kwargs):
+    """A flag with a value: `-name VALUE`, `--name=VALUE`."""
+    return parser.add_argument("-" + name, "--" + name, dest=name, **kwargs)
+
+
+def add_switch(parser, name, default, **kwargs):
+    """A Boolean: `-name`, `-name true`, `--name=false`."""
+    return add_flag(
+        parser, name, default=default, nargs="?", const=True, type=parse_bool, metavar="true|false", **kwargs
+    )
 
 
 def parse_bool(text):

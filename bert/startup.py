@@ -5,8 +5,8 @@ import os
 import sys
 import warnings
 
-# TensorFlow's C++ side reads this once, when it is loaded; 2 leaves errors.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Read once, when TensorFlow is loaded. 3 leaves fatal errors; what Python has to know comes as an exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow 1.15 on a newer numpy warns of its own code at every import.
 warnings.filterwarnings("ignore", category=FutureWarning)
 warnings.filterwarnings("ignore", category=DeprecationWarning)

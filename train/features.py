@@ -11,9 +11,10 @@ from train.labels import CLS, OUTSIDE, PIECE, SCHEMES, SEP, SPECIAL, well_formed
 
 # The words [first, last) of a sentence are in the window, [start, end) are those it decides.
 Window = collections.namedtuple("Window", ["first", "start", "end", "last"])
-# What one window gives the model, as lists of the length of its pieces; `words`: for each position that decides a word
-# the pair (position, index of the word in its sentence); `sentence`: index of the sentence.
-Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "label_ids", "words", "sentence"])
+# What one window gives the model, as lists of the length of its pieces; `words`: for each word it decides the pair
+# (position of its first piece, index of the word in its sentence); `own`: the slice of pieces of these words;
+# `sentence`: index of the sentence.
+Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "label_ids", "words", "own", "sentence"])
 
 CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
 
@@ -81,9 +82,9 @@ def encode(sentences, tokenizer, ids, max_seq_length):
                 labels += [sentence.tags[word]] + [PIECE] * (len(pieces[word]) - 1)
             tokens.append(SEP)
             labels.append(SEP)
-            yield Encoded(
-                tokens, tokenizer.convert_tokens_to_ids(tokens), [ids[label] for label in labels], words, number
-            )
+            own = slice(words[0][0], words[-1][0] + len(pieces[words[-1][1]]))
+            input_ids = tokenizer.convert_tokens_to_ids(tokens)
+            yield Encoded(tokens, input_ids, [ids[label] for label in labels], words, own, number)
 
 
 def join_windows(sentences, encoded, predictions, labels, scheme=None):

@@ -20,22 +20,12 @@ AVERAGES = ("micro", "macro", "weighted")
 
 def precision(labels, predictions, num_classes, pos_indices=None, weights=None, average="micro"):
     """Share of what was predicted that is right; arguments and result as `fbeta`."""
-
-    def score(correct, predicted, gold):
-        del gold
-        return tf.math.divide_no_nan(correct, predicted)
-
-    return _streaming(score, labels, predictions, num_classes, pos_indices, weights, average)
+    return _streaming(_precision, labels, predictions, num_classes, pos_indices, weights, average)
 
 
 def recall(labels, predictions, num_classes, pos_indices=None, weights=None, average="micro"):
     """Share of the gold labels that was found; arguments and result as `fbeta`."""
-
-    def score(correct, predicted, gold):
-        del predicted
-        return tf.math.divide_no_nan(correct, gold)
-
-    return _streaming(score, labels, predictions, num_classes, pos_indices, weights, average)
+    return _streaming(_recall, labels, predictions, num_classes, pos_indices, weights, average)
 
 
 def f1(labels, predictions, num_classes, pos_indices=None, weights=None, average="micro"):
@@ -71,6 +61,16 @@ def fbeta(labels, predictions, num_classes, pos_indices=None, weights=None, aver
     return _streaming(score, labels, predictions, num_classes, pos_indices, weights, average)
 
 
+def _precision(correct, predicted, gold):
+    del gold
+    return tf.math.divide_no_nan(correct, predicted)
+
+
+def _recall(correct, predicted, gold):
+    del predicted
+    return tf.math.divide_no_nan(correct, gold)
+
+
 def _streaming(score, labels, predictions, num_classes, pos_indices, weights, average):
     """(value, update_op) of `score(correct, predicted, gold)`, a function of counts, elementwise."""
     classes = list(range(num_classes)) if pos_indices is None else list(pos_indices)
@@ -79,8 +79,8 @@ def _streaming(score, labels, predictions, num_classes, pos_indices, weights, av
     # the mean is what tf.metrics offers, with variables that a distribution strategy sums over its replicas.
     batch_matrix = _confusion_matrix(labels, predictions, num_classes, weights)
     mean_matrix, update_matrix = tf.metrics.mean_tensor(batch_matrix)
-    # `mean_matrix` is one tensor for all replicas. An Estimator wants the same of the value, so it is computed
-    # once, outside the replicas.
+    # `mean_matrix` is one tensor for all replicas. An Estimator wants the value to be one as well, so it is
+    # computed once, outside the replicas.
     value = tf.distribute.get_replica_context().merge_call(
         lambda _, matrix: _averaged(score, matrix, classes, average), args=(mean_matrix,)
     )

@@ -1,0 +1,300 @@
+"""Text in, WordPiece pieces and their ids out: BERT's tokenizer, with the interface of Google BERT's module.
+
+A text is first cut into words and punctuation marks (`BasicTokenizer`), then each word into the pieces that
+the vocabulary has (`WordpieceTokenizer`); `FullTokenizer` does both and maps pieces to ids. Nothing in a text
+is special: "[CLS]" is cut like any other text.
+
+Character classes come from Python's `unicodedata`, whose Unicode version grows with Python's. Unassigned
+characters are therefore kept, not dropped: Pythons then agree on all text but characters that are newer than
+the older Python and of a class that matters here (a new punctuation mark, accent, format character or
+capital), and three rare ones that Unicode has put into another class since (U+166D, U+1734, U+A9BD).
+"""
+
+import collections
+import re
+import string
+import unicodedata
+
+from bert.errors import UserError
+
+UNKNOWN = "[UNK]"
+
+# The blocks of Chinese ideographs, first and last code point. Hangul, Hiragana and Katakana are not among
+# them: those scripts are cut at spaces like any alphabet.
+_CJK_BLOCKS = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+_ASCII_PUNCTUATION = frozenset(string.punctuation)
+
+# The names under which Google released its checkpoints, by whether their vocabulary is lower-cased.
+_UNCASED_RELEASES = {
+    "chinese_L-12_H-768_A-12",
+    "multilingual_L-12_H-768_A-12",
+    "uncased_L-24_H-1024_A-16",
+    "wwm_uncased_L-24_H-1024_A-16",
+}
+for _layers in (2, 4, 6, 8, 10, 12):
+    for _hidden in (128, 256, 512, 768):
+        _UNCASED_RELEASES.add(f"uncased_L-{_layers}_H-{_hidden}_A-{_hidden // 64}")
+_CASED_RELEASES = {
+    "cased_L-12_H-768_A-12",
+    "cased_L-24_H-1024_A-16",
+    "multi_cased_L-12_H-768_A-12",
+    "wwm_cased_L-24_H-1024_A-16",
+}
+
+
+class CaseMismatchError(UserError, ValueError):
+    """Lower-casing contradicts the checkpoint. Code written for Google's module catches it as ValueError."""
+
+
+def validate_case_matches_checkpoint(do_lower_case, init_checkpoint):
+    """Raises CaseMismatchError (a ValueError) if `do_lower_case` is wrong for a checkpoint Google released.
+
+    Args:
+        do_lower_case: whether text is going to be lower-cased.
+        init_checkpoint: path such as `.../uncased_L-12_H-768_A-12/bert_model.ckpt`, or None. Its folder's
+            name tells which release it is; of any other name nothing is known, and nothing said.
+    """
+    match = re.search(r"([^/\\]+)[/\\]bert_model\.ckpt[^/\\]*$", init_checkpoint or "")
+    release = match.group(1) if match else None
+    if release in _CASED_RELEASES and do_lower_case:
+        found, expected = "do_lower_case is true", "false, as its vocabulary is cased"
+    elif release in _UNCASED_RELEASES and not do_lower_case:
+        found, expected = "do_lower_case is false", "true, as its vocabulary is lower-cased"
+    else:
+        return
+    raise CaseMismatchError(f"{init_checkpoint}: {found}, expected {expected}")
+
+
+def convert_to_unicode(text):
+    """Returns `text` as str; of bytes, what is UTF-8 in them. ValueError on any other type."""
+    if isinstance(text, str):
+        return text
+    if isinstance(text, bytes):
+        return text.decode("utf-8", "ignore")
+    raise ValueError(f"expected str or bytes, got {type(text).__name__}")
+
+
+def printable_text(text):
+    """Returns `text` (str, or bytes holding UTF-8) as what `print` takes, a str."""
+    return convert_to_unicode(text)
+
+
+def load_vocab(vocab_file):
+    """Reads a vocabulary: one piece a line, its id the number of lines above it.
+
+    The file is UTF-8, with or without BOM. A line ends at "\\n" or "\\r\\n" only: U+2028, a line separator to
+    Python, is an entry of the Chinese vocabulary. Spaces, tabs and carriage returns around an entry are
+    dropped (no piece can hold one), and so are empty lines at the file's end.
+
+    Returns:
+        OrderedDict from piece to id, in the file's order.
+
+    Raises:
+        UserError: the file cannot be read, is empty or not UTF-8, has an entry twice or has no [UNK].
+    """
+    try:
+        with open(vocab_file, "rb") as file:
+            text = file.read().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{vocab_file}: {error.strerror}, expected a vocabulary file") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        message = "{} line {}: byte 0x{:02x} is not UTF-8, expected one piece a line in UTF-8"
+        raise UserError(message.format(vocab_file, line, byte)) from error
+
+    pieces = [line.strip(" \t\r") for line in text.split("\n")]
+    while pieces and not pieces[-1]:
+        pieces.pop()
+    if not pieces:
+        raise UserError(f"{vocab_file}: the file is empty, expected one piece a line")
+
+    vocab = collections.OrderedDict()
+    for index, piece in enumerate(pieces):
+        if piece in vocab:
+            message = "{} line {}: {!r} is on line {} already, expected each piece once"
+            raise UserError(message.format(vocab_file, index + 1, piece, vocab[piece] + 1))
+        vocab[piece] = index
+    if UNKNOWN not in vocab:
+        message = "{}: none of its {} lines is {}, expected a BERT vocabulary"
+        raise UserError(message.format(vocab_file, len(vocab), UNKNOWN))
+    return vocab
+
+
+def convert_by_vocab(vocab, items):
+    """Looks up each of `items` in `vocab` (piece to id, or id to piece); KeyError if one is not in it."""
+    return [vocab[item] for item in items]
+
+
+def convert_tokens_to_ids(vocab, tokens):
+    """Returns the ids of the pieces `tokens`; KeyError if one is not in `vocab`."""
+    return convert_by_vocab(vocab, tokens)
+
+
+def convert_ids_to_tokens(inv_vocab, ids):
+    """Returns the pieces with these `ids`; KeyError if one is not in `inv_vocab`."""
+    return convert_by_vocab(inv_vocab, ids)
+
+
+def whitespace_tokenize(text):
+    """Splits `text` at each run of whitespace in Python's sense, which U+2028 is; gives no empty word."""
+    return text.split()
+
+
+class FullTokenizer:
+    """The whole way from a text to ids.
+
+    Attributes:
+        vocab: OrderedDict from piece to id.
+        inv_vocab: dict from id to piece.
+        basic_tokenizer, wordpiece_tokenizer: the two stages.
+    """
+
+    def __init__(self, vocab_file, do_lower_case=True):
+        """Reads `vocab_file` (see `load_vocab`, UserError if it is faulty)."""
+        self.vocab = load_vocab(vocab_file)
+        self.inv_vocab = {index: piece for piece, index in self.vocab.items()}
+        self.basic_tokenizer = BasicTokenizer(do_lower_case=do_lower_case)
+        self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
+
+    def tokenize(self, text):
+        """Returns the pieces of `text` (str or UTF-8 bytes), a list of str; all are in the vocabulary."""
+        pieces = []
+        for word in self.basic_tokenizer.tokenize(text):
+            pieces.extend(self.wordpiece_tokenizer.tokenize(word))
+        return pieces
+
+    def convert_tokens_to_ids(self, tokens):
+        """Returns the ids of `tokens`; KeyError if one is not in the vocabulary."""
+        return convert_by_vocab(self.vocab, tokens)
+
+    def convert_ids_to_tokens(self, ids):
+        """Returns the pieces with these `ids`; KeyError if the vocabulary has no such id."""
+        return convert_by_vocab(self.inv_vocab, ids)
+
+
+class BasicTokenizer:
+    """Cuts a text into words, single Chinese ideographs and single punctuation marks."""
+
+    def __init__(self, do_lower_case=True):
+        """With `do_lower_case`, words are lower-cased and lose their accents."""
+        self.do_lower_case = do_lower_case
+
+    def tokenize(self, text):
+        """Returns the words of `text` (str or UTF-8 bytes), a list of non-empty str without whitespace."""
+        # Each step works on the whole text. That gives what word by word would: no step looks past a space,
+        # and none but the first removes any.
+        text = convert_to_unicode(text).translate(_CLEANED)
+        if self.do_lower_case:
+            text = unicodedata.normalize("NFD", text.lower()).translate(_WITHOUT_ACCENTS)
+        return whitespace_tokenize(text.translate(_PUNCTUATION_APART))
+
+
+class WordpieceTokenizer:
+    """Cuts words into pieces of a vocabulary, the longest that fits first; later pieces begin with `##`."""
+
+    def __init__(self, vocab, unk_token=UNKNOWN, max_input_chars_per_word=100):
+        """`vocab` is any container of str; a word above `max_input_chars_per_word` becomes `unk_token`."""
+        self.vocab = vocab
+        self.unk_token = unk_token
+        self.max_input_chars_per_word = max_input_chars_per_word
+
+    def tokenize(self, text):
+        """Returns the pieces of each word of `text`, a list of str.
+
+        A word of which any part is not in the vocabulary gives one `unk_token`.
+
+        >>> vocab = ["[UNK]", "un", "##aff", "##able"]
+        >>> WordpieceTokenizer(vocab).tokenize("unaffable unable unwanted")
+        ['un', '##aff', '##able', 'un', '##able', '[UNK]']
+        """
+        pieces = []
+        for word in whitespace_tokenize(convert_to_unicode(text)):
+            pieces.extend(self._pieces(word))
+        return pieces
+
+    def _pieces(self, word):
+        if len(word) > self.max_input_chars_per_word:
+            return [self.unk_token]
+        if word in self.vocab:  # most words, and every known ideograph
+            return [word]
+        pieces = []
+        start = 0
+        while start < len(word):
+            prefix = "##" if start else ""
+            for end in range(len(word), start, -1):
+                piece = prefix + word[start:end]
+                if piece in self.vocab:
+                    break
+            else:
+                return [self.unk_token]
+            pieces.append(piece)
+            start = end
+        return pieces
+
+
+class _CharacterTable(dict):
+    """A table for `str.translate` that asks `replacement(character)` the first time it meets a character.
+
+    Classifying every character of a text in Python would take most of the time of tokenizing.
+    """
+
+    def __init__(self, replacement):
+        super().__init__()
+        self._replacement = replacement
+
+    def __missing__(self, codepoint):
+        self[codepoint] = result = self._replacement(chr(codepoint))
+        return result
+
+
+def _cleaned(char):
+    """Drops what is no text, makes whitespace a space, and sets a Chinese ideograph apart as a word."""
+    if char == "\ufffd" or _is_control(char):
+        return ""
+    if _is_whitespace(char):
+        return " "
+    return " " + char + " " if _is_chinese(char) else char
+
+
+def _without_accent(char):
+    return "" if unicodedata.category(char) == "Mn" else char
+
+
+def _punctuation_apart(char):
+    return " " + char + " " if _is_punctuation(char) else char
+
+
+_CLEANED = _CharacterTable(_cleaned)
+_WITHOUT_ACCENTS = _CharacterTable(_without_accent)
+_PUNCTUATION_APART = _CharacterTable(_punctuation_apart)
+
+
+def _is_whitespace(char):
+    """Space, tab, newline, carriage return, and Unicode's other spaces (Zs)."""
+    return char in (" ", "\t", "\n", "\r") or unicodedata.category(char) == "Zs"
+
+
+def _is_control(char):
+    """Control and format characters (Cc, Cf), less the three that count as whitespace."""
+    return char not in ("\t", "\n", "\r") and unicodedata.category(char) in ("Cc", "Cf")
+
+
+def _is_punctuation(char):
+    """Unicode punctuation, and all of ASCII's marks: `$`, `+`, `^` are symbols to Unicode but end a word."""
+    return char in _ASCII_PUNCTUATION or unicodedata.category(char).startswith("P")
+
+
+def _is_chinese(char):
+    codepoint = ord(char)
+    return any(first <= codepoint <= last for first, last in _CJK_BLOCKS)

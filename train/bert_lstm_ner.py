@@ -1,0 +1,358 @@
+"""Fine-tuning, evaluation, prediction and export of a BERT + BiLSTM + CRF tagger on tf.estimator.
+
+In: the flags of train_helper. Out: what run_dir lists, in -output_dir.
+
+    python -m train.bert_lstm_ner -data_dir ... -bert_dir ... -output_dir ...
+
+`model_fn_builder` gives the model function for an Estimator of one's own, `train` is the whole flow.
+"""
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import collections
+import logging
+import os
+import re
+
+import tensorflow.compat.v1 as tf
+
+from bert import checkpoint, devices
+from bert.errors import UserError, run_program
+from bert.files import atomic_open
+from bert.optimization import build_train_step
+from bert.progress import TrainingLog
+from train import evaluation, export, run_dir, tf_metrics
+from train.features import encode
+from train.inputs import load_inputs
+from train.labels import OUTSIDE, PIECE, SPECIAL, constraint
+from train.models import build_tagger, predict_tags
+from train.records import count_records, file_based_input_fn_builder, fingerprint, is_current, write_records
+from train.train_helper import get_args_parser
+
+log = logging.getLogger(startup.LOGGER)
+
+# path: record file; encoded: list of features.Encoded, the windows in it; count: how many.
+Records = collections.namedtuple("Records", ["path", "encoded", "count"])
+
+
+def model_fn_builder(
+    bert_config,
+    num_labels,
+    init_checkpoint,
+    learning_rate,
+    num_train_steps,
+    num_warmup_steps,
+    args,
+    label_map=None,
+    scheme=None,
+):
+    """The tagger as an Estimator's model function.
+
+    Args:
+      bert_config: BertConfig.
+      num_labels: number of label ids, padding included.
+      init_checkpoint: checkpoint prefix that training starts from, or None for random weights.
+      learning_rate: peak learning rate.
+      num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
+      args: Namespace of train_helper.get_args_parser.
+      label_map: dict from label to id; without it, -output_dir's label2id.json if there is one. Where there is
+        neither, decoding is unconstrained.
+      scheme: tagging scheme of the data, see labels.SCHEMES.
+
+    Returns:
+      model_fn(features, labels, mode, params). Features: int [batch, seq_len] `input_ids`, `input_mask`,
+      `segment_ids`, `label_ids` (optional in prediction; `labels` serves too) and `word_start` (1 at the first piece
+      of each word; default: from label_ids). Predictions: `pred_ids` int32 and `scores` float32, [batch, seq_len], and
+      with labels `loss`, the negative log-likelihood of each sentence.
+    """
+    if label_map is None and args.output_dir and os.path.exists(os.path.join(args.output_dir, run_dir.LABEL2ID)):
+        label_map = {label: i for i, label in enumerate(run_dir.read_labels(args.output_dir), 1)}
+    rules = None
+    if label_map is not None and args.constrain:
+        rules = constraint(sorted(label_map, key=label_map.get), scheme)
+
+    def model_fn(features, labels, mode, params):
+        is_training = mode == tf.estimator.ModeKeys.TRAIN
+        label_ids = features.get("label_ids", labels)
+        word_start = features.get("word_start")
+        if word_start is None and label_ids is not None and label_map is not None:
+            word_start = _is_none_of(label_ids, [0] + [label_map[label] for label in SPECIAL])
+        tagger = build_tagger(
+            bert_config,
+            is_training,
+            features["input_ids"],
+            features["input_mask"],
+            features["segment_ids"],
+            label_ids,
+            num_labels,
+            False,
+            args.dropout_rate,
+            args.lstm_size,
+            args.cell,
+            args.num_layers,
+            args.crf_only,
+            word_start if args.subword_labels == "first" else None,
+        )
+        if is_training:
+            return _training_spec(mode, tagger)
+
+        piece_id = label_map[PIECE] if label_map else 0
+        use_rules = rules if word_start is not None else None
+        pred_ids, scores = predict_tags(tagger, features["input_mask"], word_start, use_rules, piece_id)
+        if mode == tf.estimator.ModeKeys.PREDICT:
+            predictions = {"pred_ids": pred_ids, "scores": scores}
+            if tagger.losses is not None:
+                predictions["loss"] = tagger.losses
+            return tf.estimator.EstimatorSpec(mode, predictions=predictions)
+        return tf.estimator.EstimatorSpec(
+            mode,
+            loss=tf.reduce_mean(tagger.losses),
+            eval_metric_ops=_metrics(tagger.losses, label_ids, pred_ids, word_start, features["input_mask"]),
+        )
+
+    def _training_spec(mode, tagger):
+        loss = tf.reduce_mean(tagger.losses)
+        if init_checkpoint:
+            checkpoint.init_from_checkpoint(init_checkpoint)
+        step = build_train_step(
+            loss,
+            learning_rate,
+            num_train_steps,
+            num_warmup_steps,
+            clip_norm=args.clip,
+            var_list=[var for var in tf.trainable_variables() if not _is_frozen(var.op.name, args.freeze_layers)],
+            lr_multiplier=_head_multiplier(learning_rate, args.head_learning_rate),
+            accumulation_steps=args.gradient_accumulation_steps,
+        )
+        tf.summary.scalar("learning_rate", step.learning_rate)
+        tf.summary.scalar("gradient_norm", step.gradient_norm)
+        tf.summary.histogram("transitions", tagger.transitions)
+        tf.summary.image("transitions", tagger.transitions[None, :, :, None])
+        progress = TrainingLog(loss, step.learning_rate, step.gradient_norm, num_train_steps, args.batch_size)
+        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op, training_hooks=[progress])
+
+    def _metrics(losses, label_ids, pred_ids, word_start, input_mask):
+        """Of words where it is known which pieces begin one, else of pieces. Label by label, not entity by entity."""
+        counted = tf.cast(input_mask if word_start is None else word_start, tf.float32)
+        metrics = {
+            "eval_loss": tf.metrics.mean(losses),
+            "accuracy": tf.metrics.accuracy(label_ids, pred_ids, weights=counted),
+        }
+        if label_map is not None:
+            entity_ids = [i for label, i in label_map.items() if label not in SPECIAL + (OUTSIDE,)]
+            for name in ("precision", "recall", "f1"):
+                metric = getattr(tf_metrics, name)
+                metrics[name] = metric(label_ids, pred_ids, num_labels, entity_ids, counted)
+        return metrics
+
+    return model_fn
+
+
+def _is_none_of(ids, unwanted):
+    """1 where an id is none of the unwanted ones: int32, shaped as `ids`."""
+    return tf.cast(tf.reduce_all(tf.not_equal(ids[..., None], unwanted), axis=-1), tf.int32)
+
+
+def _is_frozen(name, freeze_layers):
+    """Whether a variable belongs to what -freeze_layers leaves as it is: embeddings and the first layers."""
+    if freeze_layers is None:
+        return False
+    layer = re.match(r"bert/encoder/layer_(\d+)/", name)
+    return name.startswith("bert/embeddings/") or (layer is not None and int(layer.group(1)) < freeze_layers)
+
+
+def _head_multiplier(learning_rate, head_learning_rate):
+    """The factor on a variable's learning rate that gives all outside the encoder a rate of its own."""
+    if head_learning_rate is None:
+        return None
+    return lambda name: 1.0 if name.startswith("bert/") else head_learning_rate / learning_rate
+
+
+def train(args):
+    """The whole flow: check, encode, train, evaluate, predict, export, as the flags say.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+
+    Returns:
+      dict: "dev" and "test", scores as evaluation.score gives them, of what was evaluated; "export", the directory
+      written.
+
+    Raises:
+      UserError: something given is not as expected.
+    """
+    devices.prepare(args.device_map)
+    startup.set_up_logging(args.verbose)
+    inputs = load_inputs(args)
+    state = _open_run(args, inputs)
+    records = {split: _make_records(args, inputs, split) for split in inputs.sentences}
+
+    if args.do_train:
+        _train(args, inputs, state, records)
+    prefix = run_dir.checkpoint_to_use(args.output_dir)
+    results = {}
+    for split in ("dev", "test"):
+        if (split == "dev" and args.do_eval) or args.do_predict:
+            results[split] = _evaluate_and_report(args, inputs, records[split], split, prefix)
+    if args.do_export:
+        results["export"] = export.export_saved_model(
+            os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args
+        )
+        log.info("wrote %s", results["export"])
+    if args.filter_adam_var:
+        target = os.path.join(args.output_dir, run_dir.CHECKPOINT)
+        checkpoint.write_without_slots(prefix, target)
+        log.info("wrote %s without the optimizer's variables", target)
+    return results
+
+
+def _open_run(args, inputs):
+    """Cleans where that was asked for, writes labels and run.json; returns the run's state."""
+    state = inputs.state
+    if not args.do_train:
+        return state
+    if state is None:
+        if args.clean:
+            run_dir.clean(args.output_dir)
+        state = run_dir.new_state(args.output_dir, inputs.model, inputs.training)
+    else:
+        changed = sorted(name for name in inputs.training if inputs.training[name] != state["training"].get(name))
+        if changed:
+            log.info("goes on with other settings than before: %s", ", ".join(changed))
+            state.update(training=inputs.training, finished=False)
+        if "dev_data" in changed:
+            state.update(evaluations=[], best=None)  # scores on another dev set compare with nothing
+    run_dir.write_state(args.output_dir, state)
+    run_dir.write_labels(args.output_dir, inputs.labels, inputs.label_ids)
+    return state
+
+
+def _make_records(args, inputs, split):
+    """The split's record file, written anew unless it was made from just this data with just these settings."""
+    path = os.path.join(args.output_dir, run_dir.RECORDS[split])
+    encoded = list(encode(inputs.sentences[split], inputs.tokenizer, inputs.label_ids, args.max_seq_length))
+    if not encoded and split == "train":
+        raise UserError(f"{inputs.files[split]}: no word in it tokenizes to anything with {args.vocab_file}")
+    made_from = fingerprint(
+        inputs.files[split], args.vocab_file, inputs.labels, args.do_lower_case, args.max_seq_length
+    )
+    if is_current(path, made_from):
+        log.info("%s is up to date, %d windows", path, count_records(path))
+    else:
+        write_records(path, encoded, args.max_seq_length, made_from)
+        log.info("wrote %s: %d sentences, %d windows", path, len(inputs.sentences[split]), len(encoded))
+    if split == "test":
+        _write_pieces(os.path.join(args.output_dir, run_dir.PIECES), encoded)
+    return Records(path, encoded, len(encoded))
+
+
+def _write_pieces(path, encoded):
+    """The pieces of a file, one a line, an empty line between sentences."""
+    with atomic_open(path) as writer:
+        sentence = None
+        for window in encoded:
+            if sentence not in (None, window.sentence):
+                writer.write("\n")
+            sentence = window.sentence
+            writer.writelines(token + "\n" for token in window.tokens[window.own])
+
+
+def _train(args, inputs, state, records):
+    examples_per_step = args.batch_size * args.gradient_accumulation_steps
+    steps_per_epoch = max(round(records["train"].count / examples_per_step), 1)
+    num_train_steps = max(int(records["train"].count * args.num_train_epochs / examples_per_step), 1)
+    eval_every = args.eval_every or steps_per_epoch
+    if state["finished"]:
+        log.info("training has come to its end before; -clean starts it afresh")
+        return
+    latest = checkpoint.latest(args.output_dir)
+    start_step = checkpoint.step_of(latest) if latest else 0
+    log.info(
+        "%d windows, %d steps of %d, warm-up %d steps, dev set every %d steps",
+        records["train"].count,
+        num_train_steps,
+        examples_per_step,
+        int(num_train_steps * args.warmup_proportion),
+        eval_every,
+    )
+    if start_step:
+        log.info("goes on from step %d (%s)", start_step, latest)
+    elif not args.init_checkpoint:
+        log.info("no -init_checkpoint: the encoder starts from random weights")
+
+    estimator = _estimator(args, inputs, None if latest else args.init_checkpoint, num_train_steps)
+
+    def is_due(step):
+        return step > 0 and (step % eval_every == 0 or step == num_train_steps)
+
+    def evaluate(prefix):
+        return evaluation.score(inputs.sentences["dev"], _tag(args, inputs, records["dev"], "dev", prefix))
+
+    dev_evaluation = evaluation.DevEvaluation(args.output_dir, state, evaluate, is_due, args.early_stop)
+    saver = evaluation.ScheduledSaver(
+        args.output_dir, lambda step: is_due(step) or step % args.save_checkpoints_steps == 0, [dev_evaluation]
+    )
+    if start_step < num_train_steps and not evaluation.should_stop(state, args.early_stop):
+        input_fn = file_based_input_fn_builder(
+            records["train"].path,
+            args.max_seq_length,
+            True,
+            False,
+            inputs.label_ids,
+            args.batch_size,
+            args.seed,
+            start_step * args.gradient_accumulation_steps,
+        )
+        estimator.train(input_fn, max_steps=num_train_steps, hooks=[saver])
+    else:
+        dev_evaluation.after_save(None, start_step)
+    state["finished"] = True
+    run_dir.write_state(args.output_dir, state)
+
+
+def _estimator(args, inputs, init_checkpoint=None, num_train_steps=1):
+    model_fn = model_fn_builder(
+        inputs.bert_config,
+        len(inputs.labels) + 1,
+        init_checkpoint,
+        args.learning_rate,
+        num_train_steps,
+        int(num_train_steps * args.warmup_proportion),
+        args,
+        inputs.label_ids,
+        inputs.scheme,
+    )
+    config = devices.run_config(args.output_dir, args.seed, args.save_summary_steps)
+    return tf.estimator.Estimator(model_fn, config=config, params={"batch_size": args.batch_size})
+
+
+def _tag(args, inputs, records, split, prefix):
+    """The split's words tagged by a checkpoint; every evaluation and every prediction goes through here."""
+    input_fn = file_based_input_fn_builder(
+        records.path, args.max_seq_length, False, False, inputs.label_ids, args.batch_size
+    )
+    return evaluation.tag_file(
+        _estimator(args, inputs),
+        prefix,
+        input_fn,
+        inputs.sentences[split],
+        records.encoded,
+        inputs.labels,
+        inputs.scheme if args.constrain else None,
+    )
+
+
+def _evaluate_and_report(args, inputs, records, split, prefix):
+    log.info("tagging %s with %s", inputs.files[split], prefix)
+    tagged = _tag(args, inputs, records, split, prefix)
+    scores = evaluation.score(inputs.sentences[split], tagged)
+    if split == "dev" and args.do_eval:
+        evaluation.write_eval_results(args.output_dir, scores, checkpoint.step_of(prefix))
+    if args.do_predict:
+        report = evaluation.write_report(args.output_dir, split, inputs.sentences[split], tagged)
+        print(f"{inputs.files[split]}\n{report}", flush=True)
+    return scores
+
+
+if __name__ == "__main__":
+    run_program(lambda: train(get_args_parser()))

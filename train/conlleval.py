@@ -1,0 +1,338 @@
+"""Chunk precision, recall and FB1 with the report of the CoNLL-2000 shared task.
+
+    python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [file]      (standard input without a file)
+
+In: one token a line, its last two columns the gold and the predicted tag; columns are separated by runs of
+spaces or tabs, sentences by an empty line or by a line whose first column is `-X-`. UTF-8; a line ends at \\n
+or \\r\\n and nowhere else.
+Out: the report, as UTF-8.
+
+    -d CHAR  columns are separated by this one character (`\\t`: a tab); two in a row enclose an empty column
+    -r       raw tags: no B- or I- before the type, and each token that is not outside is a chunk of its own
+    -o TAG   with -r, the tag that means outside, beside O
+    -l       a LaTeX table instead of the plain report
+
+The reading of tags is `chunks`; everything in the project that needs entities out of tags goes through it.
+
+Sources: the task and its measures, Tjong Kim Sang and Buchholz, "Introduction to the CoNLL-2000 Shared Task:
+Chunking" (CoNLL 2000); the IOB and IOE tags, Tjong Kim Sang and Veenstra, "Representing Text Chunks"
+(EACL 1999). conlleval.pl beside this file does the same in Perl.
+"""
+
+import getopt
+import sys
+from collections import Counter, namedtuple
+
+from bert.errors import UserError, run_program
+
+USAGE = "python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [file]"
+
+# How tags divide a sentence into chunks, whichever of IOB1, IOB2, IOE1, IOE2 and BIOES they are written in.
+OUTSIDE = frozenset(["O", "."])
+SINGLE = frozenset(["S", "[", "]"])  # a chunk of exactly one token
+OPENING = SINGLE | {"B"}  # always the first token of a chunk
+CLOSING = SINGLE | {"E"}  # always the last token of a chunk
+# I and E go on with the chunk before them; after these tags there is none of their type to go on with.
+STARTING_PAIRS = frozenset([("O", "I"), ("O", "E"), ("E", "I"), ("E", "E"), ("S", "I"), ("S", "E")])
+
+Options = namedtuple("Options", "delimiter raw latex otag boundary")
+Options.__new__.__defaults__ = (None, False, False, "O", "-X-")
+
+Metrics = namedtuple("Metrics", "tp fp fn prec rec fscore")
+
+
+def split_tag(label):
+    """Returns (tag, type) of a label: `B-PER` is ("B", "PER"), `O` is ("O", ""); the first hyphen divides.
+
+    The type `0` reads as no type: it is a false value in Perl, where the shared task's script tests for one.
+    """
+    tag, _, chunk_type = label.partition("-")
+    return tag, "" if chunk_type == "0" else chunk_type
+
+
+def starts_chunk(previous, current):
+    """Whether a chunk starts at `current`, given its left neighbour; both are (tag, type)."""
+    (previous_tag, previous_type), (tag, chunk_type) = previous, current
+    if tag in OPENING or (previous_tag, tag) in STARTING_PAIRS:
+        return True
+    return tag not in OUTSIDE and chunk_type != previous_type
+
+
+def ends_chunk(previous, current):
+    """Whether a chunk ends after `previous`, given its right neighbour; both are (tag, type)."""
+    previous_tag, tag = previous[0], current[0]
+    if previous_tag in OUTSIDE:
+        return False
+    return previous_tag in CLOSING or tag in OUTSIDE or starts_chunk(previous, current)
+
+
+def chunks(tags):
+    """Reads the tags of one sentence, well formed or not, as chunks.
+
+    Args:
+      tags: list of str, such as `B-PER`, one for each token.
+
+    Returns:
+      list of (type, start, end): token positions from 0, `end` exclusive, in order, never overlapping.
+
+    >>> chunks(["I-PER", "I-PER", "B-PER", "O", "S-LOC", "I-LOC"])
+    [('PER', 0, 2), ('PER', 2, 3), ('LOC', 4, 5), ('LOC', 5, 6)]
+    """
+    outside = ("O", "")
+    labels = [split_tag(tag) for tag in tags]
+    found = []
+    start = None
+    for i, (previous, current) in enumerate(zip([outside] + labels, labels + [outside])):
+        if start is not None and ends_chunk(previous, current):
+            found.append((previous[1], start, i))
+            start = None
+        if starts_chunk(previous, current):
+            start = i
+    return found
+
+
+class EvalCounts:
+    """What a report is made of; numbers of chunks unless said otherwise.
+
+    Attributes:
+      correct_chunk, found_correct, found_guessed: chunks in both columns, in the gold, in the predicted one.
+      t_correct_chunk, t_found_correct, t_found_guessed: the same by type, dicts that give 0 for other types.
+      correct_tags, token_counter: tokens whose two tags agree, and all tokens.
+      latex: bool, the form of report that was asked for.
+    """
+
+    def __init__(self, latex=False):
+        self.correct_chunk = 0
+        self.correct_tags = 0
+        self.found_correct = 0
+        self.found_guessed = 0
+        self.token_counter = 0
+        self.t_correct_chunk = Counter()
+        self.t_found_correct = Counter()
+        self.t_found_guessed = Counter()
+        self.latex = latex
+
+    def add_sentence(self, gold, guessed):
+        """Adds one sentence: two lists of tags (str), of one length."""
+        gold_chunks, guessed_chunks = chunks(gold), chunks(guessed)
+        both = set(gold_chunks) & set(guessed_chunks)
+        self.correct_chunk += len(both)
+        self.found_correct += len(gold_chunks)
+        self.found_guessed += len(guessed_chunks)
+        self.t_correct_chunk.update(chunk_type for chunk_type, _, _ in both)
+        self.t_found_correct.update(chunk_type for chunk_type, _, _ in gold_chunks)
+        self.t_found_guessed.update(chunk_type for chunk_type, _, _ in guessed_chunks)
+        self.correct_tags += sum(split_tag(a) == split_tag(b) for a, b in zip(gold, guessed))
+        self.token_counter += len(gold)
+
+    def by_type(self):
+        """Yields (type, correct, guessed, gold) for each type of either column, sorted as UTF-8 bytes."""
+        for name in sorted(set(self.t_found_correct) | set(self.t_found_guessed)):
+            yield name, self.t_correct_chunk[name], self.t_found_guessed[name], self.t_found_correct[name]
+
+
+def evaluate(iterable, options=None, name="input"):
+    """Counts the chunks of lines of tagged text.
+
+    Args:
+      iterable: yields lines (str), with or without their line ends; the module's docstring has the format.
+      options: None, or an object with any of the attributes `delimiter` (one character; default: runs of
+        spaces and tabs), `raw` (bool), `latex` (bool), `otag` ("O") and `boundary` ("-X-", the first column
+        of a line that divides sentences). An attribute that is None counts as absent.
+      name: what error messages call the input.
+
+    Returns:
+      EvalCounts.
+
+    Raises:
+      UserError: a line has fewer than two columns or not as many as the first, or the delimiter is not one
+        character.
+    """
+    given = {field: getattr(options, field, None) for field in Options._fields}
+    options = Options(**{field: value for field, value in given.items() if value is not None})
+    if options.delimiter is not None and len(options.delimiter) != 1:
+        raise UserError(f"the delimiter is {options.delimiter!r}, expected one character")
+    counts = EvalCounts(options.latex)
+    for gold, guessed in _sentences(iterable, options, name):
+        counts.add_sentence(gold, guessed)
+    return counts
+
+
+def _sentences(lines, options, name):
+    """Yields (gold tags, predicted tags) for each sentence, possibly empty ones."""
+    gold, guessed = [], []
+    width = None
+    for number, line in enumerate(lines, 1):
+        columns = _split_columns(line, options.delimiter)
+        if columns:
+            width = width or len(columns)
+            if len(columns) != width:
+                raise UserError(
+                    f"{name}, line {number}: unexpected number of features: {len(columns)} ({width}), "
+                    "expected as many columns as in the first line"
+                )
+        if not columns or columns[0] == options.boundary:
+            yield gold, guessed
+            gold, guessed = [], []
+        elif len(columns) < 2:
+            raise UserError(f"{name}, line {number}: 1 column found, expected the gold and the predicted tag")
+        else:
+            gold.append(_chunk_tag(columns[-2], options))
+            guessed.append(_chunk_tag(columns[-1], options))
+    yield gold, guessed
+
+
+def _split_columns(line, delimiter):
+    """Returns the columns of a line; those left empty at its end do not count, so a blank line has none."""
+    # Not str.split() or str.splitlines(): U+3000 or U+2028 may be a token.
+    if line.endswith("\n"):
+        line = line[:-1]
+    if line.endswith("\r"):
+        line = line[:-1]
+    if delimiter is None:
+        return [column for column in line.replace("\t", " ").split(" ") if column]
+    columns = line.split(delimiter)
+    while columns and not columns[-1]:
+        columns.pop()
+    return columns
+
+
+def _chunk_tag(tag, options):
+    if not options.raw:
+        return tag
+    return "O" if tag in ("O", options.otag) else "B-" + tag
+
+
+def metrics(counts):
+    """Returns (overall, by_type): a Metrics and a dict from type to Metrics.
+
+    `tp`, `fp`, `fn` are numbers of chunks, `prec`, `rec`, `fscore` fractions from 0 to 1, 0 where undefined.
+    """
+    overall = _metrics(counts.correct_chunk, counts.found_guessed, counts.found_correct)
+    return overall, {name: _metrics(*numbers) for name, *numbers in counts.by_type()}
+
+
+def _metrics(correct, guessed, gold):
+    precision = correct / guessed if guessed else 0.0
+    recall = correct / gold if gold else 0.0
+    fscore = 2 * precision * recall / (precision + recall) if correct else 0.0
+    return Metrics(correct, guessed - correct, gold - correct, precision, recall, fscore)
+
+
+def _percentages(correct, guessed, gold):
+    """Returns (precision, recall, FB1) in percent.
+
+    Multiplied by 100 first: the other order rounds otherwise in the last printed digit.
+    """
+    precision = 100 * correct / guessed if guessed else 0.0
+    recall = 100 * correct / gold if gold else 0.0
+    fb1 = 2 * precision * recall / (precision + recall) if correct else 0.0
+    return precision, recall, fb1
+
+
+def report(counts, out=None):
+    """Writes the report on `counts` to the text stream `out` (default: standard output)."""
+    (sys.stdout if out is None else out).write("".join(report_notprint(counts)))
+
+
+def report_notprint(counts, out=None):
+    """Returns the report on `counts` as a list of lines (str), each with its line end.
+
+    `out` is not used; it is there for callers of the archive's function.
+    """
+    return _latex_lines(counts) if counts.latex else _plain_lines(counts)
+
+
+def _plain_lines(counts):
+    lines = [
+        f"processed {counts.token_counter} tokens with {counts.found_correct} phrases; "
+        f"found: {counts.found_guessed} phrases; correct: {counts.correct_chunk}.\n"
+    ]
+    if counts.token_counter:
+        accuracy = 100 * counts.correct_tags / counts.token_counter
+        scores = _plain_scores(counts.correct_chunk, counts.found_guessed, counts.found_correct)
+        lines.append(f"accuracy: {accuracy:6.2f}%; {scores}\n")
+    for name, correct, guessed, gold in counts.by_type():
+        lines.append(f"{name:>17}: {_plain_scores(correct, guessed, gold)}  {guessed}\n")
+    return lines
+
+
+def _plain_scores(correct, guessed, gold):
+    precision, recall, fb1 = _percentages(correct, guessed, gold)
+    return f"precision: {precision:6.2f}%; recall: {recall:6.2f}%; FB1: {fb1:6.2f}"
+
+
+def _latex_lines(counts):
+    rows = [r"        & Precision &  Recall  & F$_{\beta=1} \\\hline"]
+    rows += [f"{name:<7}" + _latex_scores(*numbers) for name, *numbers in counts.by_type()]
+    rows[-1] += r"\hline"
+    overall = _latex_scores(counts.correct_chunk, counts.found_guessed, counts.found_correct)
+    rows.append("Overall" + overall + r"\hline")
+    return [row + "\n" for row in rows]
+
+
+def _latex_scores(correct, guessed, gold):
+    precision, recall, fb1 = _percentages(correct, guessed, gold)
+    return rf" &  {precision:6.2f}\% & {recall:6.2f}\% & {fb1:6.2f} \\"
+
+
+def return_report(input_file):
+    """Returns the report on a UTF-8 file of tagged text, as `report_notprint` does.
+
+    Raises:
+      UserError: the file cannot be read, is not UTF-8, or is not in the format; the message names the line.
+    """
+    return report_notprint(evaluate(_read_lines(input_file, input_file), name=input_file))
+
+
+def _read_lines(file, name):
+    """Yields the lines (str) of a UTF-8 file; `file` is a path or the number of an open file."""
+    try:
+        with open(file, "rb", closefd=not isinstance(file, int)) as stream:
+            # A byte stream divides at \n only.
+            for number, line in enumerate(stream, 1):
+                try:
+                    yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise UserError(
+                        f"{name}, line {number}: byte 0x{line[error.start]:02x} found, expected UTF-8 text"
+                    ) from error
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}, expected a readable file") from error
+
+
+def _parse_command_line(arguments):
+    """Returns (Options, path or None), or None where help was asked for."""
+    try:
+        flags, paths = getopt.gnu_getopt(arguments, "d:rlo:h", ["help"])
+    except getopt.GetoptError as error:
+        raise UserError(f"{error}; usage: {USAGE}") from error
+    if len(paths) > 1:
+        raise UserError(f"{len(paths)} files given, expected one at most; usage: {USAGE}")
+    given = dict(flags)
+    if "-h" in given or "--help" in given:
+        return None
+    delimiter = given.get("-d")
+    options = Options(
+        delimiter="\t" if delimiter == "\\t" else delimiter,
+        raw="-r" in given,
+        latex="-l" in given,
+        otag=given.get("-o", "O"),
+    )
+    return options, paths[0] if paths else None
+
+
+def main():
+    command = _parse_command_line(sys.argv[1:])
+    if command is None:
+        sys.stdout.write(__doc__)
+        return
+    options, path = command
+    file, name = (0, "standard input") if path is None else (path, path)
+    counts = evaluate(_read_lines(file, name), options, name)
+    # Bytes, because the locale must not decide how a type is written.
+    sys.stdout.buffer.write("".join(report_notprint(counts)).encode("utf-8"))
+
+
+if __name__ == "__main__":
+    run_program(main)

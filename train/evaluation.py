@@ -1,0 +1,186 @@
+"""Tagging a data file with a checkpoint, scoring the tags, and doing so on the dev set while training goes on."""
+
+import collections
+import logging
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert.files import atomic_open
+from bert.startup import LOGGER
+from train import conlleval, run_dir
+from train.features import join_windows
+from train.mymetrics import entity_table
+
+log = logging.getLogger(LOGGER)
+
+# tags: list of lists, one tag for every word of the file; loss: mean over windows.
+Tagged = collections.namedtuple("Tagged", ["tags", "loss"])
+
+
+def tag_file(estimator, checkpoint, input_fn, sentences, encoded, labels, scheme):
+    """Tags every word of a file.
+
+    Args:
+      estimator: tf.estimator.Estimator of the tagger.
+      checkpoint: prefix of the checkpoint to use.
+      input_fn: gives the file's windows in the order of `encoded`.
+      sentences: list of conll.Sentence.
+      encoded: list of features.Encoded, the windows of these sentences.
+      labels: list of labels, ids from 1.
+      scheme: tagging scheme the tags have to obey, or None.
+
+    Returns:
+      Tagged.
+    """
+    label_ids, losses = [], []
+    for prediction in estimator.predict(input_fn, checkpoint_path=checkpoint):
+        label_ids.append(prediction["pred_ids"])
+        losses.append(prediction["loss"])
+    return Tagged(
+        join_windows(sentences, encoded, label_ids, labels, scheme), float(np.mean(losses)) if losses else 0.0
+    )
+
+
+def score(sentences, tagged):
+    """{"loss", "accuracy", "precision", "recall", "f1"}: accuracy of tokens, conlleval's scores of entities, 0 to 1."""
+    counts = conlleval.evaluate(_lines(sentences, tagged.tags))
+    overall, _ = conlleval.metrics(counts)
+    return {
+        "loss": tagged.loss,
+        "accuracy": counts.correct_tags / max(counts.token_counter, 1),
+        "precision": overall.prec,
+        "recall": overall.rec,
+        "f1": overall.fscore,
+    }
+
+
+def write_report(output_dir, split, sentences, tagged):
+    """Writes the tagged file and its conlleval report; returns the report and, under it, seqeval's table."""
+    tagged_file = os.path.join(output_dir, run_dir.TAGGED[split])
+    with atomic_open(tagged_file) as writer:
+        for line in _lines(sentences, tagged.tags):
+            writer.write(line + "\n")
+    report = "\n".join(line.rstrip("\n") for line in conlleval.return_report(tagged_file)) + "\n"
+    with atomic_open(os.path.join(output_dir, run_dir.REPORT[split])) as writer:
+        writer.write(report)
+    return report + "\n" + entity_table([sentence.tags for sentence in sentences], tagged.tags)
+
+
+def write_eval_results(output_dir, scores, step):
+    """Writes eval_results.txt: `key = value` a line, keys sorted."""
+    values = {f"eval_{name}": value for name, value in scores.items()}
+    values["global_step"] = step
+    with atomic_open(os.path.join(output_dir, run_dir.EVAL_RESULTS)) as writer:
+        for name in sorted(values):
+            writer.write(f"{name} = {values[name]}\n")
+
+
+def _lines(sentences, tags):
+    """`word gold predicted` for every word, an empty line behind each sentence."""
+    for sentence, predicted in zip(sentences, tags):
+        for columns in zip(sentence.words, sentence.tags, predicted):
+            yield " ".join(columns)
+        yield ""
+
+
+class DevEvaluation(tf.train.CheckpointSaverListener):
+    """Scores the dev set on checkpoints as they are saved; keeps the best one; asks for an end when nothing improves.
+
+    What it finds goes into the run's state on disk at once, so a run that is killed and started again remembers it.
+
+    Args:
+      output_dir: directory of the checkpoints and of run.json.
+      state: the run's state, see run_dir; changed and written at each evaluation.
+      evaluate: function from a checkpoint's prefix to scores.
+      is_due: function from a step to whether it is to be evaluated.
+      early_stop: evaluations without a better F1 after which training ends, or None.
+    """
+
+    def __init__(self, output_dir, state, evaluate, is_due, early_stop):
+        self._output_dir = output_dir
+        self._state = state
+        self._evaluate = evaluate
+        self._is_due = is_due
+        self._early_stop = early_stop
+        self._events = tf.summary.FileWriter(os.path.join(output_dir, run_dir.EVAL_EVENTS))
+
+    def after_save(self, session, global_step_value):
+        step = int(global_step_value)
+        evaluations = self._state["evaluations"]
+        if not self._is_due(step) or (evaluations and evaluations[-1]["step"] >= step):
+            return False
+        prefix = os.path.join(self._output_dir, f"{run_dir.CHECKPOINT}-{step}")
+        scores = dict(self._evaluate(prefix), step=step)
+        evaluations.append(scores)
+        best = self._state["best"]
+        improved = best is None or scores["f1"] > best["f1"]
+        if improved:
+            run_dir.keep_as_best(self._output_dir, prefix)
+            self._state["best"] = scores
+        run_dir.write_state(self._output_dir, self._state)
+        self._write_summary(scores)
+        log.info(
+            "dev at step %d: loss %.4f  accuracy %.4f  precision %.4f  recall %.4f  F1 %.4f%s",
+            step,
+            scores["loss"],
+            scores["accuracy"],
+            scores["precision"],
+            scores["recall"],
+            scores["f1"],
+            "  (best so far)" if improved else "",
+        )
+        return should_stop(self._state, self._early_stop)
+
+    def _write_summary(self, scores):
+        values = [tf.Summary.Value(tag=f"dev/{name}", simple_value=scores[name]) for name in scores if name != "step"]
+        self._events.add_summary(tf.Summary(value=values), scores["step"])
+        self._events.flush()
+
+
+def should_stop(state, early_stop):
+    """Whether the last `early_stop` evaluations brought no better F1."""
+    if early_stop is None or state["best"] is None:
+        return False
+    since_best = [scores for scores in state["evaluations"] if scores["step"] > state["best"]["step"]]
+    if len(since_best) < early_stop:
+        return False
+    log.info("%d evaluations without a better F1 than step %d's", len(since_best), state["best"]["step"])
+    return True
+
+
+class ScheduledSaver(tf.train.CheckpointSaverHook):
+    """Saves checkpoints at the steps of a schedule, at the start and at the end; tells the listeners.
+
+    Args:
+      output_dir: directory of the checkpoints.
+      is_scheduled: function from a step to whether a checkpoint is due.
+      listeners: list of CheckpointSaverListener.
+    """
+
+    def __init__(self, output_dir, is_scheduled, listeners):
+        super().__init__(output_dir, save_steps=1, listeners=listeners, checkpoint_basename=run_dir.CHECKPOINT)
+        self._timer = _Schedule(is_scheduled)
+
+
+class _Schedule:
+    """Stands in for the saver's timer, which knows only regular intervals."""
+
+    def __init__(self, is_scheduled):
+        self._is_scheduled = is_scheduled
+        self._last = None
+
+    def reset(self):
+        self._last = None
+
+    def last_triggered_step(self):
+        return self._last
+
+    def update_last_triggered_step(self, step):
+        self._last = int(step)
+
+    def should_trigger_for_step(self, step):
+        """Whether a scheduled step lies behind the last save, up to this one: none is missed by a late look."""
+        first = step if self._last is None else self._last + 1
+        return any(self._is_scheduled(due) for due in range(int(first), int(step) + 1))

@@ -1,0 +1,136 @@
+"""The SavedModel for serving: a checkpoint's weights as constants in a graph that either TensorFlow loads.
+
+A SavedModel with resource variables written by TensorFlow 2.15 does not load in 1.15; a graph of constants loads in
+both, and runs faster, as the kernels may arrange constant weights once.
+"""
+
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert import checkpoint, devices
+from bert.files import make_dir
+from train.labels import CLS, PADDING, PIECE, SEP, constraint
+from train.models import build_tagger, predict_tags
+
+DERIVE = -1  # in `word_start`: take each piece without ## as the first of a word
+
+
+def export_saved_model(export_dir, prefix, inputs, args):
+    """Writes `export_dir/<timestamp>/`, complete or not at all.
+
+    Signature `serving_default`: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`, and `word_start`,
+    which may be left out; gives `pred_ids` int32, `labels` string and `scores` float32, each [batch, seq_len]. The
+    assets are vocab.txt, label2id.json, bert_config.json and tagger.json, the settings of the model.
+
+    Args:
+      export_dir: directory of all exports.
+      prefix: checkpoint prefix.
+      inputs: inputs.Inputs.
+      args: Namespace of train_helper.get_args_parser.
+
+    Returns:
+      The directory written.
+    """
+    make_dir(export_dir)
+    timestamp = int(time.time())
+    while os.path.exists(os.path.join(export_dir, str(timestamp))):
+        timestamp += 1
+    final = os.path.join(export_dir, str(timestamp))
+    temporary = os.path.join(export_dir, f"temp-{timestamp}")
+    asset_dir = temporary + "-assets"
+    try:
+        with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
+            signature = _build_signature(prefix, inputs, args)
+            builder = tf.saved_model.Builder(temporary)
+            builder.add_meta_graph_and_variables(
+                session,
+                [tf.saved_model.tag_constants.SERVING],
+                {tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature},
+                assets_collection=[tf.constant(path) for path in _write_assets(asset_dir, inputs, args)],
+                strip_default_attrs=True,
+            )
+            builder.save()
+        os.replace(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(asset_dir, ignore_errors=True)
+    return final
+
+
+def _build_signature(prefix, inputs, args):
+    """Builds the frozen graph in the default graph; returns its SignatureDef."""
+    fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in ("input_ids", "input_mask", "segment_ids")}
+    default = np.array([[DERIVE]], np.int32)
+    given_starts = tf.placeholder_with_default(default, [None, None], "word_start")
+    derived_starts = tf.gather(_begins_word(inputs.tokenizer.vocab), fed["input_ids"])
+    word_start = tf.where_v2(given_starts < 0, derived_starts, given_starts) * fed["input_mask"]
+
+    with frozen_weights(prefix):
+        tagger = build_tagger(
+            inputs.bert_config,
+            False,
+            fed["input_ids"],
+            fed["input_mask"],
+            fed["segment_ids"],
+            None,
+            len(inputs.labels) + 1,
+            False,
+            0.0,
+            args.lstm_size,
+            args.cell,
+            args.num_layers,
+            args.crf_only,
+            word_start if args.subword_labels == "first" else None,
+        )
+    rules = constraint(inputs.labels, inputs.scheme) if args.constrain else None
+    pred_ids, scores = predict_tags(tagger, fed["input_mask"], word_start, rules, inputs.label_ids[PIECE])
+    outputs = {
+        "pred_ids": tf.identity(pred_ids, "pred_ids"),
+        "labels": tf.gather(tf.constant([PADDING] + list(inputs.labels)), pred_ids, name="labels"),
+        "scores": tf.identity(scores, "scores"),
+    }
+    signature = tf.saved_model.predict_signature_def(dict(fed, word_start=given_starts), outputs)
+    if hasattr(signature, "defaults"):
+        # TF Serving fills in an input a request leaves out only if the signature says with what.
+        signature.defaults["word_start"].CopyFrom(tf.make_tensor_proto(default))
+    return signature
+
+
+def frozen_weights(prefix):
+    """A variable scope in which every variable is a constant with its value in the checkpoint."""
+    reader = checkpoint.open_checkpoint(prefix)
+
+    def constant(getter, name, *args, **kwargs):
+        return tf.constant(reader.get_tensor(name))
+
+    return tf.variable_scope("", custom_getter=constant)
+
+
+def _begins_word(vocab):
+    """int32 [vocab_size]: 1 for the pieces that begin a word, as far as they show it."""
+    begins = np.ones([len(vocab)], np.int32)
+    for piece, i in vocab.items():
+        if piece.startswith("##") or piece in (CLS, SEP, PADDING):
+            begins[i] = 0
+    return begins
+
+
+def _write_assets(asset_dir, inputs, args):
+    """Writes what a client needs to turn text into inputs and outputs into entities; returns the paths."""
+    os.makedirs(asset_dir)
+    shutil.copyfile(args.vocab_file, os.path.join(asset_dir, "vocab.txt"))
+    tagger = {name: value for name, value in inputs.model.items() if name not in ("labels", "bert_config", "vocab")}
+    contents = {
+        "label2id.json": inputs.label_ids,
+        "bert_config.json": inputs.bert_config.to_dict(),
+        "tagger.json": dict(tagger, constrain=args.constrain),
+    }
+    for name, value in contents.items():
+        with open(os.path.join(asset_dir, name), "w", encoding="utf-8") as writer:
+            json.dump(value, writer, ensure_ascii=False, indent=2)
+    return sorted(os.path.join(asset_dir, name) for name in os.listdir(asset_dir))

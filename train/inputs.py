@@ -1,0 +1,192 @@
+"""Everything a run is given, read and checked before anything is built or written: the one door for bad input."""
+
+import collections
+import os
+
+from bert import checkpoint, modeling, tokenization
+from bert.errors import UserError
+from bert.files import make_dir, sha256
+from train import run_dir
+from train.conll import check_tags, read_conll
+from train.labels import CLS, SEP, detect_scheme, label_ids, label_list, read_label_list
+
+# bert_config: BertConfig; tokenizer: FullTokenizer; labels: list, ids from 1; label_ids: dict; scheme: name or None;
+# files, sentences: dicts from split ("train", "dev", "test") to path and to list of Sentence; model, training: the
+# settings as run.json keeps them; state: what run.json in -output_dir says, None for a run that begins afresh.
+Inputs = collections.namedtuple(
+    "Inputs", "bert_config tokenizer labels label_ids scheme files sentences model training state"
+)
+
+# Flags a trained checkpoint cannot be used without, and those that only say how it is trained.
+MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
+TRAINING_FLAGS = (
+    ("init_checkpoint", "batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "warmup_proportion")
+    + ("dropout_rate", "clip", "gradient_accumulation_steps", "freeze_layers", "eval_every", "early_stop")
+    + ("constrain", "seed")
+)
+SHORTEST_WINDOW = 3  # [CLS], one piece, [SEP]
+
+
+def load_inputs(args):
+    """Reads and checks all that the run will use. Nothing is written but the output directory itself.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+
+    Returns:
+      Inputs.
+
+    Raises:
+      UserError: each names the file, the line where it has lines, and what was expected.
+    """
+    _check_flags(args)
+    bert_config, tokenizer = _load_encoder(args)
+    files = {split: os.path.join(args.data_dir, f"{split}.txt") for split in splits_used(args)}
+    sentences = {split: read_conll(path) for split, path in files.items()}
+    state = run_dir.read_state(args.output_dir)
+    labels, scheme = _load_labels(args, sentences, state)
+    for split, path in files.items():
+        check_tags(path, sentences[split], labels)
+
+    model = {name: getattr(args, name) for name in MODEL_FLAGS}
+    model.update(labels=labels, scheme=scheme, bert_config=bert_config.to_dict(), vocab=sha256(args.vocab_file))
+    training = {name: getattr(args, name) for name in TRAINING_FLAGS}
+    training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
+
+    if args.do_train and _begins_afresh(args, state, model, training):
+        state = None
+        _check_init_checkpoint(args, bert_config)
+    else:
+        _check_trained(args, state, model)
+    make_dir(args.output_dir)
+    return Inputs(bert_config, tokenizer, labels, label_ids(labels), scheme, files, sentences, model, training, state)
+
+
+def splits_used(args):
+    """The data files that the flags call for."""
+    splits = ["train"] if args.do_train else []
+    splits += ["dev"] if args.do_train or args.do_eval or args.do_predict else []
+    return splits + (["test"] if args.do_predict else [])
+
+
+def _check_flags(args):
+    if not (args.do_train or args.do_eval or args.do_predict or args.do_export or args.filter_adam_var):
+        raise UserError("nothing to do: expected at least one of -do_train -do_eval -do_predict -do_export")
+    needed = ["output_dir", "bert_config_file", "vocab_file"] + (["data_dir"] if splits_used(args) else [])
+    for name in needed:
+        if not getattr(args, name):
+            alternative = " (or -bert_dir)" if name in ("bert_config_file", "vocab_file") else ""
+            raise UserError(f"-{name}{alternative} is missing")
+    if args.ner != "ner":
+        raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
+    if args.clean and not args.do_train:
+        raise UserError("-clean starts a run afresh; expected -do_train with it")
+
+
+def _load_encoder(args):
+    """The encoder's config and tokenizer, checked against each other and against the flags."""
+    config = modeling.BertConfig.from_json_file(args.bert_config_file)
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+        if not isinstance(getattr(config, name), int) or getattr(config, name) < 1:
+            raise UserError(f"{args.bert_config_file}: {name} is {getattr(config, name)!r}; expected a whole number")
+    if config.hidden_size % config.num_attention_heads:
+        raise UserError(
+            f"{args.bert_config_file}: hidden_size {config.hidden_size} is not a multiple of "
+            f"num_attention_heads {config.num_attention_heads}"
+        )
+    try:
+        modeling.get_activation(config.hidden_act)
+    except ValueError as error:
+        raise UserError(f"{args.bert_config_file}: {error}")
+
+    tokenizer = tokenization.FullTokenizer(args.vocab_file, do_lower_case=args.do_lower_case)
+    if len(tokenizer.vocab) != config.vocab_size:
+        raise UserError(
+            f"{args.vocab_file}: {len(tokenizer.vocab)} entries; {args.bert_config_file} expects {config.vocab_size}"
+        )
+    for token in (CLS, SEP):
+        if token not in tokenizer.vocab:
+            raise UserError(f"{args.vocab_file}: expected an entry {token}")
+
+    if not SHORTEST_WINDOW <= args.max_seq_length <= config.max_position_embeddings:
+        raise UserError(
+            f"-max_seq_length {args.max_seq_length}: expected {SHORTEST_WINDOW} to {config.max_position_embeddings}, "
+            f"the encoder's max_position_embeddings in {args.bert_config_file}"
+        )
+    if args.freeze_layers is not None and args.freeze_layers > config.num_hidden_layers:
+        raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {config.num_hidden_layers} layers")
+    return config, tokenizer
+
+
+def _load_labels(args, sentences, state):
+    """(labels, scheme): of the data or the user's list in training, of the trained model else."""
+    given = read_label_list(args.label_list) if args.label_list else None
+    label_file = os.path.join(args.output_dir, run_dir.LABEL2ID)
+    if args.do_train:
+        tags = (tag for sentence in sentences["train"] for tag in sentence.tags)
+        labels = given or label_list(tags)
+    elif os.path.exists(label_file):
+        labels = run_dir.read_labels(args.output_dir)
+        if given not in (None, labels):
+            raise UserError(f"{label_file}: its labels are not those of -label_list {args.label_list}")
+    elif given:
+        labels = given
+    else:
+        raise UserError(f"{label_file}: no such file; expected it, or -label_list with the labels of the checkpoint")
+
+    if state is not None and not args.do_train:
+        return labels, state["model"]["scheme"]
+    judged = sentences.get("train") or sentences.get("dev") or []
+    return labels, detect_scheme([sentence.tags for sentence in judged])
+
+
+def _begins_afresh(args, state, model, training):
+    """Whether training starts at step 0; otherwise it goes on from what lies in -output_dir."""
+    found = checkpoint.latest(args.output_dir)
+    if state is None:
+        if found is not None:
+            raise UserError(
+                f"{found}: a checkpoint that no run of this program left; expected another -output_dir, "
+                f"or -init_checkpoint to start from it"
+            )
+        return True
+    same = state["model"] == model and state["training"] == training
+    if args.clean and (state["finished"] or not same):
+        return True
+    return found is None
+
+
+def _check_init_checkpoint(args, bert_config):
+    if not args.init_checkpoint:
+        return
+    try:
+        tokenization.validate_case_matches_checkpoint(args.do_lower_case, args.init_checkpoint)
+    except ValueError as error:
+        raise UserError(f"{args.init_checkpoint}: {error}")
+    checkpoint.check_shapes(args.init_checkpoint, modeling.encoder_shapes(bert_config))
+    checkpoint.check_whole(args.init_checkpoint)
+
+
+def _check_trained(args, state, model):
+    """Checks the checkpoint in -output_dir that training goes on from or that is to be used."""
+    prefix = checkpoint.latest(args.output_dir) if args.do_train else run_dir.checkpoint_to_use(args.output_dir)
+    if prefix is None:
+        raise UserError(f"{args.output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
+    label_file = os.path.join(args.output_dir, run_dir.LABEL2ID)
+    for name, value in (state["model"] if state else {}).items():
+        if model[name] == value:
+            continue
+        if name == "labels":
+            raise UserError(f"{label_file}: the checkpoint was trained with the labels {value}, not {model[name]}")
+        if name in MODEL_FLAGS:
+            raise UserError(f"{args.output_dir}: its model was trained with -{name} {value}, not {model[name]}")
+        if name != "scheme":
+            raise UserError(f"{args.output_dir}: its model was trained with another {name}; expected that one")
+    num_labels = len(model["labels"]) + 1
+    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("crf_loss/transitions")
+    if found is None:
+        raise UserError(f"{prefix}: no tagger in it (crf_loss/transitions); expected a checkpoint of one")
+    if found != [num_labels] * 2:
+        raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
+    checkpoint.check_shapes(prefix, modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"])))
+    checkpoint.check_whole(prefix)

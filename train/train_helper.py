@@ -1,0 +1,102 @@
+"""The command line of fine-tuning: every flag, its default and what it is for."""
+
+import os
+
+from bert.errors import UserError
+from bert.flags import FlagParser, fraction, non_negative_int, positive_float, positive_int
+from train import __version__
+
+BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt", "init_checkpoint": "bert_model.ckpt"}
+
+
+def get_args_parser(argv=None):
+    """The parsed flags as a Namespace, `-bert_dir` resolved.
+
+    Args:
+      argv: list of str; default: the command line.
+
+    Raises:
+      UserError: a flag that is not known, or a value it does not take.
+    """
+    args = _build_parser().parse_args(argv)
+    if args.bert_dir:
+        _fill_in_bert_dir(args)
+    return args
+
+
+def _build_parser():
+    parser = FlagParser(
+        prog="run.py", description="Fine-tunes, evaluates, predicts and exports a BERT + BiLSTM + CRF tagger."
+    )
+
+    flag, switch = parser.flag_group("files")
+    flag("data_dir", help="directory with train.txt, dev.txt and test.txt")
+    flag("output_dir", help="directory for checkpoints, reports and the export")
+    flag("bert_dir", help="directory of a Google BERT release; sets the next three flags")
+    flag("bert_config_file", help="sizes of the encoder, bert_config.json")
+    flag("vocab_file", help="word pieces of the encoder, one a line")
+    flag("init_checkpoint", help="checkpoint to start from; without it the encoder starts from random weights")
+    flag("label_list", help="the labels in the order of their ids: a file with one a line, or a comma-separated list")
+    switch("clean", False, help="start a finished run afresh: remove what an earlier run wrote to -output_dir")
+
+    flag, switch = parser.flag_group("what to do")
+    switch("do_train", True, help="fine-tune on train.txt")
+    switch("do_eval", True, help="evaluate on dev.txt, write eval_results.txt")
+    switch("do_predict", True, help="tag dev.txt and test.txt, write label_*.txt and predict_score*.txt")
+    switch("do_export", False, help="write a SavedModel to export/")
+    switch("filter_adam_var", False, help="write model.ckpt without the optimizer's variables, a third the size")
+
+    flag, switch = parser.flag_group("text")
+    flag("max_seq_length", type=positive_int, default=128, help="pieces in a window; longer sentences become several")
+    switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
+    flag(
+        "subword_labels",
+        choices=["x", "first"],
+        default="x",
+        help="x: later pieces of a word are labelled X; first: RNN and CRF see first pieces only",
+    )
+
+    flag, switch = parser.flag_group("model")
+    flag("cell", choices=["lstm", "gru"], default="lstm", help="kind of RNN")
+    flag("lstm_size", type=positive_int, default=128, help="RNN units in each direction")
+    flag("num_layers", type=positive_int, default=1, help="RNN layers")
+    switch("crf_only", False, help="leave the RNN out")
+    flag("dropout_rate", type=fraction, default=0.5, help="fraction dropped before and behind the RNN")
+    switch("constrain", True, help="predict only tag sequences that are well-formed")
+
+    flag, _ = parser.flag_group("training")
+    flag("batch_size", type=positive_int, default=64, help="windows in a batch")
+    flag("learning_rate", type=positive_float, default=1e-5, help="peak learning rate of Adam")
+    flag("head_learning_rate", type=positive_float, help="the same for RNN, projection and CRF; default: no other")
+    flag("num_train_epochs", type=positive_float, default=10.0, help="times through train.txt")
+    flag("warmup_proportion", type=fraction, default=0.1, help="share of the steps in which the rate rises")
+    flag("clip", type=positive_float, default=1.0, help="largest global norm of the gradients")
+    flag(
+        "gradient_accumulation_steps",
+        type=positive_int,
+        default=1,
+        help="batches whose gradients are averaged into one step",
+    )
+    flag("freeze_layers", type=non_negative_int, help="train neither embeddings nor the first so many layers")
+    flag("eval_every", type=positive_int, help="steps between evaluations on dev.txt; default: once an epoch")
+    flag("early_stop", type=positive_int, help="stop after so many evaluations without a better F1")
+    flag("save_checkpoints_steps", type=positive_int, default=500, help="steps between checkpoints")
+    flag("save_summary_steps", type=positive_int, default=500, help="steps between TensorBoard summaries")
+    flag("seed", type=non_negative_int, default=42, help="of initialisation, dropout and shuffling")
+
+    flag, switch = parser.flag_group("other")
+    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
+    switch("verbose", False, help="show TensorFlow's own log too")
+    flag("ner", default="ner", help="kind of model; only ner")
+    flag("version", action="version", version=__version__, help="print the version and exit")
+    return parser
+
+
+def _fill_in_bert_dir(args):
+    if not os.path.isdir(args.bert_dir):
+        raise UserError(f"{args.bert_dir}: expected a directory with bert_config.json and vocab.txt")
+    for name, file in BERT_FILES.items():
+        path = os.path.join(args.bert_dir, file)
+        # A directory without a checkpoint, as of the demo, is an encoder to be trained from scratch.
+        if getattr(args, name) is None and (name != "init_checkpoint" or os.path.exists(path + ".index")):
+            setattr(args, name, path)
