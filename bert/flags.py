@@ -19,6 +19,10 @@ class FlagParser(argparse.ArgumentParser):
         group = self.add_argument_group(title)
         return functools.partial(add_flag, group), functools.partial(add_switch, group)
 
+    def _get_option_tuples(self, option_string):
+        """No flag is found by its beginning: allow_abbrev sees to that for two dashes only, from Python 3.8 on."""
+        return []
+
     def error(self, message):
         raise UserError(f"{message} (-help lists the flags)")
 

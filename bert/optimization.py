@@ -102,6 +102,11 @@ def build_train_step(
         return TrainStep(tf.group(reset(), advance), learning_rate, norm)
 
 
+def _name(var):
+    """The variable's name in a checkpoint; a replica's copy has that of the variable it is a copy of."""
+    return re.sub(r"/replica_\d+$", "", var.op.name)
+
+
 def _mean_over_replicas(gradients):
     """Each gradient averaged over the replicas of the strategy in force; the same on every one of them."""
     strategy = tf.distribute.get_strategy()
@@ -133,12 +138,12 @@ def _accumulate(gradients, variables, steps):
             trainable=False,
             collections=[tf.GraphKeys.LOCAL_VARIABLES],
             synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=tf.VariableAggregation.MEAN,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 
     with tf.variable_scope("gradient_accumulation", reuse=tf.AUTO_REUSE):
         calls = local_zeros("calls", [], tf.int32)
-        sums = [local_zeros(var.op.name, var.shape, var.dtype.base_dtype) for var in variables]
+        sums = [local_zeros(_name(var), var.shape, var.dtype.base_dtype) for var in variables]
     call = tf.identity(calls) + 1
     due = tf.equal(call, steps)
     totals = [tf.identity(total) + gradient for total, gradient in zip(sums, gradients)]
@@ -220,7 +225,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         next_m = self.beta_1 * m + (1.0 - self.beta_1) * grad
         next_v = self.beta_2 * v + (1.0 - self.beta_2) * tf.square(grad)
         step = next_m / (tf.sqrt(next_v) + self.epsilon)
-        name = var.op.name
+        name = _name(var)
         if self._decays(name):
             step += self.weight_decay_rate * var
         rate = self.learning_rate if self.lr_multiplier is None else self.learning_rate * self.lr_multiplier(name)

@@ -35,8 +35,9 @@ REPEATED = 0.4
 
 SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CHINESE_PUNCTUATION = "，。、？！：；“”‘’（）《》【】…—·"
-# An English word this frequent in training is one vocabulary entry; rarer ones are spelled in pieces.
-WHOLE_WORD_COUNT = 3
+# An English word this frequent in training is one vocabulary entry. Rarer ones are spelled in pieces, so that training
+# sees pieces about as often as dev and test with their new names do.
+WHOLE_WORD_COUNT = 5
 # A beginning or an ending of 2 to 6 letters that this many training words share is a piece.
 PIECE_WORDS = 4
 

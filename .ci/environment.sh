@@ -1,0 +1,40 @@
+# Finding a Python that has a TensorFlow, and making virtual environments. Sourced by run.sh and tests/run.sh.
+
+# find_python VERSION...: prints the first of these Pythons (3.11, 3.7, ...) that runs on this machine.
+find_python() {
+    local version candidate
+    for version in "$@"; do
+        for candidate in "python$version" python3 python "$HOME"/.pyenv/versions/"$version".*/bin/python; do
+            if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$version" ]; then
+                # A launcher may lead elsewhere tomorrow: keep what it leads to now.
+                "$candidate" -c 'import sys; print(sys.executable)'
+                return 0
+            fi
+        done
+    done
+    return 1
+}
+
+# make_venv DIRECTORY PYTHON REQUIREMENTS...: a virtual environment with these requirements files installed. Each file
+# is installed once, and again when it has changed.
+make_venv() {
+    local venv=$1 python=$2 file stamp
+    shift 2
+    if ! [ -x "$venv/bin/python" ] || [ "$("$venv/bin/python" --version 2>&1)" != "$("$python" --version 2>&1)" ]; then
+        echo "== making $venv with $("$python" --version 2>&1)"
+        rm -rf "$venv"
+        "$python" -m venv "$venv" || {
+            echo "$python cannot make virtual environments (Debian: apt-get install python3-venv)" >&2
+            return 1
+        }
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --upgrade 'pip>=21' || return 1
+    fi
+    for file in "$@"; do
+        stamp="$venv/.installed-$(echo "$file" | tr / -)"
+        if ! cmp -s "$file" "$stamp"; then
+            echo "== installing $file into $venv; this takes a few minutes"
+            "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$file" || return 1
+            cp "$file" "$stamp"
+        fi
+    done
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Fine-tunes, evaluates, predicts, scores and exports: the demo, or your own data with your own BERT.
+#
+#   bash run.sh
+#   BERT_DIR=chinese_L-12_H-768_A-12 DATA_DIR=my_data OUTPUT_DIR=output/mine bash run.sh [flags of run.py]
+set -euo pipefail
+cd "$(dirname "$0")"
+. .ci/environment.sh
+
+python=$(find_python 3.11 3.10 3.9 3.7) || {
+    echo "run.sh needs Python 3.11, 3.10 or 3.9 (TensorFlow 2.15) or 3.7 (TensorFlow 1.15); none of them is on the PATH" >&2
+    exit 2
+}
+make_venv .venv "$python" requirements.txt
+
+if [ -z "${BERT_DIR:-}" ] && [ -z "${DATA_DIR:-}" ]; then
+    # The demo trains its tiny encoder from scratch, which takes larger steps than fine-tuning.
+    set -- -batch_size 32 -learning_rate 2e-3 -num_train_epochs 15 "$@"
+fi
+exec .venv/bin/python run.py -do_export \
+    -bert_dir "${BERT_DIR:-data_demo}" -data_dir "${DATA_DIR:-data_demo}" -output_dir "${OUTPUT_DIR:-output/demo}" "$@"

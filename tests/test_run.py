@@ -1,0 +1,386 @@
+"""The whole flow on small data: what run.py writes, how it resumes, and that nothing is lost on the way."""
+
+import glob
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert import tokenization
+from train import conlleval, run_dir
+from train.conll import read_conll
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+WORDS = "the man Ann Bob met saw in at London Paris yesterday unaffable people café 我 在 北 京 上 海 .".split()
+PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] the man ann bob met saw in at london paris yesterday people cafe .".split()
+PIECES += "我 在 北 京 上 海 un ##aff ##able".split()
+TAGS = {"Ann": "PER", "Bob": "PER", "London": "LOC", "Paris": "LOC"}
+
+
+def run(*flags, **kwargs):
+    """Runs run.py as a user would; returns the finished process, its output as text."""
+    command = [sys.executable, os.path.join(REPOSITORY, "run.py")] + list(flags)
+    kwargs.setdefault("timeout", 300)
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **kwargs)
+
+
+def succeed(*flags, **kwargs):
+    done = run(*flags, **kwargs)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def sentence(rng, length):
+    """Lines of a random sentence, names tagged; "Ann Bob" is one person of two words."""
+    lines, previous = [], None
+    for _ in range(length):
+        word = WORDS[rng.randint(len(WORDS))]
+        kind = TAGS.get(word)
+        inside = kind == "PER" and previous == "PER"
+        lines.append(f"{word} {'I' if inside else 'B'}-{kind}" if kind else f"{word} O")
+        previous = kind
+    return "\n".join(lines) + "\n"
+
+
+# Whatever a file may hold comes out again: words of control characters, emoji, words of many pieces, long sentences.
+HARD = (
+    "\u200b O\n\x01\x02 O\nAnn B-PER\n\u200d I-PER\nBob I-PER\n\n"
+    + "\U0001f600\U0001f468\u200d\U0001f469 O\nИван O\nשלום O\n\n"
+    + "\x7f O\n\n"
+    + "x" * 300 + " O\n" + "北" * 300 + " B-LOC\nLondon B-LOC\n\n"
+    + "\u2028 O\n\x85 O\na\x0bb O\n\n"
+)  # fmt: skip
+
+
+def write_data(directory, train=40, others=8):
+    rng = np.random.RandomState(0)
+    for split, count in (("train", train), ("dev", others), ("test", others)):
+        sentences = [sentence(rng, rng.randint(2, 9)) for _ in range(count)]
+        sentences.append(sentence(rng, 60))
+        text = "\n".join(sentences) + "\n" + (HARD if split == "test" else "")
+        (directory / f"{split}.txt").write_bytes(text.encode("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Flags for small data and a tiny encoder."""
+    data, encoder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("bert")
+    write_data(data)
+    (encoder / "vocab.txt").write_bytes(("\n".join(PIECES) + "\n").encode("utf-8"))
+    config = {
+        "vocab_size": len(PIECES), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 32, "max_position_embeddings": 32, "type_vocab_size": 2,
+    }  # fmt: skip
+    (encoder / "bert_config.json").write_text(json.dumps(config))
+    return [
+        *("-data_dir", str(data), "-bert_dir", str(encoder), "-max_seq_length", "16", "-batch_size", "8"),
+        *("-learning_rate", "5e-3", "-num_train_epochs", "4", "-lstm_size", "8", "-dropout_rate", "0.1"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(given, tmp_path_factory):
+    """(output directory, process) of a whole run."""
+    output = str(tmp_path_factory.mktemp("run") / "output")
+    return output, succeed(*given, "-output_dir", output, "-do_export", "-filter_adam_var")
+
+
+def data_file(given, split):
+    return os.path.join(given[1], f"{split}.txt")
+
+
+def tagged(output, split):
+    """[(word, gold, predicted)] by sentence, read with nothing but split."""
+    with open(os.path.join(output, run_dir.TAGGED[split]), encoding="utf-8", newline="\n") as reader:
+        blocks = reader.read().split("\n\n")
+    return [[tuple(line.split(" ")) for line in block.split("\n")] for block in blocks if block]
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_every_word_of_the_file_is_in_the_tagged_one(split, given, finished):
+    sentences = read_conll(data_file(given, split))
+    rows = tagged(finished[0], split)
+    assert [[row[:2] for row in block] for block in rows] == [list(zip(s.words, s.tags)) for s in sentences]
+    assert {row[2] for block in rows for row in block} <= {"O", "B-PER", "I-PER", "B-LOC"}
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_predicted_tags_are_well_formed(split, finished):
+    for block in tagged(finished[0], split):
+        previous = "O"
+        for _, _, tag in block:
+            assert not tag.startswith("I-") or previous in ("B" + tag[1:], "I" + tag[1:])
+            previous = tag
+
+
+def test_reports(given, finished):
+    output, process = finished
+    for split in ("dev", "test"):
+        with open(os.path.join(output, run_dir.REPORT[split])) as reader:
+            report = reader.read()
+        assert report in process.stdout
+        with open(os.path.join(output, run_dir.TAGGED[split]), "rb") as rows:
+            perl = subprocess.run(
+                ["perl", os.path.join(REPOSITORY, "train", "conlleval.pl")], stdin=rows, stdout=subprocess.PIPE
+            )
+        assert perl.stdout.decode("utf-8") == report
+    assert "micro avg" in process.stdout
+
+    results = dict(line.rstrip("\n").split(" = ") for line in open(os.path.join(output, run_dir.EVAL_RESULTS)))
+    with open(os.path.join(output, run_dir.TAGGED["dev"]), encoding="utf-8") as reader:
+        overall, _ = conlleval.metrics(conlleval.evaluate(reader))
+    state = run_dir.read_state(output)
+    for name, value in (("precision", overall.prec), ("recall", overall.rec), ("f1", overall.fscore)):
+        assert float(results["eval_" + name]) == value
+        # What dev evaluation found during training is what predicting with the checkpoint it kept finds.
+        assert state["best"][name] == value
+    np.testing.assert_allclose(float(results["eval_loss"]), state["best"]["loss"], rtol=1e-5)
+    assert int(results["global_step"]) == state["best"]["step"]
+
+
+def test_the_best_checkpoint_is_kept(finished):
+    state = run_dir.read_state(finished[0])
+    assert state["finished"] and len(state["evaluations"]) == 4
+    assert state["best"]["f1"] == max(scores["f1"] for scores in state["evaluations"])
+    best = tf.train.latest_checkpoint(os.path.join(finished[0], "best"))
+    assert tf.train.load_variable(best, "global_step") == state["best"]["step"]
+    assert len(glob.glob(os.path.join(finished[0], "best", "*.index"))) == 1
+
+
+def test_labels(finished):
+    with open(os.path.join(finished[0], "label2id.json")) as reader:
+        ids = json.load(reader)
+    assert ids == {"O": 1, "B-LOC": 2, "B-PER": 3, "I-PER": 4, "X": 5, "[CLS]": 6, "[SEP]": 7}
+    with open(os.path.join(finished[0], "label2id.pkl"), "rb") as reader:
+        assert pickle.load(reader) == ids
+    with open(os.path.join(finished[0], "label_list.pkl"), "rb") as reader:
+        assert pickle.load(reader) == sorted(ids, key=ids.get)
+
+
+def test_pieces_of_the_test_file(given, finished):
+    tokenizer = tokenization.FullTokenizer(os.path.join(given[3], "vocab.txt"))
+    capacity = 16 - 2
+    expected = []
+    for s in read_conll(data_file(given, "test")):
+        for word in s.words:
+            expected += tokenizer.tokenize(word)[:capacity]
+    with open(os.path.join(finished[0], "token_test.txt"), encoding="utf-8", newline="\n") as reader:
+        assert [piece for piece in reader.read().split("\n") if piece] == expected
+
+
+def test_filtered_checkpoint(finished):
+    output = finished[0]
+    whole = tf.train.load_checkpoint(tf.train.latest_checkpoint(os.path.join(output, "best")))
+    small = tf.train.load_checkpoint(os.path.join(output, "model.ckpt"))
+    names = set(whole.get_variable_to_shape_map())
+    kept = {name for name in names if not name.endswith(("/adam_m", "/adam_v"))}
+    assert set(small.get_variable_to_shape_map()) == kept < names
+    for name in kept:
+        np.testing.assert_array_equal(small.get_tensor(name), whole.get_tensor(name))
+
+
+def test_summaries(finished):
+    tags = set()
+    for file in glob.glob(os.path.join(finished[0], "events.*")) + glob.glob(os.path.join(finished[0], "eval", "*")):
+        for event in tf.train.summary_iterator(file):
+            tags |= {value.tag for value in event.summary.value}
+    assert {"loss", "learning_rate", "gradient_norm", "transitions", "transitions/image", "dev/f1"} <= tags
+
+
+def test_the_log_has_no_progress_bar_and_no_tensorflow(finished):
+    log = finished[1].stderr
+    assert "\r" not in log and "WARNING" not in log and "examples/s" in log
+    assert "no -init_checkpoint: the encoder starts from random weights" in log
+
+
+def saved_model(output):
+    (path,) = glob.glob(os.path.join(output, "export", "*"))
+    return path
+
+
+@pytest.mark.parametrize("give_word_start", [True, False])
+def test_export_gives_what_predict_gives(give_word_start, given, finished):
+    """The windows of test.txt as the record file has them, through the SavedModel, in batches of another size."""
+    output = finished[0]
+    labels = run_dir.read_labels(output)
+    words = [row for block in tagged(output, "dev") for row in block]
+    with tf.Graph().as_default(), tf.Session() as session:
+        loaded = tf.saved_model.loader.load(session, ["serve"], saved_model(output))
+        signature = loaded.signature_def["serving_default"]
+        assert not [node.op for node in loaded.graph_def.node if "Variable" in node.op or "VarHandle" in node.op]
+        outputs = {name: info.name for name, info in signature.outputs.items()}
+        found = []
+        for record in tf.python_io.tf_record_iterator(os.path.join(output, "eval.tf_record")):
+            feature = tf.train.Example.FromString(record).features.feature
+            fed = {name: [list(feature[name].int64_list.value)] for name in ("input_ids", "input_mask", "segment_ids")}
+            begins = [int(0 < i < 5) for i in feature["label_ids"].int64_list.value]
+            if give_word_start:
+                fed["word_start"] = [begins]
+            result = session.run(outputs, {signature.inputs[name].name: value for name, value in fed.items()})
+            assert result["scores"].dtype == np.float32
+            for begin, label, i, score in zip(begins, result["labels"][0], result["pred_ids"][0], result["scores"][0]):
+                if begin:
+                    assert label.decode() == labels[i - 1] and 0 < score <= 1
+                    found.append(label.decode())
+    # Only sentences that are one window; the words of the last, long one are in several.
+    single = sum(len(block) for block in tagged(output, "dev")[:-1])
+    assert found[:single] == [row[2] for row in words[:single]]
+
+
+def test_export_assets(given, finished):
+    assets = os.path.join(saved_model(finished[0]), "assets")
+    with open(os.path.join(given[3], "vocab.txt"), "rb") as one, open(os.path.join(assets, "vocab.txt"), "rb") as other:
+        assert one.read() == other.read()
+    with open(os.path.join(assets, "label2id.json")) as reader:
+        assert len(json.load(reader)) == 7
+    with open(os.path.join(assets, "tagger.json")) as reader:
+        assert json.load(reader)["scheme"] == "BIO"
+
+
+def test_the_same_seed_gives_the_same_report(given, finished, tmp_path):
+    output = str(tmp_path / "again")
+    succeed(*given, "-output_dir", output)
+    for name in ("label_test.txt", "predict_score.txt", "label2id.json", "label_dev.txt"):
+        with open(os.path.join(output, name), "rb") as one, open(os.path.join(finished[0], name), "rb") as other:
+            assert one.read() == other.read(), name
+
+
+def test_a_killed_run_goes_on_and_ends_at_the_same_step(given, finished, tmp_path):
+    output = str(tmp_path / "killed")
+    flags = list(given) + ["-output_dir", output, "-save_checkpoints_steps", "3", "-clean"]
+    log = open(str(tmp_path / "log"), "wb")
+    process = subprocess.Popen(
+        [sys.executable, os.path.join(REPOSITORY, "run.py")] + flags, stdout=log, stderr=subprocess.STDOUT
+    )
+    deadline = time.time() + 200
+    while not glob.glob(os.path.join(output, "model.ckpt-[1-9]*.index")) and time.time() < deadline:
+        assert process.poll() is None, open(log.name).read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed_at = tf.train.load_variable(tf.train.latest_checkpoint(output), "global_step")
+    done = succeed(*flags)
+    total = tf.train.load_variable(tf.train.latest_checkpoint(finished[0]), "global_step")
+    assert 0 < killed_at < total
+    assert f"goes on from step {killed_at}" in done.stderr
+    assert tf.train.load_variable(tf.train.latest_checkpoint(output), "global_step") == total
+    steps = [scores["step"] for scores in run_dir.read_state(output)["evaluations"]]
+    assert steps == [scores["step"] for scores in run_dir.read_state(finished[0])["evaluations"]]
+
+
+def test_a_finished_run_is_not_trained_again(given, finished):
+    before = run_dir.read_state(finished[0])
+    records = os.path.getmtime(os.path.join(finished[0], "train.tf_record"))
+    done = succeed(*given, "-output_dir", finished[0])
+    assert "training has come to its end before" in done.stderr and "is up to date" in done.stderr
+    assert run_dir.read_state(finished[0]) == before
+    assert os.path.getmtime(os.path.join(finished[0], "train.tf_record")) == records
+
+
+def test_clean_leaves_foreign_files_alone(given, tmp_path):
+    """In a directory full of the user's own files, some with names of ours."""
+    for source in glob.glob(os.path.join(given[1], "*")) + glob.glob(os.path.join(given[3], "*")):
+        shutil.copy(source, str(tmp_path))
+    foreign = {"notes.txt": "mine", "eval_results.txt.bak": "mine", "export/readme": "mine", "best/mine": "mine"}
+    foreign["graph.pbtxt"] = "another program's"
+    for name, content in foreign.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    before = {
+        path: open(path, "rb").read()
+        for path in glob.glob(str(tmp_path / "**"), recursive=True)
+        if os.path.isfile(path)
+    }
+    flags = list(given[4:]) + ["-data_dir", ".", "-bert_dir", ".", "-output_dir", ".", "-num_train_epochs", "1"]
+    succeed(*flags, "-do_export", cwd=str(tmp_path))
+    first = run_dir.read_state(str(tmp_path))["evaluations"]
+    done = succeed(*flags, "-clean", "-do_predict", "false", cwd=str(tmp_path))
+    assert "goes on" not in done.stderr
+    assert run_dir.read_state(str(tmp_path))["evaluations"] == first  # trained afresh, from the same seed
+    assert not (tmp_path / "label_test.txt").exists() and not glob.glob(str(tmp_path / "export" / "[0-9]*"))
+    for path, content in before.items():
+        if os.path.basename(path) != "graph.pbtxt":  # TensorFlow writes its own
+            assert open(path, "rb").read() == content, path
+    assert (tmp_path / "graph.pbtxt").exists()
+
+
+def test_options_of_training(given, tmp_path):
+    """First pieces, GRU, two layers, frozen layers, a rate for the head, accumulation, early stop, given labels."""
+    output = str(tmp_path / "output")
+    labels = "B-PER,I-PER,O,B-LOC,X,[SEP],[CLS]"
+    done = succeed(
+        *given,
+        *("-output_dir", output, "-subword_labels", "first", "-cell", "gru", "-num_layers", "2", "-do_export"),
+        *("-freeze_layers", "1", "-head_learning_rate", "1e-2", "-gradient_accumulation_steps", "2"),
+        *("-early_stop", "2", "-eval_every", "2", "-num_train_epochs", "60", "-label_list", labels),
+    )
+    state = run_dir.read_state(output)
+    assert "without a better F1" in done.stderr
+    best = state["best"]["step"]
+    assert [scores["step"] for scores in state["evaluations"]][-2:] == [best + 2, best + 4]
+    assert [len(block) for block in tagged(output, "test")] == [
+        len(s.words) for s in read_conll(data_file(given, "test"))
+    ]
+    assert run_dir.read_labels(output) == labels.split(",")
+
+    first, last = (
+        tf.train.load_checkpoint(os.path.join(output, f"model.ckpt-{step}"))
+        for step in (0, state["evaluations"][-1]["step"])
+    )
+    moved = {
+        name
+        for name in last.get_variable_to_shape_map()
+        if first.has_tensor(name) and not np.array_equal(first.get_tensor(name), last.get_tensor(name))
+    }
+    assert not [name for name in moved if name.startswith(("bert/embeddings/", "bert/encoder/layer_0/"))]
+    assert "bert/encoder/layer_1/output/dense/kernel" in moved and "crf_loss/transitions" in moved
+    assert not last.has_tensor("bert/embeddings/word_embeddings/adam_m")
+    with tf.Graph().as_default(), tf.Session() as session:
+        signature = tf.saved_model.loader.load(session, ["serve"], saved_model(output)).signature_def["serving_default"]
+        ids = [[PIECES.index(piece) for piece in ("[CLS]", "un", "##aff", "##able", "ann", "[SEP]", "[PAD]")]]
+        fed = {"input_ids": ids, "input_mask": [[1] * 6 + [0]], "segment_ids": [[0] * 7]}
+        found = session.run(
+            signature.outputs["labels"].name, {signature.inputs[name].name: value for name, value in fed.items()}
+        )
+    kinds = [label.decode() for label in found[0]]
+    assert kinds[2:4] == ["X", "X"] and kinds[6] == "[PAD]" and {kinds[1], kinds[4]} <= {"O", "B-PER", "B-LOC"}
+
+
+def test_unconstrained_prediction_writes_no_special_label(given, tmp_path):
+    output = str(tmp_path / "output")
+    succeed(*given, "-output_dir", output, "-constrain=false", "-num_train_epochs", "0.2", "-crf_only")
+    rows = [row for block in tagged(output, "test") for row in block]
+    assert {row[2] for row in rows} <= {"O", "B-PER", "I-PER", "B-LOC"}
+
+
+def test_starting_from_a_checkpoint(given, finished, tmp_path):
+    output = str(tmp_path / "output")
+    start = tf.train.latest_checkpoint(os.path.join(finished[0], "best"))
+    done = succeed(
+        *given, "-output_dir", output, "-init_checkpoint", start, "-num_train_epochs", "1", "-lstm_size", "8"
+    )
+    assert "start from" in done.stderr and "random weights" not in done.stderr
+    first = tf.train.load_checkpoint(os.path.join(output, "model.ckpt-0"))
+    source = tf.train.load_checkpoint(start)
+    for name in ("bert/embeddings/word_embeddings", "crf_loss/transitions", "project/hidden/W"):
+        np.testing.assert_array_equal(first.get_tensor(name), source.get_tensor(name))
+
+
+def test_predicting_with_an_archive_checkpoint(given, finished, tmp_path):
+    """A checkpoint and nothing else in -output_dir: labels come from -label_list, weights by name."""
+    best = os.path.join(finished[0], "best")
+    for name in os.listdir(best):
+        shutil.copy(os.path.join(best, name), str(tmp_path))
+    flags = list(given) + ["-output_dir", str(tmp_path), "-do_train", "false"]
+    done = run(*flags)
+    assert done.returncode == 2 and "-label_list" in done.stderr
+    succeed(*flags, "-label_list", "O,B-LOC,B-PER,I-PER,X,[CLS],[SEP]")
+    assert tagged(str(tmp_path), "test") == tagged(finished[0], "test")
