@@ -15,7 +15,7 @@ make_venv .venv "$python" requirements.txt
 
 if [ -z "${BERT_DIR:-}" ] && [ -z "${DATA_DIR:-}" ]; then
     # The demo trains its tiny encoder from scratch, which takes larger steps than fine-tuning.
-    set -- -batch_size 32 -learning_rate 2e-3 -num_train_epochs 15 "$@"
+    set -- -batch_size 16 -learning_rate 1e-3 -num_train_epochs 10 -dropout_rate 0.3 "$@"
 fi
 exec .venv/bin/python run.py -do_export \
     -bert_dir "${BERT_DIR:-data_demo}" -data_dir "${DATA_DIR:-data_demo}" -output_dir "${OUTPUT_DIR:-output/demo}" "$@"

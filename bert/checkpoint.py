@@ -3,6 +3,7 @@
 import glob
 import logging
 import os
+import re
 
 import tensorflow.compat.v1 as tf
 
@@ -12,29 +13,33 @@ from bert.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
 OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
+# What the checkpoint reader raises differs between TensorFlow releases.
+READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
 
 
 def open_checkpoint(prefix):
     """A checkpoint reader; UserError when there is no checkpoint of that prefix or its index is damaged."""
-    if not tf.train.checkpoint_exists(prefix):
+    one_file = re.match(r"(.+)\.(index|meta|data-\d+-of-\d+)$", prefix)
+    if one_file:
+        raise UserError(
+            f"{prefix}: one file of a checkpoint; expected the common beginning of its files, {one_file.group(1)}"
+        )
+    try:
+        return tf.train.load_checkpoint(prefix)
+    except tf.errors.NotFoundError:
         raise UserError(
             f"{prefix}: no checkpoint of that name; expected the common beginning of its files, "
             f"as in bert_model.ckpt for bert_model.ckpt.index"
         )
-    try:
-        return tf.train.load_checkpoint(prefix)
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        raise UserError(f"{prefix}: the checkpoint is damaged: {_first_line(error)}")
+    except READ_ERRORS as error:
+        raise UserError(f"{prefix}: cannot be read as a checkpoint: {_first_line(error)}")
 
 
 def check_whole(prefix):
     """Reads every tensor once; UserError when the checkpoint is missing, cut off or damaged."""
     reader = open_checkpoint(prefix)
     for name in sorted(reader.get_variable_to_shape_map()):
-        try:
-            reader.get_tensor(name)
-        except (tf.errors.OpError, RuntimeError, ValueError) as error:
-            raise UserError(f"{prefix}: the checkpoint is cut off or damaged at {name}: {_first_line(error)}")
+        _read(reader, prefix, name)
 
 
 def check_shapes(prefix, shapes):
@@ -58,10 +63,12 @@ def init_from_checkpoint(prefix):
     Call it when all variables have been made. What the checkpoint lacks is listed in the log.
     """
     variables = tf.trainable_variables()
-    check_shapes(prefix, {var.op.name: var.shape.as_list() for var in variables})
+    # Not var.op.name, which under a distribution strategy is that of a replica's copy.
+    shapes = {var.name.split(":")[0]: var.shape.as_list() for var in variables}
+    check_shapes(prefix, shapes)
     assignment_map, initialized = get_assignment_map_from_checkpoint(variables, prefix)
     tf.train.init_from_checkpoint(prefix, assignment_map)
-    missing = sorted({var.op.name for var in variables} - set(initialized))
+    missing = sorted(set(shapes) - set(initialized))
     log.info("%d of %d variables start from %s", len(assignment_map), len(variables), prefix)
     for name in missing:
         log.info("  not in the checkpoint, starts from random values: %s", name)
@@ -73,20 +80,24 @@ def write_without_slots(prefix, target):
     The new files take their names one after the other; what stood there before is whole until then.
     """
     reader = open_checkpoint(prefix)
-    with tf.Graph().as_default(), tf.Session() as session:
-        values, variables = {}, []
-        for name, dtype in sorted(reader.get_variable_to_dtype_map().items()):
-            if name.endswith(OPTIMIZER_SLOTS):
-                continue
+    dtypes = reader.get_variable_to_dtype_map()
+    names = sorted(name for name in dtypes if not name.endswith(OPTIMIZER_SLOTS))
+    temporary = f"{target}.tmp-{os.getpid()}"
+    try:
+        with tf.Graph().as_default(), tf.Session() as session:
             # Fed, not built in: a graph may not exceed 2 GB.
-            value = tf.placeholder(dtype, reader.get_variable_to_shape_map()[name])
-            variables.append(tf.get_variable(name, initializer=value, use_resource=True))
-            values[value] = reader.get_tensor(name)
-        session.run([var.initializer for var in variables], values)
-        temporary = f"{target}.tmp-{os.getpid()}"
-        tf.train.Saver(variables).save(session, temporary, write_meta_graph=False, write_state=False)
-    for file in sorted(glob.glob(glob.escape(temporary) + ".*")):
-        os.replace(file, target + file[len(temporary) :])
+            values = [tf.placeholder(dtypes[name]) for name in names]
+            save = tf.raw_ops.SaveV2(
+                prefix=temporary, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+            )
+            session.run(save, {value: _read(reader, prefix, name) for value, name in zip(values, names)})
+        for file in sorted(glob.glob(glob.escape(temporary) + ".*")):
+            os.replace(file, target + file[len(temporary) :])
+    except (tf.errors.OpError, OSError) as error:
+        raise UserError(f"{target}: cannot be written: {_first_line(error)}")
+    finally:
+        for file in glob.glob(glob.escape(temporary) + ".*"):
+            os.remove(file)
 
 
 def latest(directory):
@@ -97,6 +108,14 @@ def latest(directory):
 def step_of(prefix):
     """The global step in a checkpoint's name, model.ckpt-STEP."""
     return int(os.path.basename(prefix).rpartition("-")[2])
+
+
+def _read(reader, prefix, name):
+    """A tensor's value; UserError when the checkpoint does not hold it as its index says."""
+    try:
+        return reader.get_tensor(name)
+    except READ_ERRORS as error:
+        raise UserError(f"{prefix}: the checkpoint is cut off or damaged at {name}: {_first_line(error)}")
 
 
 def _first_line(error):

@@ -71,7 +71,7 @@ class BertConfig:
 
     @classmethod
     def from_json_file(cls, json_file):
-        """A config from a JSON file; UserError names the file when it is no such thing."""
+        """A config from a JSON file; UserError names the file when it is no such thing or no encoder can be of it."""
         try:
             with tf.gfile.GFile(json_file, "r") as reader:
                 values = json.loads(reader.read())
@@ -79,9 +79,13 @@ class BertConfig:
             raise UserError(f"{json_file}: cannot be read: {error.message}")
         except ValueError as error:  # covers undecodable bytes and malformed JSON
             raise UserError(f"{json_file}: expected a BERT config in JSON: {error}")
-        if not isinstance(values, dict) or not isinstance(values.get("vocab_size"), int):
-            raise UserError(f"{json_file}: expected a JSON object with a whole number 'vocab_size'")
-        return cls.from_dict(values)
+        if not isinstance(values, dict) or "vocab_size" not in values:
+            raise UserError(f"{json_file}: expected a JSON object with a 'vocab_size'")
+        config = cls.from_dict(values)
+        problem = _config_problem(config)
+        if problem:
+            raise UserError(f"{json_file}: {problem}")
+        return config
 
     def to_dict(self):
         """The config as a dict that shares nothing with it."""
@@ -90,6 +94,33 @@ class BertConfig:
     def to_json_string(self):
         """The config as indented JSON with sorted keys and a final newline."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def _config_problem(config):
+    """What no encoder can be built of, in words; None where one can."""
+    for name in (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+        "type_vocab_size",
+    ):
+        value = getattr(config, name)
+        if type(value) is not int or value < 1:  # True is an int too
+            return f"{name} is {value!r}; expected a whole number of at least 1"
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"):
+        value = getattr(config, name)
+        if type(value) not in (int, float) or not 0 <= value < 1:
+            return f"{name} is {value!r}; expected a number from 0 to below 1"
+    if config.hidden_size % config.num_attention_heads:
+        return f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}"
+    try:
+        get_activation(config.hidden_act)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 class BertModel:
@@ -305,7 +336,7 @@ def get_activation(activation):
         return activation or None
     named = {"linear": None, "relu": tf.nn.relu, "gelu": gelu, "tanh": tf.tanh}
     try:
-        return named[activation.lower()]
+        return named[str(activation).lower()]
     except KeyError:
         raise ValueError(f"hidden_act is '{activation}'; expected one of {sorted(named)}")
 

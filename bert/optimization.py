@@ -205,9 +205,23 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
             self._zeros_slot(var, "v", "adam_v")
 
     def _apply_dense(self, grad, var):
-        if self.apply_when is None:
-            return self._update(grad, var)
-        return tf.cond(self.apply_when, lambda: self._update(grad, var), tf.no_op)
+        """The op that moves one variable and its slots by one step."""
+        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        next_m = self.beta_1 * m + (1.0 - self.beta_1) * grad
+        next_v = self.beta_2 * v + (1.0 - self.beta_2) * tf.square(grad)
+        step = next_m / (tf.sqrt(next_v) + self.epsilon)
+        name = _name(var)
+        if self._decays(name):
+            step += self.weight_decay_rate * var
+        rate = self.learning_rate if self.lr_multiplier is None else self.learning_rate * self.lr_multiplier(name)
+        step *= tf.cast(rate, step.dtype)
+        if self.apply_when is not None:
+            # No tf.cond around the assignments: that of TensorFlow 2 takes no reference variables.
+            step = tf.where(self.apply_when, step, tf.zeros_like(step))
+            next_m, next_v = tf.where(self.apply_when, next_m, m), tf.where(self.apply_when, next_v, v)
+        # The new values are computed before any variable changes: on reference variables a read is an alias.
+        with tf.control_dependencies([next_m, next_v, step]):
+            return tf.group(var.assign_sub(step), m.assign(next_m), v.assign(next_v))
 
     def _resource_apply_dense(self, grad, handle):
         return self._apply_dense(grad, handle)
@@ -218,20 +232,6 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
 
     def _resource_apply_sparse(self, grad, handle, indices):
         return self._apply_dense(tf.convert_to_tensor(tf.IndexedSlices(grad, indices, handle.shape)), handle)
-
-    def _update(self, grad, var):
-        """The op that moves one variable and its slots by one step."""
-        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
-        next_m = self.beta_1 * m + (1.0 - self.beta_1) * grad
-        next_v = self.beta_2 * v + (1.0 - self.beta_2) * tf.square(grad)
-        step = next_m / (tf.sqrt(next_v) + self.epsilon)
-        name = _name(var)
-        if self._decays(name):
-            step += self.weight_decay_rate * var
-        rate = self.learning_rate if self.lr_multiplier is None else self.learning_rate * self.lr_multiplier(name)
-        # The new values are computed before any variable changes: on reference variables a read is an alias.
-        with tf.control_dependencies([next_m, next_v, step]):
-            return tf.group(var.assign_sub(tf.cast(rate, step.dtype) * step), m.assign(next_m), v.assign(next_v))
 
     def _decays(self, name):
         if not self.weight_decay_rate:

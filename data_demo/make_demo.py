@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 from bert.errors import UserError, run_program  # noqa: E402
 
 SEED = 7
-SPLITS = (("train", 1500), ("dev", 200), ("test", 200))
+SPLITS = (("train", 4000), ("dev", 200), ("test", 200))
 TYPES = ("PER", "LOC", "ORG", "TIM")
 # Which characters of a text are one token.
 CHINESE_TOKEN = re.compile(r"\S")

@@ -134,7 +134,7 @@ def _matrix(transitions, kind):
 
 def _columns(matrix, labels):
     """Column `labels[b]` of the matrix, or of sentence b's own matrix: [batch, L]."""
-    chosen = tf.one_hot(labels, tf.shape(matrix)[-1], dtype=matrix.dtype)
+    chosen = tf.one_hot(labels, tf.shape(matrix)[-1], dtype=matrix.dtype.base_dtype)
     return tf.reduce_sum(matrix * chosen[:, None, :], axis=2)
 
 

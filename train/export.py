@@ -17,6 +17,8 @@ from bert.files import make_dir
 from train.labels import CLS, PADDING, PIECE, SEP, constraint
 from train.models import build_tagger, predict_tags
 
+# For loaders to which every input of a signature is required, as TF Serving before 2.13 and TF 2's saved_model.load.
+WITHOUT_WORD_START = "serving_without_word_start"
 DERIVE = -1  # in `word_start`: take each piece without ## as the first of a word
 
 
@@ -24,7 +26,8 @@ def export_saved_model(export_dir, prefix, inputs, args):
     """Writes `export_dir/<timestamp>/`, complete or not at all.
 
     Signature `serving_default`: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`, and `word_start`,
-    which may be left out; gives `pred_ids` int32, `labels` string and `scores` float32, each [batch, seq_len]. The
+    which may be left out (and is missing in `serving_without_word_start`, for loaders that know no optional
+    inputs); gives `pred_ids` int32, `labels` string and `scores` float32, each [batch, seq_len]. The
     assets are vocab.txt, label2id.json, bert_config.json and tagger.json, the settings of the model.
 
     Args:
@@ -45,12 +48,12 @@ def export_saved_model(export_dir, prefix, inputs, args):
     asset_dir = temporary + "-assets"
     try:
         with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
-            signature = _build_signature(prefix, inputs, args)
+            signatures = _build_signatures(prefix, inputs, args)
             builder = tf.saved_model.Builder(temporary)
             builder.add_meta_graph_and_variables(
                 session,
                 [tf.saved_model.tag_constants.SERVING],
-                {tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature},
+                signatures,
                 assets_collection=[tf.constant(path) for path in _write_assets(asset_dir, inputs, args)],
                 strip_default_attrs=True,
             )
@@ -62,8 +65,8 @@ def export_saved_model(export_dir, prefix, inputs, args):
     return final
 
 
-def _build_signature(prefix, inputs, args):
-    """Builds the frozen graph in the default graph; returns its SignatureDef."""
+def _build_signatures(prefix, inputs, args):
+    """Builds the frozen graph in the default graph; returns its SignatureDefs by name."""
     fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in ("input_ids", "input_mask", "segment_ids")}
     default = np.array([[DERIVE]], np.int32)
     given_starts = tf.placeholder_with_default(default, [None, None], "word_start")
@@ -98,7 +101,10 @@ def _build_signature(prefix, inputs, args):
     if hasattr(signature, "defaults"):
         # TF Serving fills in an input a request leaves out only if the signature says with what.
         signature.defaults["word_start"].CopyFrom(tf.make_tensor_proto(default))
-    return signature
+    return {
+        tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature,
+        WITHOUT_WORD_START: tf.saved_model.predict_signature_def(fed, outputs),
+    }
 
 
 def frozen_weights(prefix):

@@ -7,7 +7,7 @@ some of its neighbours in the next; training sees the same windows.
 import collections
 
 from train.conlleval import chunks
-from train.labels import CLS, OUTSIDE, PIECE, SCHEMES, SEP, SPECIAL, well_formed
+from train.labels import CLS, OUTSIDE, PIECE, SCHEMES, SEP, SPECIAL, split_tag, well_formed
 
 # The words [first, last) of a sentence are in the window, [start, end) are those it decides.
 Window = collections.namedtuple("Window", ["first", "start", "end", "last"])
@@ -36,13 +36,13 @@ def cut_windows(sizes, capacity):
     """
     context = capacity // CONTEXT_SHARE
     windows = []
-    start = 0
+    start, ahead = 0, sum(sizes)
     while start < len(sizes):
         first, used = start, 0
         while first > 0 and used + sizes[first - 1] <= min(context, capacity - sizes[start]):
             first -= 1
             used += sizes[first]
-        room = capacity if used + sum(sizes[start:]) <= capacity else capacity - context
+        room = capacity if used + ahead <= capacity else capacity - context
         end = start
         while end < len(sizes) and (end == start or used + sizes[end] <= room):
             used += sizes[end]
@@ -52,6 +52,7 @@ def cut_windows(sizes, capacity):
             used += sizes[last]
             last += 1
         windows.append(Window(first, start, end, last))
+        ahead -= sum(sizes[start:end])
         start = end
     return windows
 
@@ -119,7 +120,8 @@ def spell(tags, scheme):
     """
     spelled = [OUTSIDE] * len(tags)
     single, end = ("S", "E") if "S" in SCHEMES[scheme].free else ("B", "I")
-    for kind, start, stop in chunks(tags):
+    for _, start, stop in chunks(tags):
+        kind = split_tag(tags[start])[1]  # as it is written; conlleval takes a type 0 for none
         prefixes = [single] if stop - start == 1 else ["B"] + ["I"] * (stop - start - 2) + [end]
         spelled[start:stop] = [f"{prefix}-{kind}" if kind else prefix for prefix in prefixes]
     return spelled

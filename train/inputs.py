@@ -86,19 +86,6 @@ def _check_flags(args):
 def _load_encoder(args):
     """The encoder's config and tokenizer, checked against each other and against the flags."""
     config = modeling.BertConfig.from_json_file(args.bert_config_file)
-    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
-        if not isinstance(getattr(config, name), int) or getattr(config, name) < 1:
-            raise UserError(f"{args.bert_config_file}: {name} is {getattr(config, name)!r}; expected a whole number")
-    if config.hidden_size % config.num_attention_heads:
-        raise UserError(
-            f"{args.bert_config_file}: hidden_size {config.hidden_size} is not a multiple of "
-            f"num_attention_heads {config.num_attention_heads}"
-        )
-    try:
-        modeling.get_activation(config.hidden_act)
-    except ValueError as error:
-        raise UserError(f"{args.bert_config_file}: {error}")
-
     tokenizer = tokenization.FullTokenizer(args.vocab_file, do_lower_case=args.do_lower_case)
     if len(tokenizer.vocab) != config.vocab_size:
         raise UserError(
