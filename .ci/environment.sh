@@ -2,9 +2,10 @@
 
 # find_python VERSION...: prints the first of these Pythons (3.11, 3.7, ...) that runs on this machine.
 find_python() {
-    local version candidate
+    local version candidate pyenv_root
+    pyenv_root=$(pyenv root 2>/dev/null) || pyenv_root=/nonexistent
     for version in "$@"; do
-        for candidate in "python$version" python3 python "$HOME"/.pyenv/versions/"$version".*/bin/python; do
+        for candidate in "python$version" python3 python "$pyenv_root/versions/$version".*/bin/python; do
             if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$version" ]; then
                 # A launcher may lead elsewhere tomorrow: keep what it leads to now.
                 "$candidate" -c 'import sys; print(sys.executable)'

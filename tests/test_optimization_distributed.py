@@ -22,6 +22,7 @@ from tests.test_optimization import (
 
 BATCH = 6  # examples over all replicas
 UPDATES = 4
+CLIP_NORM = 20.0
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,8 @@ def train(model_fn, data, model_dir, strategy=None, updates=UPDATES):
 
     # Without soft placement an op of a replica whose device is not there fails.
     session_config = tf.ConfigProto(device_count={"CPU": 2}, allow_soft_placement=False)
+    # Graphs that run a few steps take longer to optimize than to run.
+    session_config.graph_options.rewrite_options.disable_meta_optimizer = True
     config = tf.estimator.RunConfig(
         model_dir=str(model_dir), train_distribute=strategy, session_config=session_config, log_step_count_steps=None
     )
@@ -83,12 +86,13 @@ def linear_model_fn(seen_names, **settings):
 def test_any_strategy_trains_as_numpy_does(strategy, accumulation_steps, tmp_path):
     data = inputs_and_targets(BATCH * UPDATES * accumulation_steps)
     names = set()
-    model_fn = linear_model_fn(names, accumulation_steps=accumulation_steps)
+    model_fn = linear_model_fn(names, clip_norm=CLIP_NORM, accumulation_steps=accumulation_steps)
     found = train(model_fn, data, tmp_path, strategy())
     factors = {name: 0.5 if name == "head/kernel" else 1.0 for name in START}
     large_batches = consecutive(*data, size=BATCH * accumulation_steps)
-    expected, norms = numpy_training(large_batches, 0.1, 8, 1, factors=factors)
-    assert max(norms) > 1  # clipping is active
+    expected, norms = numpy_training(large_batches, 0.1, 8, 1, CLIP_NORM, factors)
+    # A clipped gradient shows no factor that is wrong, one that is not clipped shows no clipping in the wrong place.
+    assert min(norms) < 0.9 * CLIP_NORM and max(norms) > 1.1 * CLIP_NORM
     assert found.pop("global_step") == UPDATES
     assert_same_state(found, expected)
     assert names == set(START)

@@ -77,6 +77,8 @@ def model_fn_builder(
         word_start = features.get("word_start")
         if word_start is None and label_ids is not None and label_map is not None:
             word_start = _is_none_of(label_ids, [0] + [label_map[label] for label in SPECIAL])
+        if word_start is None and args.subword_labels == "first":
+            raise ValueError("-subword_labels first needs the feature word_start, or label_ids and a label_map")
         tagger = build_tagger(
             bert_config,
             is_training,

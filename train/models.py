@@ -108,7 +108,7 @@ def build_tagger(
     lengths = tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)
     positions = None
     if word_start is not None:
-        positions, lengths = _word_positions(word_start)
+        positions, lengths = _word_positions(word_start * tf.cast(input_mask, word_start.dtype))
         vectors = _gather_steps(vectors, positions)
         labels = None if labels is None else _gather_steps(labels, positions)
 

@@ -9,6 +9,7 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from bert.errors import UserError
 from bert.files import atomic_path, read_json, sha256, write_json
 from train.labels import CLS, PIECE, SEP
 
@@ -31,9 +32,12 @@ def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length):
 
 def is_current(path, made_from):
     """Whether the record file is there and was made from just this."""
-    if not os.path.exists(path) or not os.path.exists(_fingerprint_file(path)):
+    if not os.path.exists(path):
         return False
-    return read_json(_fingerprint_file(path))["made_from"] == made_from
+    try:
+        return read_json(_fingerprint_file(path))["made_from"] == made_from
+    except (UserError, KeyError, TypeError):  # there is none, or it is damaged
+        return False
 
 
 def count_records(path):
@@ -47,14 +51,20 @@ def write_records(path, encoded, max_seq_length, made_from):
     Args:
       encoded: iterable of features.Encoded.
       made_from: JSON value, see `fingerprint`.
+
+    Raises:
+      UserError: the file cannot be written; one that was there before is still whole.
     """
     if os.path.exists(_fingerprint_file(path)):
         os.remove(_fingerprint_file(path))  # first, so that it never stands beside records it does not describe
     count = 0
-    with atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
-        for window in encoded:
-            writer.write(_example(window, max_seq_length).SerializeToString())
-            count += 1
+    try:
+        with atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
+            for window in encoded:
+                writer.write(_example(window, max_seq_length).SerializeToString())
+                count += 1
+    except tf.errors.OpError as error:
+        raise UserError(f"{path}: cannot be written: {error.message}")
     write_json(_fingerprint_file(path), {"made_from": made_from, "records": count})
     return count
 

@@ -68,14 +68,13 @@ def new_state(output_dir, model, training):
         "finished": False,
         "evaluations": [],  # {"step", "loss", "accuracy", "precision", "recall", "f1"} in order
         "best": None,  # the one whose checkpoint is in best/
-        # Files with names of ours that were here before: not ours, so never removed.
-        "foreign": sorted(_files_of_ours(output_dir)),
+        "foreign": _foreign_files(output_dir),
     }
 
 
 def clean(output_dir):
     """Removes what runs of this program wrote; folders only if they are empty then."""
-    foreign = set((read_state(output_dir) or {"foreign": _files_of_ours(output_dir)})["foreign"])
+    foreign = set(_foreign_files(output_dir))
     removed = [path for path in _files_of_ours(output_dir) if path not in foreign]
     # The state goes last: until then the run is known to be ours and a second -clean ends what one cut short began.
     for path in sorted(removed, key=lambda path: path == RUN_STATE):
@@ -85,6 +84,12 @@ def clean(output_dir):
             with contextlib.suppress(OSError):  # not empty
                 os.rmdir(os.path.join(output_dir, folder))
             folder = os.path.dirname(folder)
+
+
+def _foreign_files(output_dir):
+    """Files with names of ours that were here before the first run: not ours, so never removed."""
+    state = read_state(output_dir)
+    return sorted(_files_of_ours(output_dir)) if state is None else state["foreign"]
 
 
 def _files_of_ours(output_dir):
