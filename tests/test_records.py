@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bert import records as record_files
 from bert.errors import UserError
 from train import records
 from train.features import Encoded
@@ -61,7 +62,7 @@ def test_fields_types_and_padding(tmp_path):
     path = tmp_path / "train.tf_record"
     windows = write(path, 5)
     found = [tf.train.Example.FromString(record) for record in tf.io.tf_record_iterator(str(path))]
-    assert len(found) == 5 == records.count_records(str(path))
+    assert len(found) == 5 == record_files.count_records(str(path))
     for example, expected in zip(found, windows):
         size = len(expected.input_ids)
         fields = {name: feature.int64_list.value for name, feature in example.features.feature.items()}
@@ -97,41 +98,41 @@ def settings_of_a_run(tmp_path):
 
 def test_records_are_used_again_only_if_made_from_the_same(tmp_path, settings_of_a_run):
     path = str(tmp_path / "train.tf_record")
-    assert not records.is_current(path, records.fingerprint(**settings_of_a_run))
+    assert not record_files.is_current(path, records.fingerprint(**settings_of_a_run))
     write(path, 3, records.fingerprint(**settings_of_a_run))
-    assert records.is_current(path, records.fingerprint(**settings_of_a_run))
-    assert records.is_current(path, records.fingerprint(**dict(settings_of_a_run, labels=tuple(NAMES))))
+    assert record_files.is_current(path, records.fingerprint(**settings_of_a_run))
+    assert record_files.is_current(path, records.fingerprint(**dict(settings_of_a_run, labels=tuple(NAMES))))
     for name, value in {
         "labels": NAMES[::-1],
         "do_lower_case": False,
         "max_seq_length": LENGTH + 1,
     }.items():
-        assert not records.is_current(path, records.fingerprint(**dict(settings_of_a_run, **{name: value}))), name
+        assert not record_files.is_current(path, records.fingerprint(**dict(settings_of_a_run, **{name: value}))), name
     for name in ("data_file", "vocab_file"):
         with open(settings_of_a_run[name], "a") as writer:
             writer.write("b O\n")
-        assert not records.is_current(path, records.fingerprint(**settings_of_a_run)), name
+        assert not record_files.is_current(path, records.fingerprint(**settings_of_a_run)), name
         write(path, 3, records.fingerprint(**settings_of_a_run))
-        assert records.is_current(path, records.fingerprint(**settings_of_a_run))
+        assert record_files.is_current(path, records.fingerprint(**settings_of_a_run))
     # Content counts, not name and time.
     os.rename(settings_of_a_run["data_file"], str(tmp_path / "other.txt"))
     moved = dict(settings_of_a_run, data_file=str(tmp_path / "other.txt"))
-    assert records.is_current(path, records.fingerprint(**moved))
+    assert record_files.is_current(path, records.fingerprint(**moved))
 
 
 def test_records_of_another_format_are_not_used(tmp_path, settings_of_a_run, monkeypatch):
     path = str(tmp_path / "train.tf_record")
     write(path, 3, records.fingerprint(**settings_of_a_run))
     monkeypatch.setattr(records, "FORMAT", records.FORMAT + 1)
-    assert not records.is_current(path, records.fingerprint(**settings_of_a_run))
+    assert not record_files.is_current(path, records.fingerprint(**settings_of_a_run))
 
 
 @pytest.mark.parametrize("missing", ["train.tf_record", "train.tf_record.json"])
 def test_one_file_of_the_two_is_not_enough(missing, tmp_path):
     write(tmp_path / "train.tf_record", 3)
-    assert records.is_current(str(tmp_path / "train.tf_record"), "test")
+    assert record_files.is_current(str(tmp_path / "train.tf_record"), "test")
     os.remove(str(tmp_path / missing))
-    assert not records.is_current(str(tmp_path / "train.tf_record"), "test")
+    assert not record_files.is_current(str(tmp_path / "train.tf_record"), "test")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", "{}", '{"made_from": "other"}', "\udcff"])
@@ -139,9 +140,9 @@ def test_a_damaged_fingerprint_is_none(content, tmp_path):
     path = tmp_path / "train.tf_record"
     write(path, 3)
     (tmp_path / "train.tf_record.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-    assert not records.is_current(str(path), "test")
+    assert not record_files.is_current(str(path), "test")
     write(path, 4)
-    assert records.is_current(str(path), "test") and records.count_records(str(path)) == 4
+    assert record_files.is_current(str(path), "test") and record_files.count_records(str(path)) == 4
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -160,7 +161,7 @@ def test_a_fingerprint_never_stands_beside_other_records(error, tmp_path):
         records.write_records(str(path), cut_short(), LENGTH, "test")
     assert path.read_bytes() == before
     assert os.listdir(str(tmp_path)) == ["train.tf_record"]
-    assert not records.is_current(str(path), "test")
+    assert not record_files.is_current(str(path), "test")
 
 
 def test_records_that_cannot_be_written(tmp_path):

@@ -21,12 +21,13 @@ from bert.errors import UserError, run_program
 from bert.files import atomic_open
 from bert.optimization import build_train_step
 from bert.progress import TrainingLog
+from bert.records import count_records, is_current
 from train import evaluation, export, run_dir, tf_metrics
 from train.features import encode
 from train.inputs import load_inputs
 from train.labels import OUTSIDE, PIECE, SPECIAL, constraint
 from train.models import build_tagger, predict_tags
-from train.records import count_records, file_based_input_fn_builder, fingerprint, is_current, write_records
+from train.records import file_based_input_fn_builder, fingerprint, write_records
 from train.train_helper import get_args_parser
 
 log = logging.getLogger(startup.LOGGER)

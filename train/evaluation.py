@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert.files import atomic_open
+from bert.program import write_results
 from bert.startup import LOGGER
 from train import conlleval, run_dir
 from train.features import join_windows
@@ -69,12 +70,10 @@ def write_report(output_dir, split, sentences, tagged):
 
 
 def write_eval_results(output_dir, scores, step):
-    """Writes eval_results.txt: `key = value` a line, keys sorted."""
+    """Writes eval_results.txt."""
     values = {f"eval_{name}": value for name, value in scores.items()}
     values["global_step"] = step
-    with atomic_open(os.path.join(output_dir, run_dir.EVAL_RESULTS)) as writer:
-        for name in sorted(values):
-            writer.write(f"{name} = {values[name]}\n")
+    write_results(os.path.join(output_dir, run_dir.EVAL_RESULTS), values)
 
 
 def _lines(sentences, tags):

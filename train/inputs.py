@@ -3,12 +3,13 @@
 import collections
 import os
 
-from bert import checkpoint, modeling, tokenization
+from bert import checkpoint, modeling
 from bert.errors import UserError
 from bert.files import make_dir, sha256
+from bert.program import check_init_checkpoint, load_encoder
 from train import run_dir
 from train.conll import check_tags, read_conll
-from train.labels import CLS, SEP, detect_scheme, label_ids, label_list, read_label_list
+from train.labels import detect_scheme, label_ids, label_list, read_label_list
 
 # bert_config: BertConfig; tokenizer: FullTokenizer; labels: list, ids from 1; label_ids: dict; scheme: name or None;
 # files, sentences: dicts from split ("train", "dev", "test") to path and to list of Sentence; model, training: the
@@ -24,7 +25,6 @@ TRAINING_FLAGS = (
     + ("dropout_rate", "clip", "gradient_accumulation_steps", "freeze_layers", "eval_every", "early_stop")
     + ("constrain", "seed")
 )
-SHORTEST_WINDOW = 3  # [CLS], one piece, [SEP]
 
 
 def load_inputs(args):
@@ -40,7 +40,9 @@ def load_inputs(args):
       UserError: each names the file, the line where it has lines, and what was expected.
     """
     _check_flags(args)
-    bert_config, tokenizer = _load_encoder(args)
+    bert_config, tokenizer = load_encoder(args)
+    if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
+        raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
     files = {split: os.path.join(args.data_dir, f"{split}.txt") for split in splits_used(args)}
     sentences = {split: read_conll(path) for split, path in files.items()}
     state = run_dir.read_state(args.output_dir)
@@ -55,7 +57,7 @@ def load_inputs(args):
 
     if args.do_train and _begins_afresh(args, state, model, training):
         state = None
-        _check_init_checkpoint(args, bert_config)
+        check_init_checkpoint(args, bert_config)
     else:
         _check_trained(args, state, model)
     make_dir(args.output_dir)
@@ -81,28 +83,6 @@ def _check_flags(args):
         raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
     if args.clean and not args.do_train:
         raise UserError("-clean starts a run afresh; expected -do_train with it")
-
-
-def _load_encoder(args):
-    """The encoder's config and tokenizer, checked against each other and against the flags."""
-    config = modeling.BertConfig.from_json_file(args.bert_config_file)
-    tokenizer = tokenization.FullTokenizer(args.vocab_file, do_lower_case=args.do_lower_case)
-    if len(tokenizer.vocab) != config.vocab_size:
-        raise UserError(
-            f"{args.vocab_file}: {len(tokenizer.vocab)} entries; {args.bert_config_file} expects {config.vocab_size}"
-        )
-    for token in (CLS, SEP):
-        if token not in tokenizer.vocab:
-            raise UserError(f"{args.vocab_file}: expected an entry {token}")
-
-    if not SHORTEST_WINDOW <= args.max_seq_length <= config.max_position_embeddings:
-        raise UserError(
-            f"-max_seq_length {args.max_seq_length}: expected {SHORTEST_WINDOW} to {config.max_position_embeddings}, "
-            f"the encoder's max_position_embeddings in {args.bert_config_file}"
-        )
-    if args.freeze_layers is not None and args.freeze_layers > config.num_hidden_layers:
-        raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {config.num_hidden_layers} layers")
-    return config, tokenizer
 
 
 def _load_labels(args, sentences, state):
@@ -141,17 +121,6 @@ def _begins_afresh(args, state, model, training):
     if args.clean and (state["finished"] or not same):
         return True
     return found is None
-
-
-def _check_init_checkpoint(args, bert_config):
-    if not args.init_checkpoint:
-        return
-    try:
-        tokenization.validate_case_matches_checkpoint(args.do_lower_case, args.init_checkpoint)
-    except ValueError as error:
-        raise UserError(f"{args.init_checkpoint}: {error}")
-    checkpoint.check_shapes(args.init_checkpoint, modeling.encoder_shapes(bert_config))
-    checkpoint.check_whole(args.init_checkpoint)
 
 
 def _check_trained(args, state, model):

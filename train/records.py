@@ -1,20 +1,17 @@
 """TFRecord files of encoded windows, and the input pipelines that read them.
 
 Each record is a tf.train.Example with the int64 lists `input_ids`, `input_mask`, `segment_ids` and `label_ids`, all of
-length max_seq_length, 0 where padded. Beside each file lies `<file>.json`, the fingerprint of all that went into it.
+length max_seq_length, 0 where padded. Beside each file lies its fingerprint, see bert/records.py.
 """
-
-import os
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert.errors import UserError
-from bert.files import atomic_path, read_json, sha256, write_json
+from bert import records
+from bert.files import sha256
 from train.labels import CLS, PIECE, SEP
 
 FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
-SHUFFLE_BUFFER = 100000  # records held for shuffling, some 2 KB each
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 
 
@@ -30,47 +27,14 @@ def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length):
     }
 
 
-def is_current(path, made_from):
-    """Whether the record file is there and was made from just this."""
-    if not os.path.exists(path):
-        return False
-    try:
-        return read_json(_fingerprint_file(path))["made_from"] == made_from
-    except (UserError, KeyError, TypeError):  # there is none, or it is damaged
-        return False
-
-
-def count_records(path):
-    """Records in a file that `write_records` wrote."""
-    return read_json(_fingerprint_file(path))["records"]
-
-
 def write_records(path, encoded, max_seq_length, made_from):
     """Writes windows to a TFRecord file and its fingerprint beside it; returns how many there are.
 
     Args:
       encoded: iterable of features.Encoded.
       made_from: JSON value, see `fingerprint`.
-
-    Raises:
-      UserError: the file cannot be written; one that was there before is still whole.
     """
-    if os.path.exists(_fingerprint_file(path)):
-        os.remove(_fingerprint_file(path))  # first, so that it never stands beside records it does not describe
-    count = 0
-    try:
-        with atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
-            for window in encoded:
-                writer.write(_example(window, max_seq_length).SerializeToString())
-                count += 1
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be written: {error.message}")
-    write_json(_fingerprint_file(path), {"made_from": made_from, "records": count})
-    return count
-
-
-def _fingerprint_file(path):
-    return path + ".json"
+    return records.write_records(path, (_example(window, max_seq_length) for window in encoded), made_from)
 
 
 def _example(window, max_seq_length):
@@ -81,11 +45,8 @@ def _example(window, max_seq_length):
         "segment_ids": [0] * length,
         "label_ids": window.label_ids,
     }
-    feature = {
-        name: tf.train.Feature(int64_list=tf.train.Int64List(value=value + [0] * (max_seq_length - length)))
-        for name, value in values.items()
-    }
-    return tf.train.Example(features=tf.train.Features(feature=feature))
+    padding = [0] * (max_seq_length - length)
+    return records.make_example({name: value + padding for name, value in values.items()})
 
 
 def file_based_input_fn_builder(
@@ -115,8 +76,7 @@ def file_based_input_fn_builder(
     not_a_word = np.array([0] + [label_ids[label] for label in (PIECE, CLS, SEP)])
 
     def parse(serialized):
-        parsed = tf.io.parse_example(serialized, columns)
-        features = {name: tf.cast(value, tf.int32) for name, value in parsed.items()}
+        features = records.parse_batch(serialized, columns)
         if trim:
             longest = tf.reduce_max(tf.reduce_sum(features["input_mask"], axis=1))
             features = {name: value[:, :longest] for name, value in features.items()}
@@ -128,15 +88,8 @@ def file_based_input_fn_builder(
         size = (params or {}).get("batch_size", batch_size)
         dataset = tf.data.TFRecordDataset(input_file)
         if is_training:
-            records = count_records(input_file)
-            first_epoch, seen = divmod(start_step * size, records)
-
-            def epoch(number):
-                buffer = min(records, SHUFFLE_BUFFER)
-                shuffled = dataset.shuffle(buffer, seed=(seed or 0) + number, reshuffle_each_iteration=False)
-                return shuffled.skip(tf.where(tf.equal(number, first_epoch), tf.cast(seen, tf.int64), 0))
-
-            dataset = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
+            count = records.count_records(input_file)
+            dataset = records.shuffled_epochs(dataset, count, seed, start_step * size)
         batches = dataset.batch(size, drop_remainder=drop_remainder)
         return batches.map(parse, num_parallel_calls=2).prefetch(2)
 

@@ -1,0 +1,127 @@
+"""What the programs of this package share: their common flags, the door for an encoder's files, and the Estimator.
+
+The flags are Google BERT's, with its defaults.
+"""
+
+import logging
+
+import tensorflow.compat.v1 as tf
+
+from bert import checkpoint, devices, modeling, tokenization
+from bert.errors import UserError
+from bert.files import atomic_open
+from bert.flags import fraction, non_negative_int, positive_float, positive_int
+from bert.startup import LOGGER
+
+log = logging.getLogger(LOGGER)
+
+
+def add_encoder_flags(parser, max_seq_length=128):
+    """-bert_config_file, -vocab_file, -init_checkpoint, -do_lower_case, -max_seq_length."""
+    flag, switch = parser.flag_group("encoder")
+    flag("bert_config_file", help="sizes of the encoder, bert_config.json")
+    flag("vocab_file", help="word pieces of the encoder, one a line")
+    flag("init_checkpoint", help="checkpoint to start from, as .../bert_model.ckpt; without it, random weights")
+    switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
+    flag("max_seq_length", type=positive_int, default=max_seq_length, help="pieces, [CLS] and [SEP] included")
+
+
+def add_training_flags(parser, learning_rate=5e-5, num_train_epochs=3.0):
+    """Batch sizes, learning rate, epochs, checkpoints, seed."""
+    flag, _ = parser.flag_group("training")
+    flag("train_batch_size", type=positive_int, default=32, help="examples in a batch of training")
+    flag("eval_batch_size", type=positive_int, default=8, help="examples in a batch of evaluation")
+    flag("predict_batch_size", type=positive_int, default=8, help="examples in a batch of prediction")
+    flag("learning_rate", type=positive_float, default=learning_rate, help="peak learning rate of Adam")
+    flag("num_train_epochs", type=positive_float, default=num_train_epochs, help="times through the training data")
+    flag("warmup_proportion", type=fraction, default=0.1, help="share of the steps in which the rate rises")
+    add_checkpoint_flags(flag)
+
+
+def add_checkpoint_flags(flag):
+    flag("save_checkpoints_steps", type=positive_int, default=1000, help="steps between checkpoints")
+    flag("iterations_per_loop", type=positive_int, default=1000, help="steps in one call of a TPU")
+    flag("seed", type=non_negative_int, default=42, help="of initialisation, dropout and shuffling")
+
+
+def add_device_flags(parser):
+    """Google BERT's TPU flags, and -device_map and -verbose."""
+    flag, switch = parser.flag_group("devices")
+    switch("use_tpu", False, help="train on a TPU")
+    flag("tpu_name", help="the Cloud TPU's name or grpc:// address")
+    flag("tpu_zone", help="its zone")
+    flag("gcp_project", help="its project")
+    flag("master", help="accepted for old scripts; not used")
+    flag("num_tpu_cores", type=positive_int, default=8, help="cores of the TPU")
+    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
+    switch("verbose", False, help="show TensorFlow's own log too")
+
+
+def require(args, *names):
+    """UserError for the first of these flags that was not given."""
+    for name in names:
+        if getattr(args, name) in (None, ""):
+            raise UserError(f"-{name} is missing")
+
+
+def load_encoder(args, shortest=3):
+    """The encoder's config and tokenizer, checked against each other and against -max_seq_length.
+
+    Args:
+      args: Namespace with bert_config_file, vocab_file, do_lower_case, max_seq_length.
+      shortest: smallest -max_seq_length that makes sense.
+
+    Returns:
+      (BertConfig, FullTokenizer).
+    """
+    config = modeling.BertConfig.from_json_file(args.bert_config_file)
+    tokenizer = tokenization.FullTokenizer(args.vocab_file, do_lower_case=args.do_lower_case)
+    if len(tokenizer.vocab) != config.vocab_size:
+        raise UserError(
+            f"{args.vocab_file}: {len(tokenizer.vocab)} entries; {args.bert_config_file} expects {config.vocab_size}"
+        )
+    for token in ("[CLS]", "[SEP]"):
+        if token not in tokenizer.vocab:
+            raise UserError(f"{args.vocab_file}: expected an entry {token}")
+    if not shortest <= args.max_seq_length <= config.max_position_embeddings:
+        raise UserError(
+            f"-max_seq_length {args.max_seq_length}: expected {shortest} to {config.max_position_embeddings}, "
+            f"the encoder's max_position_embeddings in {args.bert_config_file}"
+        )
+    return config, tokenizer
+
+
+def check_init_checkpoint(args, config):
+    """UserError unless -init_checkpoint, if given, is whole and fits the encoder and -do_lower_case."""
+    if not args.init_checkpoint:
+        return
+    tokenization.validate_case_matches_checkpoint(args.do_lower_case, args.init_checkpoint)
+    checkpoint.check_shapes(args.init_checkpoint, modeling.encoder_shapes(config))
+    checkpoint.check_whole(args.init_checkpoint)
+
+
+def make_estimator(model_fn, args, batch_size):
+    """A tf.estimator.Estimator in -output_dir; `batch_size` is in the params of model_fn and input_fn."""
+    config = devices.run_config(args.output_dir, args.seed, args.save_checkpoints_steps)
+    config = config.replace(save_checkpoints_steps=args.save_checkpoints_steps)
+    return tf.estimator.Estimator(model_fn, config=config, params={"batch_size": batch_size})
+
+
+def steps_of_training(examples, args):
+    """(num_train_steps, num_warmup_steps) of -num_train_epochs over so many examples; at least one step."""
+    num_train_steps = max(int(examples * args.num_train_epochs / args.train_batch_size), 1)
+    return num_train_steps, int(num_train_steps * args.warmup_proportion)
+
+
+def start_step(output_dir):
+    """The global step of the newest checkpoint in the directory, from which training goes on; 0 without one."""
+    latest = checkpoint.latest(output_dir)
+    return checkpoint.step_of(latest) if latest else 0
+
+
+def write_results(path, results):
+    """Writes `key = value` lines, keys sorted, as Google BERT's eval_results.txt; logs them too."""
+    with atomic_open(path) as writer:
+        for key in sorted(results):
+            log.info("  %s = %s", key, results[key])
+            writer.write(f"{key} = {results[key]}\n")

@@ -1,0 +1,101 @@
+"""TFRecord files of examples, and datasets that read them: what every program here feeds its model with.
+
+Beside each file lies `<file>.json`: how many records it has and, as a JSON value, all that went into it, so that a file
+is used again only if it was made from the same.
+"""
+
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert.errors import UserError
+from bert.files import atomic_path, read_json, write_json
+
+SHUFFLE_BUFFER = 100000  # records held for shuffling, some 2 KB each
+
+
+def make_example(values):
+    """A tf.train.Example of lists: {"input_ids": [2, 7, 3], "weights": [0.5]}; floats become float lists."""
+    feature = {}
+    for name, value in values.items():
+        if any(isinstance(item, float) for item in value):
+            feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=value))
+        else:
+            feature[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=value))
+    return tf.train.Example(features=tf.train.Features(feature=feature))
+
+
+def is_current(path, made_from):
+    """Whether the record file is there and was made from just this."""
+    if not os.path.exists(path):
+        return False
+    try:
+        return read_json(_fingerprint_file(path))["made_from"] == made_from
+    except (UserError, KeyError, TypeError):  # there is none, or it is damaged
+        return False
+
+
+def count_records(path):
+    """Records in a file that `write_records` wrote."""
+    return read_json(_fingerprint_file(path))["records"]
+
+
+def write_records(path, examples, made_from):
+    """Writes examples to a TFRecord file and its fingerprint beside it; returns how many there are.
+
+    Args:
+      examples: iterable of tf.train.Example.
+      made_from: JSON value.
+
+    Raises:
+      UserError: the file cannot be written; one that was there before is still whole.
+    """
+    if os.path.exists(_fingerprint_file(path)):
+        os.remove(_fingerprint_file(path))  # first, so that it never stands beside records it does not describe
+    count = 0
+    try:
+        with atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
+            for example in examples:
+                writer.write(example.SerializeToString())
+                count += 1
+    except tf.errors.OpError as error:
+        raise UserError(f"{path}: cannot be written: {error.message}")
+    write_json(_fingerprint_file(path), {"made_from": made_from, "records": count})
+    return count
+
+
+def _fingerprint_file(path):
+    return path + ".json"
+
+
+def shuffled_epochs(dataset, records, seed=0, first_record=0):
+    """Goes through a dataset for ever, every record once an epoch.
+
+    The order depends on the seed and the number of the epoch alone, so a run that has seen `first_record` records goes
+    on with those it would have seen next.
+
+    Args:
+      dataset: tf.data.Dataset.
+      records: how many it has.
+      seed: int.
+      first_record: records, over all epochs, to leave out at the start.
+
+    Returns:
+      tf.data.Dataset without end.
+    """
+    first_epoch, seen = divmod(first_record, records)
+
+    def epoch(number):
+        shuffled = dataset.shuffle(
+            min(records, SHUFFLE_BUFFER), seed=(seed or 0) + number, reshuffle_each_iteration=False
+        )
+        return shuffled.skip(tf.where(tf.equal(number, first_epoch), tf.cast(seen, tf.int64), 0))
+
+    return tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch)
+
+
+def parse_batch(serialized, columns):
+    """A batch of serialized examples as a dict of tensors; integers come as int32, which a TPU takes."""
+    parsed = tf.io.parse_example(serialized, columns)
+    return {name: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value for name, value in parsed.items()}
