@@ -248,7 +248,7 @@ def test_training_sees_every_record_once_an_epoch(tmp_path):
 
 
 def test_a_shuffle_through_a_small_buffer(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "SHUFFLE_BUFFER", 3)
+    monkeypatch.setattr(record_files, "SHUFFLE_BUFFER", 3)
     path = tmp_path / "records"
     write(path, 10)
     found = numbers(batches(path, 10, is_training=True, seed=7))
