@@ -1,6 +1,7 @@
 """Writing files so that no half-written one is ever seen under its final name."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -55,6 +56,22 @@ def make_dir(path):
         raise UserError(f"{path}: expected a directory that can be written: {error.strerror}")
     if not os.access(path, os.W_OK):
         raise UserError(f"{path}: expected a directory that can be written: permission denied")
+
+
+def find_files(patterns):
+    """The files of a comma-separated list of names and patterns such as `wiki/*.txt`: sorted for each pattern, each once.
+
+    UserError where there is none for one of them.
+    """
+    found = []
+    for pattern in filter(None, patterns.split(",")):
+        matches = [path for path in sorted(glob.glob(pattern)) if not os.path.isdir(path)]
+        if not matches:
+            raise UserError(f"{pattern}: no such file")
+        found.extend(path for path in matches if path not in found)
+    if not found:
+        raise UserError(f"'{patterns}': expected names of files, a comma between them")
+    return found
 
 
 def sha256(path):

@@ -16,12 +16,12 @@ from bert.startup import LOGGER
 log = logging.getLogger(LOGGER)
 
 
-def add_encoder_flags(parser, max_seq_length=128):
+def add_encoder_flags(parser, max_seq_length=128, without_checkpoint="without it, random weights"):
     """-bert_config_file, -vocab_file, -init_checkpoint, -do_lower_case, -max_seq_length."""
     flag, switch = parser.flag_group("encoder")
     flag("bert_config_file", help="sizes of the encoder, bert_config.json")
     flag("vocab_file", help="word pieces of the encoder, one a line")
-    flag("init_checkpoint", help="checkpoint to start from, as .../bert_model.ckpt; without it, random weights")
+    flag("init_checkpoint", help="checkpoint to start from, as .../bert_model.ckpt; " + without_checkpoint)
     switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
     flag("max_seq_length", type=positive_int, default=max_seq_length, help="pieces, [CLS] and [SEP] included")
 

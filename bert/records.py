@@ -4,6 +4,7 @@ Beside each file lies `<file>.json`: how many records it has and, as a JSON valu
 is used again only if it was made from the same.
 """
 
+import contextlib
 import os
 
 import numpy as np
@@ -54,15 +55,22 @@ def write_records(path, examples, made_from):
     if os.path.exists(_fingerprint_file(path)):
         os.remove(_fingerprint_file(path))  # first, so that it never stands beside records it does not describe
     count = 0
-    try:
-        with atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
-            for example in examples:
-                writer.write(example.SerializeToString())
-                count += 1
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be written: {error.message}")
+    with record_writer(path) as writer:
+        for example in examples:
+            writer.write(example.SerializeToString())
+            count += 1
     write_json(_fingerprint_file(path), {"made_from": made_from, "records": count})
     return count
+
+
+@contextlib.contextmanager
+def record_writer(path):
+    """A tf.io.TFRecordWriter whose file appears under its name when complete; UserError where it cannot be written."""
+    try:
+        with atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
+            yield writer
+    except tf.errors.OpError as error:
+        raise UserError(f"{path}: cannot be written: {error.message}")
 
 
 def _fingerprint_file(path):

@@ -1,19 +1,9 @@
-"""The SavedModel for serving: a checkpoint's weights as constants in a graph that either TensorFlow loads.
-
-A SavedModel with resource variables written by TensorFlow 2.15 does not load in 1.15; a graph of constants loads in
-both, and runs faster, as the kernels may arrange constant weights once.
-"""
-
-import json
-import os
-import shutil
-import time
+"""The tagger's SavedModel for serving, see bert/saved_model.py."""
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices
-from bert.files import make_dir
+from bert.saved_model import frozen_weights, write_saved_model
 from train.labels import CLS, PADDING, PIECE, SEP, constraint
 from train.models import build_tagger, predict_tags
 
@@ -39,30 +29,13 @@ def export_saved_model(export_dir, prefix, inputs, args):
     Returns:
       The directory written.
     """
-    make_dir(export_dir)
-    timestamp = int(time.time())
-    while os.path.exists(os.path.join(export_dir, str(timestamp))):
-        timestamp += 1
-    final = os.path.join(export_dir, str(timestamp))
-    temporary = os.path.join(export_dir, f"temp-{timestamp}")
-    asset_dir = temporary + "-assets"
-    try:
-        with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
-            signatures = _build_signatures(prefix, inputs, args)
-            builder = tf.saved_model.Builder(temporary)
-            builder.add_meta_graph_and_variables(
-                session,
-                [tf.saved_model.tag_constants.SERVING],
-                signatures,
-                assets_collection=[tf.constant(path) for path in _write_assets(asset_dir, inputs, args)],
-                strip_default_attrs=True,
-            )
-            builder.save()
-        os.replace(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(asset_dir, ignore_errors=True)
-    return final
+    tagger = {name: value for name, value in inputs.model.items() if name not in ("labels", "bert_config", "vocab")}
+    settings = {
+        "label2id.json": inputs.label_ids,
+        "bert_config.json": inputs.bert_config.to_dict(),
+        "tagger.json": dict(tagger, constrain=args.constrain),
+    }
+    return write_saved_model(export_dir, lambda: _build_signatures(prefix, inputs, args), args.vocab_file, settings)
 
 
 def _build_signatures(prefix, inputs, args):
@@ -107,16 +80,6 @@ def _build_signatures(prefix, inputs, args):
     }
 
 
-def frozen_weights(prefix):
-    """A variable scope in which every variable is a constant with its value in the checkpoint."""
-    reader = checkpoint.open_checkpoint(prefix)
-
-    def constant(getter, name, *args, **kwargs):
-        return tf.constant(reader.get_tensor(name))
-
-    return tf.variable_scope("", custom_getter=constant)
-
-
 def _begins_word(vocab):
     """int32 [vocab_size]: 1 for the pieces that begin a word, as far as they show it."""
     begins = np.ones([len(vocab)], np.int32)
@@ -124,19 +87,3 @@ def _begins_word(vocab):
         if piece.startswith("##") or piece in (CLS, SEP, PADDING):
             begins[i] = 0
     return begins
-
-
-def _write_assets(asset_dir, inputs, args):
-    """Writes what a client needs to turn text into inputs and outputs into entities; returns the paths."""
-    os.makedirs(asset_dir)
-    shutil.copyfile(args.vocab_file, os.path.join(asset_dir, "vocab.txt"))
-    tagger = {name: value for name, value in inputs.model.items() if name not in ("labels", "bert_config", "vocab")}
-    contents = {
-        "label2id.json": inputs.label_ids,
-        "bert_config.json": inputs.bert_config.to_dict(),
-        "tagger.json": dict(tagger, constrain=args.constrain),
-    }
-    for name, value in contents.items():
-        with open(os.path.join(asset_dir, name), "w", encoding="utf-8") as writer:
-            json.dump(value, writer, ensure_ascii=False, indent=2)
-    return sorted(os.path.join(asset_dir, name) for name in os.listdir(asset_dir))

@@ -1,10 +1,10 @@
-"""The tagging model: encoder, then head, then tags and their probabilities."""
+"""The models: encoder and tagging head, then tags and their probabilities; encoder and classifier."""
 
 import collections
 
 import tensorflow.compat.v1 as tf
 
-from bert import modeling
+from bert import classifier, modeling
 from train import decoding
 from train.lstm_crf_layer import BLSTM_CRF
 
@@ -67,6 +67,23 @@ def create_model(
     pred_ids, _ = decoding.decode(tagger.logits, tagger.lengths, tagger.transitions)
     loss = None if labels is None else tf.reduce_mean(tagger.losses)
     return loss, tagger.logits, tagger.transitions, pred_ids
+
+
+def create_classification_model(bert_config, is_training, input_ids, input_mask, segment_ids, labels, num_labels):
+    """The classifier of texts on BERT's pooled output, which bert/run_classifier.py trains.
+
+    Args:
+      bert_config: BertConfig.
+      is_training: whether dropout is on, 0.1 of the pooled output.
+      input_ids, input_mask, segment_ids: int [batch, seq_len].
+      labels: int [batch], from 0; None where they are not known.
+      num_labels: number of labels; 1 for a regression, whose labels are float.
+
+    Returns:
+      (loss, per_example_loss, logits, probabilities): scalar mean, [batch], [batch, num_labels] twice; the losses are
+      None without labels.
+    """
+    return classifier.create_model(bert_config, is_training, input_ids, input_mask, segment_ids, labels, num_labels)
 
 
 def build_tagger(

@@ -79,7 +79,10 @@ def clean(output_dir):
     # The state goes last: until then the run is known to be ours and a second -clean ends what one cut short began.
     for path in sorted(removed, key=lambda path: path == RUN_STATE):
         os.remove(os.path.join(output_dir, path))
-    for folder in sorted({os.path.dirname(path) for path in removed} - {""}, key=len, reverse=True):
+    folders = {os.path.dirname(path) for path in removed} - {""}
+    # An export of frozen weights has a folder `variables` without a file in it.
+    folders |= {os.path.join(os.path.dirname(path), "variables") for path in removed if path.endswith("saved_model.pb")}
+    for folder in sorted(folders, key=len, reverse=True):
         while folder:
             with contextlib.suppress(OSError):  # not empty
                 os.rmdir(os.path.join(output_dir, folder))
