@@ -34,15 +34,14 @@ _EVENTS = r"events\.out\.tfevents\..*"
 _NAMED = [LABEL2ID, LABEL_LIST_PICKLE, LABEL2ID_PICKLE, PIECES, EVAL_RESULTS, RUN_STATE]
 _NAMED += [name for names in (TAGGED, REPORT) for name in names.values()]
 _NAMED += [name + end for name in RECORDS.values() for end in ("", ".json")]
-OURS = re.compile(
-    "({})$".format(
-        "|".join(
-            [re.escape(name) for name in _NAMED]
-            + [_CHECKPOINT_FILE, f"{BEST}/{_CHECKPOINT_FILE}", "graph.pbtxt", _EVENTS, f"{EVAL_EVENTS}/{_EVENTS}"]
-            + [EXPORT + r"/\d+/(saved_model\.pb|variables/.*|assets/.*|assets\.extra/.*)"]
-        )
-    )
-)
+_PATTERNS = [re.escape(name) for name in _NAMED]
+_PATTERNS += [_CHECKPOINT_FILE, f"{BEST}/{_CHECKPOINT_FILE}", "graph.pbtxt", _EVENTS, f"{EVAL_EVENTS}/{_EVENTS}"]
+_PATTERNS += [
+    EXPORT + r"/(temp-)?\d+/(saved_model\.pb|(variables|assets|assets\.extra)/.*)",
+    EXPORT + r"/temp-\d+-assets/.*",
+]
+# The endings are those of files that a killed run was writing.
+OURS = re.compile(r"({})(\.tmp-\d+|\.tempstate\d+)?$".format("|".join(_PATTERNS)))
 
 
 def read_state(output_dir):
