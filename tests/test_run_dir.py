@@ -10,7 +10,8 @@ best/model.ckpt-3.index events.out.tfevents.17.host eval/events.out.tfevents.17.
 export/1234/assets/vocab.txt export/1234/variables/variables.index export/temp-1234-assets/vocab.txt
 run.json.tmp-77 best/model.ckpt-3.index.tmp-8 model.ckpt-5.data-00000-of-00001.tempstate123""".split()
 NOT_OURS = """train.txt vocab.txt bert_config.json bert_model.ckpt.index notes.txt model.ckpt-12.index.bak
-mymodel.ckpt-1.index best/notes.txt export/readme export/1234/notes.txt export/mine/saved_model.pb sub/run.json label_test.txt~ run.json5
+mymodel.ckpt-1.index best/notes.txt export/readme export/1234/notes.txt export/mine/saved_model.pb
+sub/run.json label_test.txt~ run.json5
 bert/model.ckpt-3.index""".split()
 
 

@@ -1,0 +1,74 @@
+"""SavedModels for serving: a checkpoint's weights as constants in a graph that either TensorFlow loads.
+
+A SavedModel with resource variables written by TensorFlow 2.15 does not load in 1.15; a graph of constants loads in
+both, and runs faster, as the kernels may arrange constant weights once.
+"""
+
+import json
+import os
+import shutil
+import time
+
+import tensorflow.compat.v1 as tf
+
+from bert import checkpoint, devices
+from bert.files import make_dir
+
+
+def frozen_weights(prefix):
+    """A variable scope in which every variable is a constant with its value in the checkpoint."""
+    reader = checkpoint.open_checkpoint(prefix)
+
+    def constant(getter, name, *args, **kwargs):
+        return tf.constant(reader.get_tensor(name))
+
+    return tf.variable_scope("", custom_getter=constant)
+
+
+def write_saved_model(export_dir, build_signatures, vocab_file, settings):
+    """Writes `export_dir/<timestamp>/`, complete or not at all.
+
+    Args:
+      export_dir: directory of all exports.
+      build_signatures: function that builds the graph, within `frozen_weights`, in the default graph and returns its
+        SignatureDefs by name.
+      vocab_file: path of the vocabulary, an asset under the name vocab.txt.
+      settings: dict from the file names of the other assets to their content, JSON values.
+
+    Returns:
+      The directory written.
+    """
+    make_dir(export_dir)
+    timestamp = int(time.time())
+    while os.path.exists(os.path.join(export_dir, str(timestamp))):
+        timestamp += 1
+    final = os.path.join(export_dir, str(timestamp))
+    temporary = os.path.join(export_dir, f"temp-{timestamp}")
+    asset_dir = temporary + "-assets"
+    try:
+        with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
+            signatures = build_signatures()
+            builder = tf.saved_model.Builder(temporary)
+            builder.add_meta_graph_and_variables(
+                session,
+                [tf.saved_model.tag_constants.SERVING],
+                signatures,
+                assets_collection=[tf.constant(path) for path in _write_assets(asset_dir, vocab_file, settings)],
+                strip_default_attrs=True,
+            )
+            builder.save()
+        os.replace(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(asset_dir, ignore_errors=True)
+    return final
+
+
+def _write_assets(asset_dir, vocab_file, settings):
+    """Writes what a client needs to turn text into inputs and outputs into words again; returns the paths."""
+    os.makedirs(asset_dir)
+    shutil.copyfile(vocab_file, os.path.join(asset_dir, "vocab.txt"))
+    for name, value in settings.items():
+        with open(os.path.join(asset_dir, name), "w", encoding="utf-8") as writer:
+            json.dump(value, writer, ensure_ascii=False, indent=2)
+    return sorted(os.path.join(asset_dir, name) for name in os.listdir(asset_dir))
