@@ -26,12 +26,13 @@ def open_checkpoint(prefix):
         )
     try:
         return tf.train.load_checkpoint(prefix)
-    except tf.errors.NotFoundError:
-        raise UserError(
-            f"{prefix}: no checkpoint of that name; expected the common beginning of its files, "
-            f"as in bert_model.ckpt for bert_model.ckpt.index"
-        )
     except READ_ERRORS as error:
+        # TensorFlow 1.15 raises no NotFoundError where the directory is missing, too.
+        if isinstance(error, tf.errors.NotFoundError) or not tf.gfile.IsDirectory(os.path.dirname(prefix) or "."):
+            raise UserError(
+                f"{prefix}: no checkpoint of that name; expected the common beginning of its files, "
+                f"as in bert_model.ckpt for bert_model.ckpt.index"
+            )
         raise UserError(f"{prefix}: cannot be read as a checkpoint: {_first_line(error)}")
 
 
@@ -106,8 +107,9 @@ def latest(directory):
 
 
 def step_of(prefix):
-    """The global step in a checkpoint's name, model.ckpt-STEP."""
-    return int(os.path.basename(prefix).rpartition("-")[2])
+    """The global step in a checkpoint; 0 where it has none, as a released encoder."""
+    reader = open_checkpoint(prefix)
+    return int(_read(reader, prefix, "global_step")) if reader.has_tensor("global_step") else 0
 
 
 def _read(reader, prefix, name):

@@ -217,10 +217,18 @@ def test_where_nothing_can_be_written(saved, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_latest_and_step_of(saved, tmp_path):
+def test_latest(saved, tmp_path):
     prefix, _ = saved
     assert checkpoint.latest(str(tmp_path)) == prefix
-    assert checkpoint.step_of(prefix) == 7
-    assert checkpoint.step_of("/some-where/model.ckpt-1200") == 1200
     (tmp_path / "empty").mkdir()
     assert checkpoint.latest(str(tmp_path / "empty")) is None
+
+
+def test_the_step_of_a_checkpoint_is_what_it_holds_not_what_it_is_called(evaluate, tmp_path):
+    step = tf.train.get_or_create_global_step()
+    tf.get_variable("w", [1])
+    evaluate(step.assign(7))
+    named = tf.train.Saver().save(evaluate.session, str(tmp_path / "model.ckpt"))
+    assert checkpoint.step_of(named) == 7
+    without = tf.train.Saver(tf.trainable_variables()).save(evaluate.session, str(tmp_path / "bert_model.ckpt-3"))
+    assert checkpoint.step_of(without) == 0
