@@ -59,13 +59,14 @@ def make_dir(path):
 
 
 def find_files(patterns):
-    """The files of a comma-separated list of names and patterns such as `wiki/*.txt`: sorted for each pattern, each once.
+    """The files of a comma-separated list of names and patterns: list of paths, those of a pattern sorted, each once.
 
-    UserError where there is none for one of them.
+    UserError where one of them, as `wiki/*.txt`, finds no file.
     """
     found = []
     for pattern in filter(None, patterns.split(",")):
-        matches = [path for path in sorted(glob.glob(pattern)) if not os.path.isdir(path)]
+        matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+        matches = [path for path in matches if not os.path.isdir(path)]
         if not matches:
             raise UserError(f"{pattern}: no such file")
         found.extend(path for path in matches if path not in found)

@@ -181,7 +181,7 @@ class BertModel:
             self.sequence_output = self.all_encoder_layers[-1]
             with tf.variable_scope("pooler"):
                 first_token = self.sequence_output[:, 0, :]  # [batch, hidden]
-                self.pooled_output = _dense(first_token, config.hidden_size, "dense", config.initializer_range, tf.tanh)
+                self.pooled_output = dense(first_token, config.hidden_size, "dense", config.initializer_range, tf.tanh)
 
     def get_pooled_output(self):
         """[batch, hidden]: tanh layer on the first token, trained by next-sentence prediction."""
@@ -254,13 +254,13 @@ def _transformer_layer(config, rows, mask_scores, batch, seq_len):
         with tf.variable_scope("self"):
             context = _self_attention(config, rows, mask_scores, batch, seq_len)
         with tf.variable_scope("output"):
-            attended = _dense(context, config.hidden_size, "dense", std)
+            attended = dense(context, config.hidden_size, "dense", std)
             attended = layer_norm(dropout(attended, config.hidden_dropout_prob) + rows)
     with tf.variable_scope("intermediate"):
         activation = get_activation(config.hidden_act)
-        widened = _dense(attended, config.intermediate_size, "dense", std, activation)
+        widened = dense(attended, config.intermediate_size, "dense", std, activation)
     with tf.variable_scope("output"):
-        narrowed = _dense(widened, config.hidden_size, "dense", std)
+        narrowed = dense(widened, config.hidden_size, "dense", std)
         return layer_norm(dropout(narrowed, config.hidden_dropout_prob) + attended)
 
 
@@ -270,7 +270,7 @@ def _self_attention(config, rows, mask_scores, batch, seq_len):
     head_size = config.hidden_size // heads
 
     def project(name):
-        projected = _dense(rows, config.hidden_size, name, config.initializer_range)
+        projected = dense(rows, config.hidden_size, name, config.initializer_range)
         return tf.transpose(tf.reshape(projected, [batch, seq_len, heads, head_size]), [0, 2, 1, 3])
 
     query, key, value = (
@@ -284,7 +284,7 @@ def _self_attention(config, rows, mask_scores, batch, seq_len):
     return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, config.hidden_size])
 
 
-def _dense(rows, units, name, initializer_range, activation=None):
+def dense(rows, units, name, initializer_range, activation=None):
     """`activation(rows @ kernel + bias)`; rows: [n, inputs], result: [n, units]."""
     with tf.variable_scope(name):
         kernel = tf.get_variable(

@@ -1,0 +1,226 @@
+"""Question answering on SQuAD 1.1 and 2.0: fine-tunes BERT, predicts answers and scores them.
+
+    python -m bert.run_squad -help
+
+In: the flags below. Out, in -output_dir: checkpoints, train.tf_record, eval.tf_record, predictions.json (question id to
+answer), nbest_predictions.json, with -version_2_with_negative null_odds.json, and eval_results.txt where the questions
+come with answers.
+"""
+
+import os
+import sys
+
+if not __package__:  # run as a file, `python bert/run_squad.py`
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import collections
+import contextlib
+import json
+import logging
+
+from tqdm import tqdm
+
+from bert import checkpoint, devices, modeling, program, squad, squad_data, squad_records, squad_score
+from bert.errors import UserError, run_program
+from bert.files import atomic_open, make_dir, sha256
+from bert.flags import FlagParser, positive_int
+from bert.records import count_records, is_current
+from bert.squad_answers import answer_question
+from bert.squad_windows import SPECIAL_PIECES
+
+log = logging.getLogger(startup.LOGGER)
+
+# config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of squad_data.Question, or None.
+Inputs = collections.namedtuple("Inputs", ["config", "tokenizer", "training", "prediction"])
+
+
+def parse_args(argv=None):
+    """The flags as a Namespace; UserError for one that is not known or a value it does not take."""
+    parser = FlagParser(
+        prog="run_squad.py",
+        description="Fine-tunes BERT on SQuAD 1.1 or 2.0, answers questions, and scores the answers.",
+    )
+    flag, switch = parser.flag_group("what to do")
+    switch("do_train", False, help="fine-tune on -train_file; an unfinished run in -output_dir is gone on with")
+    switch("do_predict", False, help="answer -predict_file; scores, too, where it holds the answers")
+    flag, switch = parser.flag_group("files")
+    flag("train_file", help="SQuAD JSON to train on, as train-v1.1.json")
+    flag("predict_file", help="SQuAD JSON to answer, as dev-v1.1.json")
+    flag("output_dir", help="directory for checkpoints and answers")
+    program.add_encoder_flags(parser, max_seq_length=384)
+    flag, switch = parser.flag_group("questions and answers")
+    flag("doc_stride", type=positive_int, default=128, help="pieces from one window of a long context to the next")
+    flag("max_query_length", type=positive_int, default=64, help="pieces of a question; what is beyond is cut off")
+    flag("n_best_size", type=positive_int, default=20, help="answers to a question in nbest_predictions.json")
+    flag("max_answer_length", type=positive_int, default=30, help="pieces in an answer, at most")
+    switch("version_2_with_negative", False, help="SQuAD 2.0: a question may be unanswerable")
+    flag(
+        "null_score_diff_threshold", type=float, default=0.0,
+        help="SQuAD 2.0: no answer where that scores better than the best answer by more than this",
+    )  # fmt: skip
+    switch("verbose_logging", False, help="a line for every training answer that is left out or not met exactly")
+    program.add_training_flags(parser)
+    program.add_device_flags(parser)
+    return parser.parse_args(argv)
+
+
+def run(args):
+    """Checks, trains and predicts as the flags say.
+
+    Returns:
+      The scores, a dict, where answers were predicted and the file holds the right ones; else None.
+
+    Raises:
+      UserError: something given is not as expected.
+    """
+    devices.prepare(args.device_map)
+    startup.set_up_logging(args.verbose)
+    inputs = load_inputs(args)
+    if args.do_train:
+        train(args, inputs)
+    return predict(args, inputs) if args.do_predict else None
+
+
+def load_inputs(args):
+    """All that the run will use, read and checked; nothing is written but the output directory itself."""
+    if not (args.do_train or args.do_predict):
+        raise UserError("nothing to do: expected -do_train or -do_predict")
+    program.require(args, "bert_config_file", "vocab_file", "output_dir")
+    program.require(args, *["train_file"] * args.do_train, *["predict_file"] * args.do_predict)
+    config, tokenizer = program.load_encoder(args)
+    if args.max_seq_length <= args.max_query_length + SPECIAL_PIECES:
+        raise UserError(
+            f"-max_seq_length {args.max_seq_length}: expected more than -max_query_length {args.max_query_length} "
+            f"and {SPECIAL_PIECES} for [CLS] and [SEP]"
+        )
+    training = squad_data.read_training(args.train_file, args.version_2_with_negative) if args.do_train else None
+    prediction = squad_data.read_prediction(args.predict_file) if args.do_predict else None
+    if config.type_vocab_size < 2:
+        raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; question and context need an encoder with 2")
+    check_checkpoints(args, config)
+    make_dir(args.output_dir)
+    return Inputs(config, tokenizer, training, prediction)
+
+
+def check_checkpoints(args, config):
+    """UserError unless what the model will start from, or go on from, is whole and fits."""
+    latest = checkpoint.latest(args.output_dir)
+    prefix = latest or args.init_checkpoint
+    shapes = squad.head_shapes(config)
+    if latest:
+        checkpoint.check_shapes(latest, modeling.encoder_shapes(config))
+        checkpoint.check_whole(latest)
+    else:
+        program.check_init_checkpoint(args, config)
+    if prefix:
+        checkpoint.check_shapes(prefix, shapes)
+    elif not args.do_train:
+        raise UserError(
+            f"{args.output_dir}: no checkpoint in it; expected one, -do_train, or a trained -init_checkpoint"
+        )
+    if latest or not args.do_train:
+        missing = set(shapes) - set(checkpoint.open_checkpoint(prefix).get_variable_to_shape_map())
+        if missing:
+            raise UserError(f"{prefix}: no {min(missing)} in it; expected a checkpoint of this program")
+
+
+def train(args, inputs):
+    """Fine-tunes, from the newest checkpoint in -output_dir if there is one."""
+    path = os.path.join(args.output_dir, "train.tf_record")
+    made_from = fingerprint(args, args.train_file)
+    if is_current(path, made_from):
+        log.info("%s is up to date, %d windows", path, count_records(path))
+    else:
+        squad_records.write_training(path, inputs.training, inputs.tokenizer, args, made_from)
+    num_train_steps, num_warmup_steps = program.steps_of_training(count_records(path), args)
+    start_step = program.start_step(args.output_dir)
+    if start_step >= num_train_steps:
+        log.info("%s: trained for %d steps already, %d are asked for", args.output_dir, start_step, num_train_steps)
+        return
+    if start_step:
+        log.info("goes on from step %d of %d", start_step, num_train_steps)
+    elif not args.init_checkpoint:
+        log.info("no -init_checkpoint: the encoder starts from random weights")
+    estimator = make_estimator(args, inputs, args.train_batch_size, num_train_steps, num_warmup_steps)
+    input_fn = squad_records.input_fn_builder(path, args.max_seq_length, True, args.seed, start_step)
+    estimator.train(input_fn, max_steps=num_train_steps)
+
+
+def predict(args, inputs):
+    """Writes the answers to -predict_file and, where it has the right ones, eval_results.txt; returns the scores."""
+    answers = answer_all(args, inputs)
+    predictions = collections.OrderedDict((name, answer.best) for name, answer in answers.items())
+    n_best = collections.OrderedDict((name, answer.n_best) for name, answer in answers.items())
+    null_odds = collections.OrderedDict((name, answer.null_odds) for name, answer in answers.items())
+    write_answers(args.output_dir, "predictions.json", predictions)
+    write_answers(args.output_dir, "nbest_predictions.json", n_best)
+    if args.version_2_with_negative:
+        write_answers(args.output_dir, "null_odds.json", null_odds)
+    return score(args, inputs.prediction, predictions, null_odds)
+
+
+def answer_all(args, inputs):
+    """OrderedDict from question id to Answer, in the order of -predict_file."""
+    path = os.path.join(args.output_dir, "eval.tf_record")
+    made_from = fingerprint(args, args.predict_file)
+    contents = squad_records.write_prediction(path, inputs.prediction, inputs.tokenizer, args, made_from)
+    null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
+    estimator = make_estimator(args, inputs, args.predict_batch_size)
+    results = estimator.predict(squad_records.input_fn_builder(path, args.max_seq_length, False))
+    answers = collections.OrderedDict()
+    with contextlib.closing(results):
+        shown = tqdm(inputs.prediction, desc=args.predict_file, unit=" questions", disable=None, leave=False)
+        for question, (aligned, windows) in zip(shown, contents):
+            # Results come in the order of the windows, so no more than one question's are held.
+            logits = [(result["start_logits"], result["end_logits"]) for _, result in zip(windows, results)]
+            answers[question.id] = answer_question(
+                aligned, windows, logits, args.n_best_size, args.max_answer_length, null_threshold
+            )
+    return answers
+
+
+def score(args, questions, predictions, null_odds):
+    """Writes eval_results.txt and returns the scores; None where a question has no right answer to compare with."""
+    if args.version_2_with_negative:
+        unknown = sum(question.answers is None for question in questions)
+    else:
+        unknown = sum(not question.answers for question in questions)
+    if unknown:
+        log.info("not scored: %d of %d questions of %s have no answers", unknown, len(questions), args.predict_file)
+        return None
+    if args.version_2_with_negative:
+        scores = squad_score.score_v2(questions, predictions, null_odds)
+    else:
+        scores = squad_score.score_v1(questions, predictions)
+    program.write_results(os.path.join(args.output_dir, "eval_results.txt"), scores)
+    return scores
+
+
+def make_estimator(args, inputs, batch_size, num_train_steps=1, num_warmup_steps=0):
+    init_checkpoint = None if checkpoint.latest(args.output_dir) else args.init_checkpoint
+    model_fn = squad.model_fn_builder(
+        inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.use_tpu
+    )
+    return program.make_estimator(model_fn, args, batch_size)
+
+
+def fingerprint(args, data_file):
+    """What a record file depends on, as a JSON value."""
+    made_from = {"format": squad_records.FORMAT, "data": sha256(data_file), "vocab": sha256(args.vocab_file)}
+    for name in ("do_lower_case", "max_seq_length", "doc_stride", "max_query_length", "version_2_with_negative"):
+        made_from[name] = getattr(args, name)
+    return made_from
+
+
+def write_answers(output_dir, name, value):
+    """A JSON file in UTF-8 in the layout of Google BERT's."""
+    path = os.path.join(output_dir, name)
+    with atomic_open(path) as writer:
+        writer.write(json.dumps(value, indent=4, ensure_ascii=False) + "\n")
+    log.info("wrote %s", path)
+
+
+if __name__ == "__main__":
+    run_program(lambda: run(parse_args()))
