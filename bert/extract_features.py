@@ -1,0 +1,172 @@
+"""Features of each piece of a text: what chosen layers of an encoder say of it.
+
+In: a file with a text a line, or a pair `text ||| second text`. Out: JSON lines in the layout of Google BERT's program,
+or one .npz file (`write_npz` says what is in it).
+
+    python -m bert.extract_features --input_file=input.txt --output_file=output.jsonl --layers=-1,-2,-3,-4 \\
+        --vocab_file=... --bert_config_file=... --init_checkpoint=.../bert_model.ckpt
+"""
+
+import os
+import sys
+
+if not __package__:  # run as a file: its own directory is no place to import from
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import argparse
+import contextlib
+import json
+import logging
+import re
+import shutil
+import tempfile
+import zipfile
+
+import numpy as np
+from tqdm import tqdm
+
+from bert import devices, encoding, program
+from bert.errors import UserError, run_program
+from bert.files import atomic_open, atomic_path
+from bert.flags import FlagParser, positive_int
+
+log = logging.getLogger(startup.LOGGER)
+DECIMALS = 6
+
+
+def main():
+    args = parse_flags()
+    devices.prepare(args.device_map)
+    startup.set_up_logging(args.verbose)
+    encoding.check_output(args.output_file, args.input_file)
+    count = encoding.count_lines(args.input_file)
+    encoder = encoding.Encoder(args, args.layers, args.use_one_hot_embeddings)
+    with encoder, open(args.input_file, "rb") as reader:
+        pairs = map(encoding.split_pair, encoding.read_lines(reader, args.input_file))
+        features = tqdm(encoder.encode(pairs), total=count, unit="line", disable=None)
+        if args.format == "npz":
+            count = write_npz(args.output_file, features, args.layers, encoder)
+        else:
+            count = write_json_lines(args.output_file, features, args.layers)
+    log.info("wrote %s: layers %s of %d texts", args.output_file, args.layers, count)
+
+
+def parse_flags(argv=None):
+    """The flags as a Namespace, `layers` a list of int."""
+    parser = FlagParser(
+        prog="extract_features.py", description="Writes, for each piece of each text, its vectors in an encoder."
+    )
+    # The list -1,-2 is a value, not a flag.
+    parser._negative_number_matcher = re.compile(r"-\d[-,\d]*$")
+    flag, switch = parser.flag_group("features")
+    flag("input_file", help="a text a line, or a pair: text ||| second text")
+    flag("output_file", help="file to write")
+    flag("layers", type=_layers, default="-1,-2,-3,-4", help="layers to write, from 0, the first, or back from -1")
+    flag("format", choices=["json", "npz"], default="json", help="JSON, a line a text, or arrays for numpy.load")
+    flag("batch_size", type=positive_int, default=32, help="texts in a batch")
+    switch("use_one_hot_embeddings", False, help="look words up by a matrix product, as TPUs like it")
+    program.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
+    program.add_device_flags(parser)
+    args = parser.parse_args(argv)
+    program.require(args, "input_file", "output_file")
+    if args.use_tpu:
+        raise UserError("-use_tpu: features are extracted on CPU or GPU; expected false")
+    return args
+
+
+def _layers(text):
+    try:
+        return [int(layer) for layer in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected layers as in -1,-2,-3,-4, got '{text}'")
+
+
+def write_json_lines(path, features, layers):
+    """Writes one JSON object a text, in their order; returns how many.
+
+    {"linex_index": 0, "features": [{"token": "[CLS]", "layers": [{"index": -1, "values": [0.1, ...]}, ...]}, ...]}
+
+    Args:
+      path: file to write.
+      features: iterable of encoding.Encoded.
+      layers: list of int, the `index` of each layer.
+    """
+    count = 0
+    with atomic_open(path) as writer:
+        for count, (tokens, values) in enumerate(features, 1):
+            rounded = np.round(values.astype(np.float64), DECIMALS).tolist()
+            pieces = [
+                {"token": token, "layers": [{"index": layer, "values": row} for layer, row in zip(layers, rows)]}
+                for token, rows in zip(tokens, rounded)
+            ]
+            # Not json.dump, which goes through the values in Python, several times slower.
+            writer.write(json.dumps({"linex_index": count - 1, "features": pieces}) + "\n")
+    return count
+
+
+def write_npz(path, features, layers, encoder):
+    """Writes the pieces of all texts, one text behind the other, as arrays for `numpy.load`; returns how many texts.
+
+    Text i has the rows offsets[i] to offsets[i + 1] of `tokens` and `values`:
+
+      values   float32 [pieces of all texts, layers, hidden], not rounded
+      tokens   str [pieces of all texts], [CLS] and [SEP] among them
+      offsets  int64 [texts + 1]
+      layers   int64 [layers], as -layers has them
+
+    Args:
+      path: file to write; no ending is added.
+      features: iterable of encoding.Encoded.
+      layers: list of int.
+      encoder: encoding.Encoder.
+    """
+    longest = max(len(token) for token in encoder.tokenizer.vocab)
+    folder = os.path.dirname(os.path.abspath(path))
+    with atomic_path(path) as temporary, contextlib.ExitStack() as stack:
+
+        def column(dtype, *row_shape):
+            return _Column(dtype, row_shape, stack.enter_context(tempfile.TemporaryFile(dir=folder)))
+
+        columns = {
+            "values": column("<f4", len(layers), encoder.hidden_size),
+            "tokens": column(f"<U{longest}"),
+            "offsets": column("<i8"),
+            "layers": column("<i8"),
+        }
+        columns["layers"].append(layers)
+        columns["offsets"].append([0])
+        for tokens, values in features:
+            columns["values"].append(values)
+            columns["tokens"].append(tokens)
+            columns["offsets"].append([columns["tokens"].rows])
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, column in columns.items():
+                column.copy_into(archive, name)
+    return columns["offsets"].rows - 1
+
+
+class _Column:
+    """An array that grows in a file: an .npy file cannot be written as rows come, it begins with their number."""
+
+    def __init__(self, dtype, row_shape, file):
+        self._dtype = np.dtype(dtype)
+        self._row_shape = row_shape
+        self._file = file
+        self.rows = 0
+
+    def append(self, rows):
+        self._file.write(np.asarray(rows, self._dtype).tobytes())
+        self.rows += len(rows)
+
+    def copy_into(self, archive, name):
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self.rows, *self._row_shape)}
+        self._file.seek(0)
+        with archive.open(name + ".npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(member, header)
+            shutil.copyfileobj(self._file, member, 1 << 20)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,118 @@
+"""Sentence vectors of a file or of standard input, one a line.
+
+In: a text a line, or a pair `text ||| second text`; a line with a tab is an id and its text. Out, for each line, in
+their order: id, text and comma-separated values with 6 decimals, tabs between.
+
+    python -m bert.sentence2vec --config=bert/sentence2vec.json --input_file=input.txt --output_file=vectors.tsv
+"""
+
+import os
+import sys
+
+if not __package__:  # run as a file: its own directory is no place to import from
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import contextlib
+import io
+import itertools
+import logging
+
+from tqdm import tqdm
+
+from bert import devices, encoding
+from bert.errors import run_program
+from bert.files import atomic_open
+from bert.flags import FlagParser, positive_int
+from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
+
+log = logging.getLogger(startup.LOGGER)
+CONFIG_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sentence2vec.json")
+
+
+def main():
+    args = parse_flags()
+    devices.prepare(args.device_map)
+    startup.set_up_logging(args.verbose)
+    config = read_config(args.config)
+    config.update({key: getattr(args, key) for key in KEYS if getattr(args, key) is not None})
+    if args.output_file:
+        encoding.check_output(args.output_file, args.input_file)
+    total = encoding.count_lines(args.input_file) if args.input_file else None
+
+    with Sentence2Vec(config) as sentence2vec, _input(args.input_file) as reader:
+        lines = encoding.read_lines(reader, args.input_file or "standard input")
+        texts, again = itertools.tee(map(parse_line, itertools.count(1), lines))
+        vectors = sentence2vec.encode_each(text for _, text in texts)
+        rows = tqdm(zip(again, vectors), total=total, unit="line", disable=None)
+        with _output(args.output_file) as writer:
+            for (name, text), vector in rows:
+                values = ",".join([f"{value:.6f}" for value in vector.tolist()])
+                writer.write(f"{name}\t{text}\t{values}\n")
+    if args.output_file:
+        log.info("wrote %s: %d numbers a line, %s", args.output_file, sentence2vec.size, config["pooling"])
+
+
+def parse_flags(argv=None):
+    """The flags as a Namespace; None for what the config is to say."""
+    parser = FlagParser(prog="sentence2vec.py", description="Writes one vector a sentence, pooled from an encoder.")
+    flag, _ = parser.flag_group("files")
+    flag("config", default=CONFIG_FILE, help="JSON file with the keys that the flags below have")
+    flag("input_file", help="a text a line, or text ||| second text, each after an id and a tab if it has one; "
+         "default: standard input")  # fmt: skip
+    flag("output_file", help="file to write; default: standard output")
+
+    flag, switch = parser.flag_group("instead of what the config says")
+    flag("bert_config_file", help="sizes of the encoder, bert_config.json")
+    flag("vocab_file", help="word pieces of the encoder, one a line")
+    flag("init_checkpoint", help="the encoder's weights, as .../bert_model.ckpt")
+    switch("do_lower_case", None, help="lower-case and strip accents; false for a cased vocabulary")
+    flag("max_seq_length", type=positive_int, help="pieces, [CLS] and [SEP] included; longer texts are cut")
+    flag("batch_size", type=positive_int, help="texts in a batch")
+    flag("pooling", choices=list(POOLINGS), help="what becomes of a text's pieces; first is [CLS], last is [SEP]")
+    flag("layer", type=int, help="layer that is pooled, from 0, the first, or back from -1")
+
+    flag, switch = parser.flag_group("other")
+    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
+    switch("verbose", False, help="show TensorFlow's own log too")
+    return parser.parse_args(argv)
+
+
+def parse_line(number, line):
+    """(id, text) of a line: `id<TAB>text`, or a text whose id is its line number, from 1."""
+    name, tab, text = line.partition("\t")
+    if not tab:
+        name, text = str(number), line
+    # The output has three columns and a line a text, whoever reads it.
+    return name.replace("\r", " "), text.replace("\t", " ").replace("\r", " ")
+
+
+@contextlib.contextmanager
+def _input(path):
+    if path is None:
+        yield sys.stdin.buffer
+    else:
+        with open(path, "rb") as reader:
+            yield reader
+
+
+@contextlib.contextmanager
+def _output(path):
+    if path is not None:
+        with atomic_open(path) as writer:
+            yield writer
+        return
+    # UTF-8 whatever the locale says.
+    writer = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
+    try:
+        yield writer
+        writer.flush()
+    except BrokenPipeError:  # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        writer.detach()
+
+
+if __name__ == "__main__":
+    run_program(main)

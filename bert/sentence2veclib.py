@@ -1,0 +1,147 @@
+"""One vector a sentence, from an encoder that is loaded once.
+
+    from bert.sentence2veclib import Sentence2Vec
+
+    with Sentence2Vec("sentence2vec.json") as sentence2vec:
+        vectors = sentence2vec.encode(["a sentence", "another ||| with a second text", ("as a", "pair")])
+
+The config is a JSON object, or a dict, with some of KEYS.
+"""
+
+from bert import startup  # noqa: I001, F401  before TensorFlow
+
+import argparse
+import os
+
+import numpy as np
+
+from bert import encoding
+from bert.errors import UserError
+from bert.files import read_json
+from bert.pair_features import CLS, SEP
+
+# name -> (function from [pieces, hidden] to the text's vector, whether [CLS] and [SEP] are among the pieces).
+POOLINGS = {
+    "mean": (lambda rows: rows.mean(axis=0, dtype=np.float64), False),
+    "max": (lambda rows: rows.max(axis=0), False),
+    "mean-max": (lambda rows: np.concatenate([rows.mean(axis=0, dtype=np.float64), rows.max(axis=0)]), False),
+    "first": (lambda rows: rows[0], True),
+    "last": (lambda rows: rows[-1], True),
+}
+
+
+def _is_path(value):
+    return value is None or isinstance(value, str)
+
+
+def _is_count(value):
+    return type(value) is int and value >= 1  # True is an int too
+
+
+# key of the config -> (default, what is accepted, the same in words)
+KEYS = {
+    "bert_config_file": (None, _is_path, "a path"),
+    "vocab_file": (None, _is_path, "a path"),
+    "init_checkpoint": (None, _is_path, "a path"),
+    "do_lower_case": (True, lambda value: isinstance(value, bool), "true or false"),
+    "max_seq_length": (128, _is_count, "a whole number of at least 1"),
+    "batch_size": (32, _is_count, "a whole number of at least 1"),
+    "pooling": ("mean", lambda value: value in list(POOLINGS), "one of " + ", ".join(POOLINGS)),
+    "layer": (-1, lambda value: type(value) is int, "a whole number: 0 the first layer, -1 the last"),
+}
+PATHS = ("bert_config_file", "vocab_file", "init_checkpoint")
+
+
+class Sentence2Vec:
+    """Sentence vectors by pooling one layer of an encoder.
+
+    mean and max are over the pieces of the text (of both texts of a pair), [CLS], [SEP] and padding left out; a text
+    without pieces gets zeros. mean-max is the two of them, one behind the other. first is the vector of [CLS], last
+    that of the closing [SEP].
+
+    The encoder is loaded once, here; `encode` may be called from several threads at once.
+
+    Args:
+      config: path of a JSON file, whose relative paths begin at its own folder, or a dict with the same keys.
+
+    Attributes:
+      size: numbers in a vector.
+
+    Raises:
+      UserError: a key or value of the config, or one of the files it names, is not as expected.
+    """
+
+    def __init__(self, config):
+        config = check_config(config, "config") if isinstance(config, dict) else read_config(config)
+        self._encoder = encoding.Encoder(argparse.Namespace(**config), [config["layer"]])
+        self._pool, self._special_too = POOLINGS[config["pooling"]]
+        self.size = self._encoder.hidden_size * (2 if config["pooling"] == "mean-max" else 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Gives the memory back; nothing can be encoded after it."""
+        self._encoder.close()
+
+    def encode(self, texts):
+        """The vectors of some texts.
+
+        Args:
+          texts: list of str, each a text or `text ||| second text`, or of (text, second text or None), which is taken
+            as it is.
+
+        Returns:
+          float32 [texts, size].
+        """
+        if isinstance(texts, str):
+            raise TypeError("expected a list of texts, got one str")
+        vectors = list(self.encode_each(texts))
+        return np.stack(vectors) if vectors else np.zeros([0, self.size], np.float32)
+
+    def encode_each(self, texts):
+        """As `encode` for any iterable: yields float32 [size] for each text, holding only some of them in memory."""
+        pairs = (encoding.split_pair(text) if isinstance(text, str) else text for text in texts)
+        for tokens, values in self._encoder.encode(pairs):
+            yield self._vector(tokens, values[:, 0])
+
+    def _vector(self, tokens, rows):
+        """float32 [size] for one text; rows: float32 [tokens, hidden]."""
+        if not self._special_too:
+            # No text gives [CLS] or [SEP] as its pieces: brackets are cut off first.
+            rows = rows[[token not in (CLS, SEP) for token in tokens]]
+        return self._pool(rows).astype(np.float32) if len(rows) else np.zeros(self.size, np.float32)
+
+
+def read_config(path):
+    """The config of a JSON file, complete and checked, as a dict; relative paths begin at the file's folder."""
+    config = check_config(read_json(path), path)
+    folder = os.path.dirname(os.path.abspath(path))
+    for name in PATHS:
+        if config[name] is not None:
+            config[name] = os.path.join(folder, config[name])
+    return config
+
+
+def check_config(values, name):
+    """`values` with the defaults of what is missing, as a new dict.
+
+    Args:
+      values: dict with some of KEYS.
+      name: what to call the config in an error.
+
+    Raises:
+      UserError: naming the key and what is expected of it.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"{name}: expected a JSON object with the keys {', '.join(KEYS)}")
+    for key, value in values.items():
+        if key not in KEYS:
+            raise UserError(f"{name}: unknown key {key!r}; expected {', '.join(KEYS)}")
+        _, accepts, expected = KEYS[key]
+        if not accepts(value):
+            raise UserError(f"{name}: {key} is {value!r}; expected {expected}")
+    return dict({key: default for key, (default, _, _) in KEYS.items()}, **values)
