@@ -203,12 +203,6 @@ def _outputs(task, probabilities):
     }
 
 
-def step_of(prefix):
-    """The global step a checkpoint holds; 0 for one without."""
-    reader = checkpoint.open_checkpoint(prefix)
-    return int(reader.get_tensor("global_step")) if reader.has_tensor("global_step") else 0
-
-
 def output_file(output_dir, name, part):
     """The path of an output file; that of a second part of the data is marked: test_results_mismatched.tsv."""
     stem, end = os.path.splitext(name)

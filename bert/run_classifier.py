@@ -1,0 +1,178 @@
+"""Fine-tunes BERT to classify texts or pairs of texts, evaluates it, predicts with it and exports it.
+
+    python -m bert.run_classifier -task_name=mrpc -data_dir=glue/MRPC -bert_config_file=... -vocab_file=... \
+        -init_checkpoint=... -output_dir=output/mrpc -do_train -do_eval
+
+In: GLUE's files, XNLI's, or the user's own. Out, in -output_dir: checkpoints, task.json, *.tf_record,
+eval_results.txt, test_results.tsv, export/<timestamp>/.
+"""
+
+import os
+import sys
+
+if not __package__:  # run as a file, `python bert/run_classifier.py`
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import argparse
+import logging
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from bert import checkpoint, classifier, classifier_inputs, devices, glue, program
+from bert.errors import run_program
+from bert.flags import FlagParser
+
+log = logging.getLogger(startup.LOGGER)
+
+DESCRIPTION = """\
+Classifies texts, or pairs of texts, with BERT.
+
+-task_name is one of the GLUE tasks cola, mnli, mrpc, qnli, qqp, rte, sst-2, sts-b (a regression), wnli, with
+GLUE's files train.tsv, dev.tsv, test.tsv in -data_dir; or xnli, with multinli/multinli.train.zh.tsv,
+xnli.dev.tsv and xnli.test.tsv; or tsv, with files of your own, a tab between the columns:
+
+  train.tsv, dev.tsv   text<TAB>label             or   text<TAB>text<TAB>label
+  test.tsv             text                       or   text<TAB>text
+
+The labels of tsv are those of train.tsv in sorted order. Without a header line, unless -tsv_header is given;
+without quoting: a text holds neither tab nor line break.
+"""
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows the defaults and leaves the lines of the description as they are."""
+
+
+def parse_args(argv=None):
+    """The parsed flags as a Namespace; `argv` defaults to the command line."""
+    parser = FlagParser(prog="run_classifier.py", description=DESCRIPTION, formatter_class=_HelpFormatter)
+    flag, switch = parser.flag_group("task")
+    flag("task_name", help="what to learn, see above")
+    flag("data_dir", help="directory with the task's files")
+    flag("output_dir", help="directory for checkpoints and results; a run that was stopped goes on from there")
+    switch("do_train", False, help="fine-tune on the training file, from -init_checkpoint")
+    switch("do_eval", False, help="score the dev file: eval_results.txt")
+    switch("do_predict", False, help="probabilities of the labels for the test file: test_results.tsv")
+    switch("do_export", False, help="write a SavedModel to export/")
+    switch("tsv_header", False, help="-task_name tsv: the files begin with a line of column names")
+    flag("xnli_language", default="zh", help="-task_name xnli: which language")
+    program.add_encoder_flags(parser)
+    program.add_training_flags(parser)
+    program.add_device_flags(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    devices.prepare(args.device_map)
+    startup.set_up_logging(args.verbose)
+    inputs = classifier_inputs.load_inputs(args)
+    if args.do_train:
+        train(args, inputs)
+        inputs = inputs._replace(init_checkpoint=None)
+    if args.do_eval:
+        evaluate(args, inputs)
+    if args.do_predict:
+        predict(args, inputs)
+    if args.do_export:
+        export(args, inputs)
+
+
+def train(args, inputs):
+    """Fine-tunes on the training file, going on from the checkpoint in -output_dir if there is one."""
+    classifier_inputs.write_task(args.output_dir, inputs.task)
+    (data,) = inputs.data["train"]
+    path = classifier_inputs.make_records(args, inputs, "train", data)
+    num_train_steps, num_warmup_steps = program.steps_of_training(len(data.examples), args)
+    start_step = program.start_step(args.output_dir)
+    log.info("%d examples, %d steps of %d", len(data.examples), num_train_steps, args.train_batch_size)
+    if start_step:
+        log.info("goes on from step %d", start_step)
+    elif not inputs.init_checkpoint:
+        log.info("no -init_checkpoint: the encoder starts from random weights")
+    input_fn = classifier_inputs.input_fn_builder(
+        path, args.max_seq_length, _label_type(inputs, data), True, args.seed, start_step
+    )
+    estimator = _estimator(args, inputs, args.train_batch_size, num_train_steps, num_warmup_steps)
+    estimator.train(input_fn, max_steps=num_train_steps)
+
+
+def evaluate(args, inputs):
+    """Scores the dev file, or both of MNLI's, with the newest checkpoint."""
+    for data in inputs.data["dev"]:
+        predictions = _predict(args, inputs, "dev", data, args.eval_batch_size)
+        results = classifier.score(
+            inputs.task,
+            [classifier_inputs.label_id(inputs.task, example.label) for example in data.examples],
+            np.stack([prediction["probabilities"] for prediction in predictions]),
+            np.stack([prediction["loss"] for prediction in predictions]),
+            args.eval_batch_size,
+        )
+        results["global_step"] = checkpoint.step_of(_checkpoint(args, inputs))
+        log.info("%s", data.layout.file)
+        program.write_results(classifier.output_file(args.output_dir, "eval_results.txt", data.layout.part), results)
+
+
+def predict(args, inputs):
+    """Writes the probabilities for each example of the test file, or of both of MNLI's."""
+    for data in inputs.data["test"]:
+        predictions = _predict(args, inputs, "test", data, args.predict_batch_size)
+        path = classifier.output_file(args.output_dir, "test_results.tsv", data.layout.part)
+        classifier.write_predictions(path, [prediction["probabilities"] for prediction in predictions])
+        log.info("wrote %s", path)
+
+
+def export(args, inputs):
+    """Writes a SavedModel of the newest checkpoint."""
+    settings = dict(
+        classifier_inputs.description(inputs.task), do_lower_case=args.do_lower_case, max_seq_length=args.max_seq_length
+    )
+    written = classifier.export_saved_model(
+        os.path.join(args.output_dir, "export"),
+        _checkpoint(args, inputs),
+        inputs.config,
+        inputs.task,
+        args.vocab_file,
+        settings,
+    )
+    log.info("wrote %s", written)
+
+
+def _predict(args, inputs, split, data, batch_size):
+    """The model's predictions for every example of a file, in order: a list of dicts."""
+    path = classifier_inputs.make_records(args, inputs, split, data)
+    input_fn = classifier_inputs.input_fn_builder(path, args.max_seq_length, _label_type(inputs, data))
+    predictions = _estimator(args, inputs, batch_size).predict(input_fn)
+    return list(tqdm(predictions, total=len(data.examples), unit=" examples", disable=None, leave=False))
+
+
+def _estimator(args, inputs, batch_size, num_train_steps=1, num_warmup_steps=0):
+    model_fn = classifier.model_fn_builder(
+        inputs.config,
+        glue.num_outputs(inputs.task),
+        inputs.init_checkpoint,
+        args.learning_rate,
+        num_train_steps,
+        num_warmup_steps,
+        args.train_batch_size,
+    )
+    return program.make_estimator(model_fn, args, batch_size)
+
+
+def _label_type(inputs, data):
+    if data.layout.label is None:
+        return None
+    return tf.float32 if inputs.task.labels is None else tf.int64
+
+
+def _checkpoint(args, inputs):
+    """The prefix of the checkpoint that is used: -init_checkpoint where nothing was trained in -output_dir."""
+    return inputs.init_checkpoint or checkpoint.latest(args.output_dir)
+
+
+if __name__ == "__main__":
+    run_program(main)
