@@ -66,7 +66,7 @@ def get_next_sentence_output(bert_config, input_tensor, labels):
 def gather_indexes(sequence_tensor, positions):
     """The rows of [batch, seq_len, hidden] at int positions [batch, n]: [batch * n, hidden]."""
     batch, seq_len, hidden = modeling.get_shape_list(sequence_tensor, expected_rank=3)
-    first_rows = tf.range(batch)[:, None] * seq_len
+    first_rows = tf.cast(tf.range(batch)[:, None] * seq_len, positions.dtype)
     return tf.gather(tf.reshape(sequence_tensor, [-1, hidden]), tf.reshape(positions + first_rows, [-1]))
 
 

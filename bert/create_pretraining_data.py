@@ -1,0 +1,149 @@
+"""Makes examples for pre-training, masked LM and next-sentence prediction, from plain text.
+
+In: text files, a sentence a line, a blank line between documents. Out: TFRecord files for run_pretraining.py, in
+Google BERT's layout: int64 `input_ids`, `input_mask`, `segment_ids`, `masked_lm_positions`, `masked_lm_ids`,
+`next_sentence_labels`, float `masked_lm_weights`.
+
+    python -m bert.create_pretraining_data --input_file=bert/sample_text.txt --output_file=tf_examples.tfrecord \\
+        --vocab_file=.../vocab.txt
+
+Memory does not grow with the corpus: its token ids lie in a scratch file beside the output while the program runs, four
+bytes each. The same -random_seed gives the same files for any number of processes.
+"""
+
+import os
+import sys
+
+if not __package__:  # run as a file: its own directory is no place to import from
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import contextlib
+import itertools
+import logging
+import tempfile
+
+from tqdm import tqdm
+
+from bert import corpus, pretraining_data
+from bert.errors import UserError, run_program
+from bert.files import find_files, make_dir
+from bert.flags import FlagParser, fraction, non_negative_int, positive_int
+from bert.parallel import Workers
+from bert.tokenization import FullTokenizer
+
+log = logging.getLogger(startup.LOGGER)
+
+
+def main():
+    args = parse_flags()
+    inputs, outputs, tokenizer = check(args)
+    settings = pretraining_data.make_settings(args, tokenizer)
+    with _scratch_file(outputs[0]) as scratch:
+        blocks = tokenize(inputs, tokenizer, scratch, args.num_processes)
+        count = write_examples(blocks, settings, scratch.name, outputs, args.dupe_factor, args.num_processes)
+    # Only now, as it loads TensorFlow, of which every worker process would have a copy.
+    startup.set_up_logging()
+    documents = blocks[-1].last_document + 1
+    log.info("wrote %d examples from %d documents to %s", count, documents, ", ".join(outputs))
+
+
+def parse_flags(argv=None):
+    parser = FlagParser(
+        prog="create_pretraining_data.py",
+        description="Makes examples for pre-training, masked LM and next-sentence prediction, from plain text: "
+        "a sentence a line, a blank line between documents.",
+    )
+    flag, switch = parser.flag_group("files")
+    flag("input_file", help="text files: patterns, a comma between them, as 'wiki/*.txt,books.txt'")
+    flag("output_file", help="TFRecord files to write, a comma between them; examples are dealt out to all")
+    flag("vocab_file", help="word pieces of the encoder, one a line")
+
+    flag, switch = parser.flag_group("examples")
+    switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
+    switch("do_whole_word_mask", False, help="mask all pieces of a word or none")
+    flag("max_seq_length", type=positive_int, default=128, help="pieces, [CLS] and [SEP] included")
+    flag("max_predictions_per_seq", type=positive_int, default=20, help="most pieces masked in an example")
+    flag("masked_lm_prob", type=fraction, default=0.15, help="share of the pieces that is masked")
+    flag("short_seq_prob", type=fraction, default=0.1, help="share of the documents cut into shorter examples")
+    flag("dupe_factor", type=positive_int, default=10, help="times through the text, each with other masks and pairs")
+    flag("random_seed", type=non_negative_int, default=12345, help="the same seed gives the same files")
+
+    flag, _ = parser.flag_group("other")
+    flag("num_processes", type=positive_int, default=os.cpu_count(), help="processes; the files do not depend on it")
+    return parser.parse_args(argv)
+
+
+def check(args):
+    """What can be known before reading text: (input files, output files, tokenizer). UserError where it is wrong."""
+    for name in ("input_file", "output_file", "vocab_file"):
+        if not getattr(args, name):
+            raise UserError(f"-{name} is missing")
+    if args.max_seq_length < pretraining_data.SHORTEST_SEQUENCE:
+        raise UserError(f"-max_seq_length {args.max_seq_length}: expected {pretraining_data.SHORTEST_SEQUENCE} or more")
+    inputs = find_files(args.input_file)
+    outputs = [path for path in args.output_file.split(",") if path]
+    for path in outputs:
+        if outputs.count(path) > 1:
+            raise UserError(f"-output_file {path}: named twice; expected each file once")
+        if os.path.realpath(path) in map(os.path.realpath, inputs):
+            raise UserError(f"-output_file {path}: it is an input file; expected another")
+        if os.path.isdir(path):
+            raise UserError(f"-output_file {path}: it is a directory; expected a file to write")
+    tokenizer = FullTokenizer(args.vocab_file, do_lower_case=args.do_lower_case)
+    for path in outputs:
+        make_dir(os.path.dirname(path) or ".")
+    return inputs, outputs, tokenizer
+
+
+def tokenize(inputs, tokenizer, scratch, num_processes):
+    """Writes the corpus as token ids to the scratch file; list of corpus.Block.
+
+    Raises:
+      UserError: a file is no text, or there are not two documents: a random sentence comes from another one.
+    """
+    ranges = corpus.ranges(inputs)
+    with Workers(num_processes, tokenizer) as workers:
+        tokenized = workers.map(corpus.tokenize_range, ranges)
+        blocks = corpus.write_blocks(tqdm(tokenized, "tokenizing", len(ranges), disable=None), scratch)
+    documents = blocks[-1].last_document + 1 if blocks else 0
+    if documents < 2:
+        names = inputs[0] if len(inputs) == 1 else f"{inputs[0]} and {len(inputs) - 1} more"
+        found = "one document" if documents else "no text"
+        raise UserError(f"{names}: {found} in it; expected two documents or more, with a blank line between them")
+    return blocks
+
+
+def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processes):
+    """Writes the examples of all blocks to the output files by turns; returns how many there are."""
+    chunks = pretraining_data.chunks(blocks, dupe_factor, settings.random_seed)
+    total = pretraining_data.chunks_each_time(blocks) * dupe_factor
+    count = 0
+    with Workers(num_processes, (settings, scratch)) as workers, contextlib.ExitStack() as stack:
+        made = workers.map(pretraining_data.make_records, chunks)
+        first = next(made)
+        # Only now that the processes are there, each of which would have a copy of TensorFlow.
+        from bert.records import record_writer
+
+        writers = [stack.enter_context(record_writer(path)) for path in outputs]
+        for records in tqdm(itertools.chain([first], made), "writing", total, disable=None):
+            for record in records:
+                writers[count % len(writers)].write(record)
+                count += 1
+    return count
+
+
+@contextlib.contextmanager
+def _scratch_file(output_file):
+    """A file for bytes beside the output file that goes when it is closed."""
+    directory = os.path.dirname(output_file) or "."
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".pretraining-", suffix=".tmp") as scratch:
+            yield scratch
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written: {error.strerror}")
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,150 @@
+"""Pre-trains BERT: masked LM and next-sentence prediction.
+
+In: what create_pretraining_data writes. Out, in -output_dir: checkpoints, which a fine-tuning run takes as they are
+(-init_checkpoint=output/model.ckpt-20000), and eval_results.txt.
+
+    python -m bert.run_pretraining --input_file='tf_examples.tfrecord*' --bert_config_file=.../bert_config.json \\
+        --output_dir=output --do_train --do_eval --num_train_steps=20000 --num_warmup_steps=2000
+"""
+
+import os
+import sys
+
+if not __package__:  # run as a file: its own directory is no place to import from
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import collections
+import logging
+
+import tensorflow.compat.v1 as tf
+
+from bert import checkpoint, devices, modeling, pretraining, pretraining_inputs, program
+from bert.errors import UserError, run_program
+from bert.files import find_files, make_dir
+from bert.flags import FlagParser, non_negative_int, positive_float, positive_int
+
+log = logging.getLogger(startup.LOGGER)
+
+# config: BertConfig; files: record files; records: how many they hold; init_checkpoint: prefix, or None where a
+# checkpoint in -output_dir goes before it.
+Inputs = collections.namedtuple("Inputs", "config files records init_checkpoint")
+
+
+def parse_args(argv=None):
+    """The parsed flags as a Namespace; `argv` defaults to the command line."""
+    parser = FlagParser(
+        prog="run_pretraining.py",
+        description="Pre-trains BERT on what create_pretraining_data.py wrote. Training that was stopped goes on from "
+        "the newest checkpoint in -output_dir.",
+    )
+    flag, switch = parser.flag_group("files")
+    flag("input_file", help="TFRecord files: names and patterns, a comma between them")
+    flag("output_dir", help="directory for checkpoints and results")
+    flag("bert_config_file", help="sizes of the encoder, bert_config.json")
+    flag("init_checkpoint", help="checkpoint to start from, as .../bert_model.ckpt; without it, random weights")
+
+    flag, switch = parser.flag_group("what to do")
+    switch("do_train", False, help="train on the input files")
+    switch("do_eval", False, help="evaluate on the input files: eval_results.txt")
+
+    flag, _ = parser.flag_group("training")
+    flag("max_seq_length", type=positive_int, default=128, help="as given to create_pretraining_data.py")
+    flag("max_predictions_per_seq", type=positive_int, default=20, help="as given to create_pretraining_data.py")
+    flag("train_batch_size", type=positive_int, default=32, help="examples in a batch of training")
+    flag("eval_batch_size", type=positive_int, default=8, help="examples in a batch of evaluation")
+    flag("learning_rate", type=positive_float, default=5e-5, help="peak learning rate of Adam")
+    flag("num_train_steps", type=positive_int, default=100000, help="steps of training")
+    flag("num_warmup_steps", type=non_negative_int, default=10000, help="steps in which the learning rate rises")
+    flag("max_eval_steps", type=positive_int, default=100, help="most batches of an evaluation")
+    program.add_checkpoint_flags(flag)
+    program.add_device_flags(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    devices.prepare(args.device_map)
+    startup.set_up_logging(args.verbose)
+    inputs = load_inputs(args)
+    try:
+        if args.do_train:
+            train(args, inputs)
+            inputs = inputs._replace(init_checkpoint=None)
+        if args.do_eval:
+            evaluate(args, inputs)
+    except tf.errors.DataLossError as error:
+        raise UserError(f"{args.input_file}: a record in it is damaged: {error.message}")
+
+
+def load_inputs(args):
+    """Checks all that the run will use. Nothing is written but the output directory itself.
+
+    Returns:
+      Inputs.
+
+    Raises:
+      UserError: each names the file or the flag, and what was expected.
+    """
+    if not (args.do_train or args.do_eval):
+        raise UserError("nothing to do: expected -do_train or -do_eval, or both")
+    program.require(args, "input_file", "output_dir", "bert_config_file")
+    config = modeling.BertConfig.from_json_file(args.bert_config_file)
+    if args.max_seq_length > config.max_position_embeddings:
+        raise UserError(
+            f"-max_seq_length {args.max_seq_length}: expected at most {config.max_position_embeddings}, "
+            f"max_position_embeddings in {args.bert_config_file}"
+        )
+    files = find_files(args.input_file)
+    records = pretraining_inputs.count_records(
+        files, args.max_seq_length, args.max_predictions_per_seq, config.vocab_size
+    )
+    # What was trained here goes before what it was to start from.
+    prefix = checkpoint.latest(args.output_dir) or args.init_checkpoint
+    if prefix:
+        checkpoint.check_shapes(prefix, dict(modeling.encoder_shapes(config), **pretraining.head_shapes(config)))
+        checkpoint.check_whole(prefix)
+    elif not args.do_train:
+        raise UserError(f"{args.output_dir}: no checkpoint in it; expected one, or -init_checkpoint, or -do_train")
+    make_dir(args.output_dir)
+    return Inputs(config, files, records, prefix if prefix == args.init_checkpoint else None)
+
+
+def train(args, inputs):
+    """Trains up to -num_train_steps, going on from the checkpoint in -output_dir if there is one."""
+    start_step = program.start_step(args.output_dir)
+    log.info("%d examples, %d steps of %d", inputs.records, args.num_train_steps, args.train_batch_size)
+    if start_step:
+        log.info("goes on from step %d", start_step)
+    elif not inputs.init_checkpoint:
+        log.info("no -init_checkpoint: starts from random weights")
+    input_fn = pretraining_inputs.input_fn_builder(
+        inputs.files, args.max_seq_length, args.max_predictions_per_seq, inputs.records, args.seed, start_step
+    )
+    estimator = _estimator(args, inputs, args.train_batch_size)
+    estimator.train(input_fn, max_steps=args.num_train_steps)
+
+
+def evaluate(args, inputs):
+    """Evaluates the newest checkpoint, or -init_checkpoint where there is none, and writes eval_results.txt."""
+    input_fn = pretraining_inputs.input_fn_builder(inputs.files, args.max_seq_length, args.max_predictions_per_seq)
+    results = _estimator(args, inputs, args.eval_batch_size).evaluate(input_fn, steps=args.max_eval_steps)
+    program.write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
+
+
+def _estimator(args, inputs, batch_size):
+    model_fn = pretraining.model_fn_builder(
+        inputs.config,
+        inputs.init_checkpoint,
+        args.learning_rate,
+        args.num_train_steps,
+        args.num_warmup_steps,
+        args.train_batch_size,
+        args.use_tpu,
+    )
+    return program.make_estimator(model_fn, args, batch_size)
+
+
+if __name__ == "__main__":
+    run_program(main)
