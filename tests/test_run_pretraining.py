@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import create_pretraining_data, pretraining, pretraining_inputs, run_pretraining
+from bert import create_pretraining_data, pretraining, pretraining_inputs, run_classifier, run_pretraining
 from bert.errors import UserError, run_program
 from bert.modeling import BertConfig, encoder_shapes
 from bert.records import make_example
 from bert.tokenization import BasicTokenizer
+from tests import test_run_classifier, test_squad_run
 from tests.test_run import succeed
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -342,3 +343,57 @@ def test_damaged_record(given, tmp_path, capfd):
         run_program(lambda: run_pretraining.main(flags + ["--num_train_steps=30", "--train_batch_size=64"]))
     assert ended.value.code == 2
     assert re.search(r"^error: .*damaged: a record in it is damaged: ", capfd.readouterr().err.splitlines()[-1])
+
+
+# ---- what is fine-tuned from it -------------------------------------------------------------------------------------
+
+
+def fine_tuning_flags(given, trained, output):
+    return [
+        f"--output_dir={output}", f"--vocab_file={given}/vocab.txt", f"--bert_config_file={given}/bert_config.json",
+        f"--init_checkpoint={tf.train.latest_checkpoint(trained)}", "--train_batch_size=16", "--learning_rate=1e-3",
+    ]  # fmt: skip
+
+
+def english_words(given):
+    words = (given / "vocab.txt").read_text(encoding="utf-8").split()
+    return [word for word in words if re.match("[a-z]{4,}$", word)]
+
+
+def test_pairs_are_learnt_from_it(given, trained, tmp_path, monkeypatch):
+    """MRPC-shaped data in words of the sample text, starting from the pre-trained checkpoint."""
+    words = english_words(given)
+    for name, chosen in (("GOOD", words[:4]), ("BAD", words[4:8]), ("OTHER", words[8:16])):
+        monkeypatch.setattr(test_run_classifier, name, chosen)
+    test_run_classifier.write_mrpc(tmp_path)
+    output = tmp_path / "output"
+    run_classifier.main(
+        fine_tuning_flags(given, trained, output)
+        + ["--task_name=mrpc", f"--data_dir={tmp_path}", "--max_seq_length=24", "--num_train_epochs=12"]
+        + ["--do_train", "--do_eval"]
+    )
+    assert test_run_classifier.results_of(output)["eval_accuracy"] > 0.95
+
+
+def test_answers_are_learnt_from_it(given, trained, tmp_path, monkeypatch):
+    """SQuAD-shaped data in words of the sample text, starting from the pre-trained checkpoint."""
+    words = english_words(given)
+    kinds = {f"{words[i]} ?": words[4 * i + 4 : 4 * i + 7] for i in range(3)}
+    monkeypatch.setattr(test_squad_run, "ENGLISH", kinds)
+    monkeypatch.setattr(test_squad_run, "CHINESE", kinds)
+    for name in ("ENGLISH_FILLER", "CHINESE_FILLER"):
+        monkeypatch.setattr(test_squad_run, name, words[20:30])
+    # Words without spaces between them, as Chinese is written, would be one word here.
+    monkeypatch.setattr(test_squad_run, "paragraph", spaced(test_squad_run.paragraph))
+    test_squad_run.write_squad(tmp_path / "train.json", 150, 1)
+    test_squad_run.write_squad(tmp_path / "dev.json", 20, 2)
+    scores = test_squad_run.run(
+        *fine_tuning_flags(given, trained, tmp_path / "output"), "--do_train", "--do_predict",
+        f"--train_file={tmp_path}/train.json", f"--predict_file={tmp_path}/dev.json", "--num_train_epochs=15",
+        "--max_seq_length=22", "--doc_stride=7", "--max_query_length=6",
+    )  # fmt: skip
+    assert scores["exact_match"] > 90
+
+
+def spaced(paragraph):
+    return lambda rng, kinds, filler, space, *more: paragraph(rng, kinds, filler, " ", *more)
