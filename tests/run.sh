@@ -14,4 +14,4 @@ fi
 python=$(find_python $versions) || { echo "no Python of $versions on the PATH" >&2; exit 2; }
 command -v perl > /dev/null || { echo "the tests of train/conlleval.pl need perl on the PATH" >&2; exit 2; }
 make_venv "$venv" "$python" requirements.txt tests/requirements.txt
-exec "$venv/bin/python" -m pytest "$@"
+exec "$venv/bin/python" -m pytest -n auto --maxprocesses 4 "$@"
