@@ -4,11 +4,17 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import hypothesis
 import pytest
 import tensorflow.compat.v1 as tf
 
 tf.disable_eager_execution()
 tf.logging.set_verbosity(tf.logging.ERROR)
+
+
+# A busy machine is no failure; in CI the examples are the same each time, elsewhere they are new ones.
+hypothesis.settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture
