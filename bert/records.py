@@ -107,3 +107,30 @@ def parse_batch(serialized, columns):
     """A batch of serialized examples as a dict of tensors; integers come as int32, which a TPU takes."""
     parsed = tf.io.parse_example(serialized, columns)
     return {name: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value for name, value in parsed.items()}
+
+
+def trim(features, names):
+    """The features with those of these names, [batch, seq_len], cut to the batch's longest by `input_mask`."""
+    longest = tf.reduce_max(tf.reduce_sum(features["input_mask"], axis=1))
+    return {name: value[:, :longest] if name in names else value for name, value in features.items()}
+
+
+def batches(path, parse, batch_size, is_training, seed=0, start_step=0, drop_remainder=False):
+    """The parsed batches of a record file: in its order once, or for training shuffled and without end.
+
+    Args:
+      path: a file that `write_records` wrote.
+      parse: function from a batch of serialized examples to features.
+      batch_size: examples in a batch.
+      is_training: whether to shuffle and repeat.
+      seed: int, of the shuffle.
+      start_step: batches of training to leave out at the start.
+      drop_remainder: leave out a last batch that is not full.
+
+    Returns:
+      tf.data.Dataset.
+    """
+    dataset = tf.data.TFRecordDataset(path)
+    if is_training:
+        dataset = shuffled_epochs(dataset, count_records(path), seed, start_step * batch_size)
+    return dataset.batch(batch_size, drop_remainder=drop_remainder).map(parse, num_parallel_calls=2).prefetch(2)

@@ -40,17 +40,10 @@ def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0):
     columns.update({name: tf.io.FixedLenFeature([], tf.int64) for name in numbers})
 
     def parse(serialized):
-        features = records.parse_batch(serialized, columns)
-        longest = tf.reduce_max(tf.reduce_sum(features["input_mask"], axis=1))
-        features.update({name: features[name][:, :longest] for name in pair_features.FIELDS})
-        return features
+        return records.trim(records.parse_batch(serialized, columns), pair_features.FIELDS)
 
     def input_fn(params):
-        dataset = tf.data.TFRecordDataset(path)
-        if is_training:
-            first_record = start_step * params["batch_size"]
-            dataset = records.shuffled_epochs(dataset, records.count_records(path), seed, first_record)
-        return dataset.batch(params["batch_size"]).map(parse, num_parallel_calls=2).prefetch(2)
+        return records.batches(path, parse, params["batch_size"], is_training, seed, start_step)
 
     return input_fn
 

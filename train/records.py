@@ -78,19 +78,13 @@ def file_based_input_fn_builder(
     def parse(serialized):
         features = records.parse_batch(serialized, columns)
         if trim:
-            longest = tf.reduce_max(tf.reduce_sum(features["input_mask"], axis=1))
-            features = {name: value[:, :longest] for name, value in features.items()}
+            features = records.trim(features, FIELDS)
         is_word = tf.reduce_all(tf.not_equal(features["label_ids"][:, :, None], not_a_word), axis=-1)
         features["word_start"] = tf.cast(is_word, tf.int32)
         return features
 
     def input_fn(params=None):
         size = (params or {}).get("batch_size", batch_size)
-        dataset = tf.data.TFRecordDataset(input_file)
-        if is_training:
-            count = records.count_records(input_file)
-            dataset = records.shuffled_epochs(dataset, count, seed, start_step * size)
-        batches = dataset.batch(size, drop_remainder=drop_remainder)
-        return batches.map(parse, num_parallel_calls=2).prefetch(2)
+        return records.batches(input_file, parse, size, is_training, seed, start_step, drop_remainder)
 
     return input_fn
