@@ -165,7 +165,9 @@ def label_id(task, label):
     return label if task.labels is None else task.labels.index(label)
 
 
-def input_fn_builder(path, max_seq_length, label_type, is_training=False, seed=0, start_step=0):
+def input_fn_builder(
+    path, max_seq_length, label_type, is_training=False, seed=0, start_step=0, bucket=False, coarse=False
+):
     """An input function over a record file of `make_records`.
 
     Args:
@@ -175,6 +177,7 @@ def input_fn_builder(path, max_seq_length, label_type, is_training=False, seed=0
       is_training: shuffle, and repeat for ever; otherwise every record once, in order.
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
+      bucket, coarse: batches by length and their lengths, see records.batches.
 
     Returns:
       input_fn(params) giving batches of params["batch_size"] features, each as long as its longest text.
@@ -184,9 +187,19 @@ def input_fn_builder(path, max_seq_length, label_type, is_training=False, seed=0
         columns["label_ids"] = tf.io.FixedLenFeature([], label_type)
 
     def parse(serialized):
-        return records.trim(records.parse_batch(serialized, columns), pair_features.FIELDS)
+        return records.parse_batch(serialized, columns)
 
     def input_fn(params):
-        return records.batches(path, parse, params["batch_size"], is_training, seed, start_step)
+        return records.batches(
+            path,
+            parse,
+            params["batch_size"],
+            is_training,
+            seed,
+            start_step,
+            trimmed=pair_features.FIELDS,
+            bucket=bucket,
+            coarse=coarse,
+        )
 
     return input_fn

@@ -1,8 +1,27 @@
-"""What the programs know about devices: which are used, how sessions are set up, the Estimator's RunConfig."""
+"""What the programs know about devices: which are used, in what precision they compute, how sessions are set up.
 
+`prepare` comes first in every program; `choose_compute` says how the encoder computes, `session_config` and
+`run_config` are what sessions and Estimators are made with.
+"""
+
+import logging
 import os
+import re
 
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from bert import kernels
+from bert.errors import UserError
+from bert.startup import LOGGER
+
+log = logging.getLogger(LOGGER)
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
+# Compiling the kernels takes most of a second for each length of batch; below this much work that is never won back.
+FUSE_FROM_HIDDEN = 512
+FUSE_FROM_STEPS = 200
 
 
 def prepare(device_map=None):
@@ -17,10 +36,90 @@ def prepare(device_map=None):
     tf.enable_resource_variables()
 
 
-def session_config():
-    """tf.ConfigProto of every session: GPU memory is taken as it is needed, not all at once."""
+def choose_compute(precision, hidden_size, steps, recompute=False, xla=None):
+    """How the encoder computes on this machine.
+
+    Args:
+      precision: one of PRECISIONS; auto takes what the machine multiplies fastest with the range of float32.
+      hidden_size: width of the encoder.
+      steps: batches that will be computed, about: for a few, nothing is compiled.
+      recompute: compute layers again in the backward pass instead of keeping what they held.
+      xla: whether to fuse kernels by XLA; None: where it pays.
+
+    Returns:
+      kernels.Compute.
+
+    Raises:
+      UserError: the machine cannot do what is asked for.
+    """
+    if xla and not kernels.can_fuse():
+        raise UserError(f"-xla needs TensorFlow 2; this is {tf.__version__}")
+    if precision == "auto":
+        precision, why = _fastest_precision(hidden_size)
+    else:
+        why = "-precision"
+        _check_precision(precision)
+    if xla is None:
+        xla = kernels.can_fuse() and not gpus() and hidden_size >= FUSE_FROM_HIDDEN and steps >= FUSE_FROM_STEPS
+    log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
+    return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute)
+
+
+def _fastest_precision(hidden_size):
+    """(precision, why) of `-precision auto`."""
+    if hidden_size < FUSE_FROM_HIDDEN:
+        return "fp32", f"hidden size {hidden_size} is too small to gain from less"
+    if gpus():
+        if kernels.can_fuse() and all(capability >= 8.0 for capability in gpus()):
+            return "bf16", "the GPU multiplies it fastest"
+        return "fp32", "-precision fp16 is faster on GPUs of compute capability 7 and above"
+    fast = sorted(_cpu_flags() & {"amx_bf16", "avx512_bf16"})
+    if fast and kernels.can_fuse():
+        return "bf16", f"the CPU has {fast[0]}"
+    return "fp32", "the CPU has no faster arithmetic"
+
+
+def _check_precision(precision):
+    if precision == "bf16" and not kernels.can_fuse():
+        raise UserError(f"-precision bf16 needs TensorFlow 2; this is {tf.__version__}")
+    if precision == "fp16" and not gpus():
+        raise UserError("-precision fp16 needs a GPU, and there is none; expected bf16, fp32 or auto")
+
+
+def _cpu_flags():
+    """What the CPU says it can do, a set; empty where the system does not tell."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as reader:
+            return set(re.search(r"^flags\s*:(.*)$", reader.read(), re.MULTILINE).group(1).split())
+    except (OSError, AttributeError):
+        return set()
+
+
+def gpus():
+    """Compute capability of each GPU that may be used: list of floats."""
+    if not tf.test.is_built_with_cuda() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return []
+    from tensorflow.python.client import device_lib
+
+    found = []
+    for device in device_lib.list_local_devices(session_config()):
+        match = re.search(r"compute capability: ([\d.]+)", device.physical_device_desc)
+        if device.device_type == "GPU" and match:
+            found.append(float(match.group(1)))
+    return found
+
+
+def session_config(is_training=False):
+    """tf.ConfigProto of every session: GPU memory is taken as it is needed, not all at once.
+
+    Args:
+      is_training: leave matmul and bias apart, as the fusion TensorFlow would make of them is slow on a CPU where the
+        weights change from step to step.
+    """
     config = tf.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
+    if is_training:
+        config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
     return config
 
 
@@ -37,7 +136,7 @@ def run_config(model_dir, seed, save_summary_steps, keep_checkpoint_max=5, strat
     return tf.estimator.RunConfig(
         model_dir=model_dir,
         tf_random_seed=seed,
-        session_config=session_config(),
+        session_config=session_config(is_training=True),
         keep_checkpoint_max=keep_checkpoint_max,
         save_checkpoints_steps=None,
         save_checkpoints_secs=None,

@@ -12,9 +12,10 @@ import math
 import six
 import tensorflow.compat.v1 as tf
 
+from bert import kernels
 from bert.errors import UserError
+from bert.kernels import gelu
 
-LAYER_NORM_EPSILON = 1e-12
 MASKED_SCORE = -10000.0  # added to the attention scores of padding, as the released checkpoints were trained
 
 
@@ -140,6 +141,8 @@ class BertModel:
       token_type_ids: int [batch, seq_len], the segment of each token; default: all zeros.
       use_one_hot_embeddings: look words up by a matmul with one-hot rows, faster on a TPU.
       scope: variable scope; default "bert".
+      compute: kernels.Compute: type of activations and matmuls, kernels, recomputation. What the methods return is
+        float32 whatever it says.
 
     Raises:
       ValueError: hidden_size is no multiple of the heads, or seq_len exceeds the position table.
@@ -154,6 +157,7 @@ class BertModel:
         token_type_ids=None,
         use_one_hot_embeddings=False,
         scope=None,
+        compute=kernels.REFERENCE,
     ):
         config = copy.deepcopy(config)
         if not is_training:
@@ -177,7 +181,7 @@ class BertModel:
                     config, input_ids, token_type_ids, use_one_hot_embeddings
                 )
             with tf.variable_scope("encoder"):
-                self.all_encoder_layers = _encode(config, self.embedding_output, input_mask)
+                self.all_encoder_layers = _encode(config, self.embedding_output, input_mask, compute)
             self.sequence_output = self.all_encoder_layers[-1]
             with tf.variable_scope("pooler"):
                 first_token = self.sequence_output[:, 0, :]  # [batch, hidden]
@@ -232,56 +236,113 @@ def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
     return dropout(layer_norm(embedded), config.hidden_dropout_prob), words
 
 
-def _encode(config, embedded, input_mask):
-    """The stack of Transformer layers: list of [batch, seq_len, hidden], lowest first."""
+def _encode(config, embedded, input_mask, compute):
+    """The stack of Transformer layers: list of float32 [batch, seq_len, hidden], lowest first."""
     batch, seq_len, hidden = get_shape_list(embedded, expected_rank=3)
     # [batch, 1, 1, seq_len]: one row of scores to add for every head and every query.
     mask_scores = (1.0 - tf.cast(input_mask, tf.float32))[:, None, None, :] * MASKED_SCORE
     # Between matmuls everything stays [batch * seq_len, hidden]: no transposes to and from three dimensions.
-    rows = tf.reshape(embedded, [-1, hidden])
+    rows = tf.cast(tf.reshape(embedded, [-1, hidden]), compute.dtype)
     layers = []
     for i in range(config.num_hidden_layers):
         with tf.variable_scope(f"layer_{i}"):
-            rows = _transformer_layer(config, rows, mask_scores, batch, seq_len)
-        layers.append(tf.reshape(rows, [batch, seq_len, hidden]))
+            weights = _layer_weights(config)
+        rows = _computed_layer(config, compute, weights, rows, mask_scores, seq_len)
+        layers.append(tf.cast(tf.reshape(rows, [batch, seq_len, hidden]), tf.float32))
     return layers
 
 
-def _transformer_layer(config, rows, mask_scores, batch, seq_len):
-    """Self-attention then feed-forward, each with residual and LayerNorm; rows: [batch * seq_len, hidden]."""
-    std = config.initializer_range
-    with tf.variable_scope("attention"):
-        with tf.variable_scope("self"):
-            context = _self_attention(config, rows, mask_scores, batch, seq_len)
-        with tf.variable_scope("output"):
-            attended = dense(context, config.hidden_size, "dense", std)
-            attended = layer_norm(dropout(attended, config.hidden_dropout_prob) + rows)
-    with tf.variable_scope("intermediate"):
-        activation = get_activation(config.hidden_act)
-        widened = dense(attended, config.intermediate_size, "dense", std, activation)
-    with tf.variable_scope("output"):
-        narrowed = dense(widened, config.hidden_size, "dense", std)
-        return layer_norm(dropout(narrowed, config.hidden_dropout_prob) + attended)
+def _layer_weights(config):
+    """The variables of one layer in the scope in force: dict from names as "output/dense/kernel" to tensors."""
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+    weights = {}
+
+    def add(name, shape, initializer):
+        weights[name] = tf.convert_to_tensor(tf.get_variable(name, shape, initializer=initializer))
+
+    def add_dense(scope, inputs, units):
+        add(f"{scope}/kernel", [inputs, units], create_initializer(config.initializer_range))
+        add(f"{scope}/bias", [units], tf.zeros_initializer())
+
+    def add_norm(scope):
+        add(f"{scope}/LayerNorm/beta", [hidden], tf.zeros_initializer())
+        add(f"{scope}/LayerNorm/gamma", [hidden], tf.ones_initializer())
+
+    for name in ("query", "key", "value"):
+        add_dense(f"attention/self/{name}", hidden, hidden)
+    add_dense("attention/output/dense", hidden, hidden)
+    add_norm("attention/output")
+    add_dense("intermediate/dense", hidden, intermediate)
+    add_dense("output/dense", intermediate, hidden)
+    add_norm("output")
+    return weights
 
 
-def _self_attention(config, rows, mask_scores, batch, seq_len):
-    """Multi-head scaled dot-product attention of each token to all: [batch * seq_len, hidden]."""
-    heads = config.num_attention_heads
-    head_size = config.hidden_size // heads
+def _computed_layer(config, compute, weights, rows, mask_scores, seq_len):
+    """`_transformer_layer`, twice if the backward pass is to compute it again; the dropout is the same then."""
+    has_dropout = config.hidden_dropout_prob or config.attention_probs_dropout_prob
+    seeds = kernels.new_seeds(3) if has_dropout else [None] * 3
+    names = sorted(weights)
 
-    def project(name):
-        projected = dense(rows, config.hidden_size, name, config.initializer_range)
-        return tf.transpose(tf.reshape(projected, [batch, seq_len, heads, head_size]), [0, 2, 1, 3])
+    def layer(rows, *values):
+        return _transformer_layer(config, compute, dict(zip(names, values)), rows, mask_scores, seq_len, seeds)
 
-    query, key, value = (
-        project("query"),
-        project("key"),
-        project("value"),
-    )  # [batch, heads, seq_len, head_size]
-    scores = tf.matmul(query, key, transpose_b=True) * (1.0 / math.sqrt(head_size)) + mask_scores
-    weights = dropout(tf.nn.softmax(scores), config.attention_probs_dropout_prob)
-    context = tf.matmul(weights, value)  # [batch, heads, seq_len, head_size]
-    return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, config.hidden_size])
+    if compute.recompute:
+        layer = kernels.recomputed(layer)
+    return layer(rows, *[weights[name] for name in names])
+
+
+def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, seeds):
+    """Self-attention then feed-forward, each with residual and LayerNorm: [batch * seq_len, hidden] to the same.
+
+    Args:
+      weights: dict of tensors, see `_layer_weights`.
+      rows: [batch * seq_len, hidden] of compute.dtype.
+      mask_scores: float32 [batch, 1, 1, seq_len].
+      seeds: int32 [3], of the dropout of attention weights and of both sublayers' outputs.
+    """
+
+    def product(x, scope):
+        return tf.matmul(x, tf.cast(weights[f"{scope}/kernel"], compute.dtype))
+
+    def residual_norm(x, residual, scope, seed):
+        norm = f"{scope}/LayerNorm"
+        return compute.kernels.residual_norm(
+            x,
+            weights[f"{scope}/dense/bias"],
+            residual,
+            weights[f"{norm}/gamma"],
+            weights[f"{norm}/beta"],
+            config.hidden_dropout_prob,
+            seed,
+        )
+
+    def heads(name):  # [batch, heads, seq_len, head_size]
+        scope = f"attention/self/{name}"
+        return compute.kernels.bias_to_heads(
+            product(rows, scope), weights[f"{scope}/bias"], seq_len, config.num_attention_heads
+        )
+
+    scores = tf.matmul(heads("query"), heads("key"), transpose_b=True)  # [batch, heads, seq_len, seq_len]
+    scale = 1.0 / math.sqrt(config.hidden_size // config.num_attention_heads)
+    attention = compute.kernels.attention_weights(
+        scores, mask_scores, scale, config.attention_probs_dropout_prob, seeds[0]
+    )
+    context = tf.transpose(tf.matmul(attention, heads("value")), [0, 2, 1, 3])  # [batch, seq_len, heads, head_size]
+    context = tf.reshape(context, [-1, config.hidden_size])
+    attended = residual_norm(product(context, "attention/output/dense"), rows, "attention/output", seeds[1])
+
+    widened = product(attended, "intermediate/dense")  # [batch * seq_len, intermediate]
+    widened = _add_bias_and_activate(config, compute, widened, weights["intermediate/dense/bias"])
+    return residual_norm(product(widened, "output/dense"), attended, "output", seeds[2])
+
+
+def _add_bias_and_activate(config, compute, x, bias):
+    activation = get_activation(config.hidden_act)
+    if activation is gelu:
+        return compute.kernels.bias_gelu(x, bias)
+    shifted = tf.cast(x, tf.float32) + bias
+    return tf.cast(shifted if activation is None else activation(shifted), x.dtype)
 
 
 def dense(rows, units, name, initializer_range, activation=None):
@@ -306,9 +367,7 @@ def layer_norm(input_tensor, name=None):
     with tf.variable_scope(name, default_name="LayerNorm"):
         beta = tf.get_variable("beta", [size], initializer=tf.zeros_initializer())
         gamma = tf.get_variable("gamma", [size], initializer=tf.ones_initializer())
-    mean = tf.reduce_mean(input_tensor, axis=-1, keepdims=True)
-    variance = tf.reduce_mean(tf.squared_difference(input_tensor, mean), axis=-1, keepdims=True)
-    return (input_tensor - mean) * (tf.rsqrt(variance + LAYER_NORM_EPSILON) * gamma) + beta
+    return kernels.normalize(input_tensor, gamma, beta)
 
 
 def dropout(input_tensor, dropout_prob):
@@ -316,14 +375,7 @@ def dropout(input_tensor, dropout_prob):
 
     A probability of None or 0 returns the tensor itself.
     """
-    if not dropout_prob:
-        return input_tensor
-    return tf.nn.dropout(input_tensor, rate=dropout_prob)
-
-
-def gelu(input_tensor):
-    """Gaussian error linear unit in its exact form, x * Phi(x) (Hendrycks and Gimpel, 2016)."""
-    return input_tensor * 0.5 * (1.0 + tf.math.erf(input_tensor / math.sqrt(2.0)))
+    return kernels.dropout(input_tensor, dropout_prob)
 
 
 def get_activation(activation):

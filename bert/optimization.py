@@ -9,8 +9,12 @@ import re
 
 import tensorflow.compat.v1 as tf
 
+from bert import kernels
+
 # Biases and normalisation parameters are not pulled towards zero.
 NO_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
+LARGEST_LOSS_SCALE = 2.0**15  # with a loss near 1, half of what float16 holds
+LOSS_SCALE_GROWS_AFTER = 1000  # steps
 
 
 def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
@@ -53,6 +57,8 @@ def build_train_step(
     var_list=None,
     lr_multiplier=None,
     accumulation_steps=1,
+    fused=False,
+    scale_loss=False,
 ):
     """One training step: gradients, mean over replicas, clipping, update, global step.
 
@@ -67,6 +73,9 @@ def build_train_step(
       var_list: variables to train; default: all trainable ones.
       lr_multiplier: function from a variable's name to a factor on its learning rate; default: 1 for all.
       accumulation_steps: calls whose gradients are averaged into one update. The global step counts updates.
+      fused: update each variable in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
+      scale_loss: for gradients in float16, whose range is small: multiply the loss by as large a power of two as they
+        bear. A step whose gradients are not finite changes nothing but this factor, which is then halved.
 
     Returns:
       TrainStep: the op, and the learning rate and gradient norm (before clipping) of the step as scalars.
@@ -74,32 +83,56 @@ def build_train_step(
     global_step = tf.train.get_or_create_global_step()
     learning_rate = learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps)
     variables = tf.trainable_variables() if var_list is None else list(var_list)
-    pairs = [pair for pair in zip(tf.gradients(loss, variables), variables) if pair[0] is not None]
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    factor = _local_variable("loss_scale/factor", [], tf.float32, LARGEST_LOSS_SCALE) if scale_loss else None
+    pairs = zip(tf.gradients(loss * tf.identity(factor) if scale_loss else loss, variables), variables)
+    pairs = [(gradient, var) for gradient, var in pairs if gradient is not None]
     variables = [var for _, var in pairs]
     # Rows of a sparse gradient that occur twice have to be added up before a norm means anything.
-    gradients = _mean_over_replicas([tf.convert_to_tensor(gradient) for gradient, _ in pairs])
+    gradients = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
+    if scale_loss:
+        gradients = [gradient / tf.identity(factor) for gradient in gradients]
+    elif replicas == 1 and accumulation_steps == 1:
+        gradients = [_narrow(gradient) for gradient in gradients]
+    gradients = _mean_over_replicas(gradients)
 
     due = None
     if accumulation_steps > 1:
         gradients, due, reset = _accumulate(gradients, variables, accumulation_steps)
-    clipped, norm = tf.clip_by_global_norm(gradients, clip_norm)
+    norm = tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]))
+    apply_when = due
+    if scale_loss:
+        finite = tf.is_finite(norm)
+        apply_when = finite if due is None else tf.logical_and(due, finite)
 
     optimizer = AdamWeightDecayOptimizer(
         learning_rate=learning_rate,
         weight_decay_rate=0.01,
         exclude_from_weight_decay=NO_WEIGHT_DECAY,
         lr_multiplier=lr_multiplier,
-        apply_when=due,
+        apply_when=apply_when,
+        gradient_scale=clip_norm / tf.maximum(norm, clip_norm),
+        fused=fused,
     )
     # A tf.train.Optimizer adds gradients up over replicas; these are the mean already and equal on all of them.
-    share = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
-    to_apply = [(gradient * share, var) for gradient, var in zip(clipped, variables)]
-    if due is None:
+    to_apply = [
+        (gradient if replicas == 1 else gradient / replicas, var) for gradient, var in zip(gradients, variables)
+    ]
+    if apply_when is None:
         return TrainStep(optimizer.apply_gradients(to_apply, global_step=global_step), learning_rate, norm)
     applied = optimizer.apply_gradients(to_apply)
     with tf.control_dependencies([applied]):
-        advance = global_step.assign_add(tf.cast(due, global_step.dtype))
-        return TrainStep(tf.group(reset(), advance), learning_rate, norm)
+        done = [global_step.assign_add(tf.cast(apply_when, global_step.dtype))]
+        if due is not None:
+            done.append(reset())
+        if scale_loss:
+            done.append(_adjust(factor, finite, True if due is None else due))
+        return TrainStep(tf.group(*done), learning_rate, norm)
+
+
+def _narrow(gradient):
+    """The gradient as it was before it was widened to the variable's float32: half the memory to read."""
+    return gradient.op.inputs[0] if gradient.op.type == "Cast" else gradient
 
 
 def _name(var):
@@ -128,32 +161,47 @@ def _accumulate(gradients, variables, steps):
       (means, due, reset): the mean of the gradients so far in this round, whether the round is complete (bool
       scalar), and a function that makes the op which, run after the update, empties the sums of a complete round.
     """
+    with tf.variable_scope("gradient_accumulation", reuse=tf.AUTO_REUSE):
+        calls = _local_variable("calls", [], tf.int32, 0)
+        sums = [_local_variable(_name(var), var.shape, var.dtype.base_dtype, 0.0) for var in variables]
+    call = tf.identity(calls) + 1
+    due = tf.equal(call, steps)
+    totals = [tf.identity(total) + gradient for total, gradient in zip(sums, gradients)]
 
-    def local_zeros(name, shape, dtype):
+    def reset():
+        # Chosen, not multiplied by 0: a total may be infinite.
+        left = [tf.where_v2(due, tf.zeros_like(total), total) for total in [call] + totals]
+        return tf.group(*[var.assign(value) for var, value in zip([calls] + sums, left)])
+
+    return [total / float(steps) for total in totals], due, reset
+
+
+def _local_variable(name, shape, dtype, value):
+    """A variable that lives on each replica and in no checkpoint."""
+    with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
         return tf.get_variable(
             name,
             shape,
             dtype,
-            tf.zeros_initializer(),
+            tf.constant_initializer(value),
             trainable=False,
             collections=[tf.GraphKeys.LOCAL_VARIABLES],
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 
-    with tf.variable_scope("gradient_accumulation", reuse=tf.AUTO_REUSE):
-        calls = local_zeros("calls", [], tf.int32)
-        sums = [local_zeros(_name(var), var.shape, var.dtype.base_dtype) for var in variables]
-    call = tf.identity(calls) + 1
-    due = tf.equal(call, steps)
-    totals = [tf.identity(total) + gradient for total, gradient in zip(sums, gradients)]
 
-    def reset():
-        keep = tf.logical_not(due)
-        stored = [var.assign(total * tf.cast(keep, total.dtype)) for var, total in zip(sums, totals)]
-        return tf.group(calls.assign(call * tf.cast(keep, tf.int32)), *stored)
-
-    return [total / float(steps) for total in totals], due, reset
+def _adjust(factor, finite, due):
+    """The op that halves the loss's factor after gradients that were not finite and doubles it after many that were."""
+    good_steps = _local_variable("loss_scale/good_steps", [], tf.int32, 0)
+    good = tf.where_v2(finite, good_steps + 1, 0)
+    grows = good >= LOSS_SCALE_GROWS_AFTER
+    grown = tf.minimum(tf.where_v2(grows, factor * 2.0, tf.identity(factor)), LARGEST_LOSS_SCALE)
+    adjusted = tf.where_v2(finite, grown, tf.maximum(factor / 2.0, 1.0))
+    return tf.group(
+        factor.assign(tf.where_v2(due, adjusted, tf.identity(factor))),
+        good_steps.assign(tf.where_v2(due, tf.where_v2(grows, 0, good), tf.identity(good_steps))),
+    )
 
 
 class AdamWeightDecayOptimizer(tf.train.Optimizer):
@@ -175,6 +223,8 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
       name: name of the ops made.
       lr_multiplier: function from a variable's name to a factor on its learning rate.
       apply_when: bool scalar tensor; where it is false a step leaves variables and slots as they are.
+      gradient_scale: float scalar tensor that every gradient is multiplied by.
+      fused: do all of it in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
     """
 
     def __init__(
@@ -188,6 +238,8 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         name="AdamWeightDecayOptimizer",
         lr_multiplier=None,
         apply_when=None,
+        gradient_scale=None,
+        fused=False,
     ):
         super().__init__(use_locking=False, name=name)
         self.learning_rate = learning_rate
@@ -198,6 +250,8 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         self.exclude_from_weight_decay = exclude_from_weight_decay
         self.lr_multiplier = lr_multiplier
         self.apply_when = apply_when
+        self.gradient_scale = gradient_scale
+        self._update = kernels.compiled(self._moved) if fused else self._moved
 
     def _create_slots(self, var_list):
         for var in var_list:
@@ -207,21 +261,26 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
     def _apply_dense(self, grad, var):
         """The op that moves one variable and its slots by one step."""
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
-        next_m = self.beta_1 * m + (1.0 - self.beta_1) * grad
-        next_v = self.beta_2 * v + (1.0 - self.beta_2) * tf.square(grad)
-        step = next_m / (tf.sqrt(next_v) + self.epsilon)
         name = _name(var)
-        if self._decays(name):
-            step += self.weight_decay_rate * var
         rate = self.learning_rate if self.lr_multiplier is None else self.learning_rate * self.lr_multiplier(name)
-        step *= tf.cast(rate, step.dtype)
-        if self.apply_when is not None:
-            # No tf.cond around the assignments: that of TensorFlow 2 takes no reference variables.
-            step = tf.where(self.apply_when, step, tf.zeros_like(step))
-            next_m, next_v = tf.where(self.apply_when, next_m, m), tf.where(self.apply_when, next_v, v)
+        decay = self.weight_decay_rate if self._decays(name) else 0.0
+        scale = 1.0 if self.gradient_scale is None else self.gradient_scale
+        due = True if self.apply_when is None else self.apply_when
+        scalars = [tf.cast(scalar, var.dtype.base_dtype) for scalar in (rate, decay, scale)]
+        moved = self._update(*[tf.convert_to_tensor(x) for x in (var, m, v, grad, *scalars, due)])
         # The new values are computed before any variable changes: on reference variables a read is an alias.
-        with tf.control_dependencies([next_m, next_v, step]):
-            return tf.group(var.assign_sub(step), m.assign(next_m), v.assign(next_v))
+        with tf.control_dependencies(moved):
+            return tf.group(*[old.assign(new) for old, new in zip((var, m, v), moved)])
+
+    def _moved(self, var, m, v, gradient, rate, decay, scale, due):
+        """The variable and its moments after one step; as they were where it is not due."""
+        gradient = tf.cast(gradient, var.dtype) * scale
+        next_m = self.beta_1 * m + (1.0 - self.beta_1) * gradient
+        next_v = self.beta_2 * v + (1.0 - self.beta_2) * tf.square(gradient)
+        next_var = var - rate * (next_m / (tf.sqrt(next_v) + self.epsilon) + decay * var)
+        if self.apply_when is None:
+            return next_var, next_m, next_v
+        return tuple(tf.where_v2(due, new, old) for new, old in ((next_var, var), (next_m, m), (next_v, v)))
 
     def _resource_apply_dense(self, grad, handle):
         return self._apply_dense(grad, handle)

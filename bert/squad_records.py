@@ -21,7 +21,7 @@ FORMAT = 1  # raised when the content of a record changes, so that files written
 FIRST_UNIQUE_ID = 1000000000
 
 
-def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0):
+def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0, bucket=False, coarse=False):
     """An input function over a record file; a batch is as long as its longest window.
 
     Args:
@@ -30,6 +30,7 @@ def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0):
       is_training: shuffle and go on for ever; the features then hold start_positions and end_positions, int [batch].
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
+      bucket, coarse: batches by length and their lengths, see records.batches.
 
     Returns:
       input_fn(params) giving dicts: unique_ids int32 [batch], and input_ids, input_mask, segment_ids int32
@@ -40,10 +41,20 @@ def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0):
     columns.update({name: tf.io.FixedLenFeature([], tf.int64) for name in numbers})
 
     def parse(serialized):
-        return records.trim(records.parse_batch(serialized, columns), pair_features.FIELDS)
+        return records.parse_batch(serialized, columns)
 
     def input_fn(params):
-        return records.batches(path, parse, params["batch_size"], is_training, seed, start_step)
+        return records.batches(
+            path,
+            parse,
+            params["batch_size"],
+            is_training,
+            seed,
+            start_step,
+            trimmed=pair_features.FIELDS,
+            bucket=bucket,
+            coarse=coarse,
+        )
 
     return input_fn
 

@@ -16,7 +16,7 @@ import re
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices
+from bert import checkpoint, devices, kernels
 from bert.errors import UserError, run_program
 from bert.files import atomic_open
 from bert.optimization import build_train_step
@@ -46,6 +46,7 @@ def model_fn_builder(
     args,
     label_map=None,
     scheme=None,
+    compute=kernels.REFERENCE,
 ):
     """The tagger as an Estimator's model function.
 
@@ -59,6 +60,7 @@ def model_fn_builder(
       label_map: dict from label to id; without it, -output_dir's label2id.json if there is one. Where there is
         neither, decoding is unconstrained.
       scheme: tagging scheme of the data, see labels.SCHEMES.
+      compute: kernels.Compute, how the encoder computes.
 
     Returns:
       model_fn(features, labels, mode, params). Features: int [batch, seq_len] `input_ids`, `input_mask`,
@@ -95,6 +97,7 @@ def model_fn_builder(
             args.num_layers,
             args.crf_only,
             word_start if args.subword_labels == "first" else None,
+            compute,
         )
         if is_training:
             return _training_spec(mode, tagger)
@@ -126,6 +129,8 @@ def model_fn_builder(
             var_list=[var for var in tf.trainable_variables() if not _is_frozen(var.op.name, args.freeze_layers)],
             lr_multiplier=_head_multiplier(learning_rate, args.head_learning_rate),
             accumulation_steps=args.gradient_accumulation_steps,
+            fused=compute.kernels is kernels.FUSED,
+            scale_loss=compute.dtype == tf.float16,
         )
         tf.summary.scalar("learning_rate", step.learning_rate)
         tf.summary.scalar("gradient_norm", step.gradient_norm)

@@ -4,7 +4,7 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
-from bert import classifier, modeling
+from bert import classifier, kernels, modeling
 from train import decoding
 from train.lstm_crf_layer import BLSTM_CRF
 
@@ -101,12 +101,14 @@ def build_tagger(
     num_layers,
     crf_only,
     word_start=None,
+    compute=kernels.REFERENCE,
 ):
     """The tagger's graph up to the CRF's scores; arguments as `create_model`, and:
 
     Args:
       word_start: int [batch, seq_len], 1 at the first piece of each word: the RNN and the CRF then run over words,
         each standing for its first piece. None: over all pieces, [CLS] and [SEP] included.
+      compute: kernels.Compute, how the encoder computes.
 
     Returns:
       Tagger.
@@ -120,6 +122,7 @@ def build_tagger(
         input_mask=input_mask,
         token_type_ids=segment_ids,
         use_one_hot_embeddings=use_one_hot_embeddings,
+        compute=compute,
     )
     vectors = encoder.get_sequence_output()  # [batch, seq_len, hidden]
     lengths = tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)

@@ -50,7 +50,17 @@ def _example(window, max_seq_length):
 
 
 def file_based_input_fn_builder(
-    input_file, seq_length, is_training, drop_remainder, label_ids, batch_size, seed=None, start_step=0, trim=True
+    input_file,
+    seq_length,
+    is_training,
+    drop_remainder,
+    label_ids,
+    batch_size,
+    seed=None,
+    start_step=0,
+    trim=True,
+    bucket=False,
+    coarse=False,
 ):
     """An input function over a record file.
 
@@ -67,6 +77,8 @@ def file_based_input_fn_builder(
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
       trim: cut each batch to its longest window.
+      bucket: in training, make batches of windows of about the same length.
+      coarse: with trim, let fewer different lengths occur, see bert/records.py.
 
     Returns:
       input_fn(params) giving batches of features: the four fields, int32 [batch, seq_len], and `word_start`, 1 at the
@@ -77,14 +89,23 @@ def file_based_input_fn_builder(
 
     def parse(serialized):
         features = records.parse_batch(serialized, columns)
-        if trim:
-            features = records.trim(features, FIELDS)
         is_word = tf.reduce_all(tf.not_equal(features["label_ids"][:, :, None], not_a_word), axis=-1)
         features["word_start"] = tf.cast(is_word, tf.int32)
         return features
 
     def input_fn(params=None):
         size = (params or {}).get("batch_size", batch_size)
-        return records.batches(input_file, parse, size, is_training, seed, start_step, drop_remainder)
+        return records.batches(
+            input_file,
+            parse,
+            size,
+            is_training,
+            seed,
+            start_step,
+            drop_remainder,
+            trimmed=FIELDS + ("word_start",) if trim else (),
+            bucket=bucket,
+            coarse=coarse,
+        )
 
     return input_fn

@@ -1,0 +1,283 @@
+"""The encoder's work between its matmuls: each operation as a plain function and as a fused kernel.
+
+A plain function is ordinary TensorFlow: what it computes is there to be read, any device runs it, and it is what the
+tests hold the kernels against. Its fused twin does the same in one pass over memory: XLA compiles it, the gradient is
+written by hand and computes again from the inputs what the forward pass need not keep. Matmuls stay outside, where
+the CPU has a better library for them than XLA is. TensorFlow 1.15 does not compile single functions, so it has the
+plain ones only.
+
+Whatever type comes in, all arithmetic is float32; results have the type of the first argument. `rows` are tokens:
+rows = batch * seq_len. Dropout draws from a seed, int32 []: the same seed gives the same mask, so that a gradient, and
+a layer that is computed twice to save memory, drops what was dropped before.
+"""
+
+import collections
+import math
+
+import tensorflow.compat.v1 as tf
+
+LAYER_NORM_EPSILON = 1e-12
+
+# Each of them is documented at its plain function.
+Kernels = collections.namedtuple("Kernels", ["bias_gelu", "bias_to_heads", "attention_weights", "residual_norm"])
+
+# How the encoder computes. dtype: type of activations and matmuls; variables are always float32. kernels: PLAIN or
+# FUSED. recompute: keep only each layer's input for the backward pass and compute the layer again there.
+Compute = collections.namedtuple("Compute", ["dtype", "kernels", "recompute"])
+
+
+def can_fuse():
+    """Whether this TensorFlow compiles single functions with XLA."""
+    return tf.__version__.startswith("2.")
+
+
+def new_seeds(count):
+    """Seeds for dropout, drawn anew in every run of the graph: int32 [count]."""
+    return tf.random.uniform([count], maxval=2**31 - 1, dtype=tf.int32)
+
+
+def dropout(x, rate, seed=None):
+    """Sets a fraction `rate` of the elements to 0 and scales the others by 1 / (1 - rate).
+
+    Args:
+      x: float tensor.
+      rate: fraction from 0 to below 1; None or 0 returns the tensor itself.
+      seed: int32 []; default: a new one.
+    """
+    if not rate:
+        return x
+    keep = _random_mask(tf.shape(x), rate, new_seeds(1)[0] if seed is None else seed)
+    return tf.where_v2(keep, x * tf.cast(1.0 / (1.0 - rate), x.dtype), tf.zeros([], x.dtype))
+
+
+def gelu(x):
+    """Gaussian error linear unit in its exact form, x * Phi(x) (Hendrycks and Gimpel, 2016)."""
+    return x * 0.5 * (1.0 + tf.math.erf(x / math.sqrt(2.0)))
+
+
+def normalize(x, gamma, beta):
+    """Mean 0 and variance 1 in the last dimension, then scale gamma and shift beta (Ba et al., 2016)."""
+    return _standardize(x)[0] * gamma + beta
+
+
+def bias_gelu(x, bias):
+    """gelu(x + bias); x: [rows, width], bias: float32 [width]."""
+    return tf.cast(gelu(_float(x) + bias), x.dtype)
+
+
+def bias_to_heads(x, bias, seq_len, heads):
+    """x + bias with each head's share of the width apart: [rows, hidden] to [batch, heads, seq_len, head_size]."""
+    shifted = tf.cast(_float(x) + bias, x.dtype)
+    return tf.transpose(tf.reshape(shifted, [-1, seq_len, heads, x.shape.as_list()[-1] // heads]), [0, 2, 1, 3])
+
+
+def attention_weights(scores, mask_scores, scale, rate, seed):
+    """dropout(softmax(scores * scale + mask_scores)).
+
+    Args:
+      scores: [batch, heads, seq_len, seq_len], query by key.
+      mask_scores: float32 [batch, 1, 1, seq_len], 0 at tokens, very negative at padding.
+      scale, rate: Python floats.
+      seed: int32 [].
+    """
+    weights = tf.nn.softmax(_float(scores) * scale + mask_scores)
+    return tf.cast(dropout(weights, rate, seed), scores.dtype)
+
+
+def residual_norm(x, bias, residual, gamma, beta, rate, seed):
+    """normalize(dropout(x + bias) + residual).
+
+    Args:
+      x, residual: [rows, width].
+      bias, gamma, beta: float32 [width].
+      rate: Python float.
+      seed: int32 [].
+    """
+    total = dropout(_float(x) + bias, rate, seed) + _float(residual)
+    return tf.cast(normalize(total, gamma, beta), x.dtype)
+
+
+def _float(x):
+    return tf.cast(x, tf.float32)
+
+
+def _standardize(x):
+    """(x with mean 0 and variance 1 in the last dimension, 1 / standard deviation [..., 1])."""
+    centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+    inverse = tf.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + LAYER_NORM_EPSILON)
+    return centred * inverse, inverse
+
+
+def _random_mask(shape, rate, seed):
+    """bool [shape], false for a fraction `rate`, to the 65536th: two elements from each random number."""
+    count = tf.reduce_prod(shape)
+    words = tf.random.stateless_uniform(
+        [(count + 1) // 2], tf.stack([seed, 0]), minval=-(2**31), maxval=2**31 - 1, dtype=tf.int32
+    )
+    # Not a bitcast to 16 bits, which TensorFlow 1.15's XLA does not compile.
+    halves = tf.concat([words, tf.bitwise.right_shift(words, 16)], axis=0)[:count]
+    return tf.reshape(tf.bitwise.bitwise_and(halves, 0xFFFF) >= int(round(rate * 65536)), shape)
+
+
+def _hashed_mask(shape, rate, seed):
+    """bool [shape], false for a fraction `rate`: a hash of each element's number (the finalizer of MurmurHash3).
+
+    A kernel computes this wherever it needs it, for less than it costs to read a mask from memory.
+    """
+    count = tf.reduce_prod(shape)
+    x = tf.reshape(tf.range(count), shape) * _int32(0x9E3779B9) + seed
+    x = _xor_shifted(x, 16) * _int32(0x85EBCA6B)
+    x = _xor_shifted(x, 13) * _int32(0xC2B2AE35)
+    return _xor_shifted(x, 16) >= _int32(int(round(rate * 2**32)) + 2**31)
+
+
+def _int32(bits):
+    """The signed number with these 32 bits: TensorFlow 2's CPU multiplies unsigned ones only under XLA."""
+    return (bits + 2**31) % 2**32 - 2**31
+
+
+def _xor_shifted(x, count):
+    """x ^ (x >> count), zeros moving in from the left."""
+    shifted = tf.bitwise.right_shift(tf.bitcast(x, tf.uint32), tf.constant(count, tf.uint32))
+    return tf.bitwise.bitwise_xor(x, tf.bitcast(shifted, tf.int32))
+
+
+def _drop(x, rate, seed):
+    """Dropout inside a kernel."""
+    return tf.where_v2(_hashed_mask(tf.shape(x), rate, seed), x * (1.0 / (1.0 - rate)), 0.0) if rate else x
+
+
+def recomputed(function):
+    """The function, float tensors to one float tensor, computed a second time in the backward pass.
+
+    What it holds in between is then needed only while its own gradient is computed (Chen et al., 2016).
+    """
+
+    @tf.custom_gradient
+    def with_gradient(*inputs):
+        def gradient(dy):
+            # Only when the gradient has come this far: else everything would be computed again at once.
+            with tf.control_dependencies([dy]):
+                again = [tf.identity(x) for x in inputs]
+            return tf.gradients(function(*again), again, dy)
+
+        return function(*inputs), gradient
+
+    return with_gradient
+
+
+def compiled(function):
+    """The function compiled by XLA, once for each shape; call only where `can_fuse`."""
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+def _fused_bias_gelu():
+    forward = compiled(bias_gelu)
+
+    @compiled
+    def backward(x, bias, dy):
+        z = _float(x) + bias
+        slope = 0.5 * (1.0 + tf.math.erf(z / math.sqrt(2.0))) + z * tf.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+        return tf.cast(slope * _float(dy), x.dtype)
+
+    @tf.custom_gradient
+    def fused(x, bias):
+        def gradient(dy):
+            dx = backward(x, bias, dy)
+            return dx, _sum_rows(dx)
+
+        return forward(x, bias), gradient
+
+    return fused
+
+
+def _fused_bias_to_heads():
+    forward = compiled(bias_to_heads)
+
+    def fused(x, bias, seq_len, heads):
+        @tf.custom_gradient
+        def with_gradient(x, bias):
+            def gradient(dy):
+                dx = tf.reshape(tf.transpose(dy, [0, 2, 1, 3]), tf.shape(x))
+                return dx, _sum_rows(dx)
+
+            return forward(x, bias, seq_len, heads), gradient
+
+        return with_gradient(x, bias)
+
+    return fused
+
+
+def _fused_attention_weights():
+    @compiled
+    def forward(scores, mask_scores, scale, rate, seed):
+        weights = tf.nn.softmax(_float(scores) * scale + mask_scores)
+        return tf.cast(weights, scores.dtype), tf.cast(_drop(weights, rate, seed), scores.dtype)
+
+    @compiled
+    def backward(weights, scale, rate, seed, dy):
+        dtype = weights.dtype
+        weights, dy = _float(weights), _drop(_float(dy), rate, seed)
+        inner = dy - tf.reduce_sum(dy * weights, axis=-1, keepdims=True)
+        return tf.cast(weights * inner * scale, dtype)
+
+    def fused(scores, mask_scores, scale, rate, seed):
+        @tf.custom_gradient
+        def with_gradient(scores):
+            weights, dropped = forward(scores, mask_scores, scale, rate, seed)
+
+            def gradient(dy):
+                return backward(weights, scale, rate, seed, dy)
+
+            return dropped, gradient
+
+        return with_gradient(scores)
+
+    return fused
+
+
+def _fused_residual_norm():
+    @compiled
+    def forward(x, bias, residual, gamma, beta, rate, seed):
+        standardized, inverse = _standardize(_drop(_float(x) + bias, rate, seed) + _float(residual))
+        return tf.cast(standardized * gamma + beta, x.dtype), tf.cast(standardized, x.dtype), inverse
+
+    @compiled
+    def backward(standardized, inverse, gamma, rate, seed, dy):
+        dtype = dy.dtype
+        standardized, dy = _float(standardized), _float(dy)
+        scaled = dy * gamma
+        along = tf.reduce_mean(scaled * standardized, axis=-1, keepdims=True)
+        dtotal = inverse * (scaled - tf.reduce_mean(scaled, axis=-1, keepdims=True) - standardized * along)
+        dgamma, dbeta = tf.reduce_sum(dy * standardized, axis=0), tf.reduce_sum(dy, axis=0)
+        return tf.cast(_drop(dtotal, rate, seed), dtype), tf.cast(dtotal, dtype), dgamma, dbeta
+
+    def fused(x, bias, residual, gamma, beta, rate, seed):
+        @tf.custom_gradient
+        def with_gradient(x, bias, residual, gamma, beta):
+            result, standardized, inverse = forward(x, bias, residual, gamma, beta, rate, seed)
+
+            def gradient(dy):
+                dx, dresidual, dgamma, dbeta = backward(standardized, inverse, gamma, rate, seed, dy)
+                return dx, _sum_rows(dx), dresidual, dgamma, dbeta
+
+            return result, gradient
+
+        return with_gradient(x, bias, residual, gamma, beta)
+
+    return fused
+
+
+def _sum_rows(x):
+    """Sum over rows, float32 [width]: as a matmul with ones, for which the CPU has its fastest code."""
+    ones = tf.ones([1, tf.shape(x)[0]], x.dtype)
+    return _float(tf.matmul(ones, x))[0]
+
+
+PLAIN = Kernels(bias_gelu, bias_to_heads, attention_weights, residual_norm)
+FUSED = (
+    Kernels(_fused_bias_gelu(), _fused_bias_to_heads(), _fused_attention_weights(), _fused_residual_norm())
+    if can_fuse()
+    else None
+)
+REFERENCE = Compute(tf.float32, PLAIN, False)
