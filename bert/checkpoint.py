@@ -5,8 +5,10 @@ import logging
 import os
 import re
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
+from bert import release
 from bert.errors import UserError
 from bert.modeling import get_assignment_map_from_checkpoint
 from bert.startup import LOGGER
@@ -15,6 +17,48 @@ log = logging.getLogger(LOGGER)
 OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
 # What the checkpoint reader raises differs between TensorFlow releases.
 READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
+HUGGING_FACE_FILE = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?$")
+
+
+def resolve(path, output_dir=None):
+    """The prefix of the checkpoint that a user means.
+
+    Args:
+      path: the prefix itself; a directory with a checkpoint, the newest by its `checkpoint` file, else the only one;
+        or the zip of a Google release, which is unpacked beside it. None and "" give None.
+      output_dir: where a release is unpacked if nothing can be written beside it.
+
+    Raises:
+      UserError: no checkpoint in the directory or zip, or several and none named. Whether there is a checkpoint of a
+        prefix is for `open_checkpoint` to say.
+    """
+    if not path:
+        return None
+    if tf.gfile.Exists(path + ".index"):
+        return path
+    if HUGGING_FACE_FILE.match(os.path.basename(path)):
+        raise _no_checkpoint(path, "weights of Hugging Face, no TensorFlow checkpoint")
+    if release.is_zip(path):
+        path = release.unpack(path, output_dir)
+    if not tf.gfile.IsDirectory(path):
+        return path
+    path = path.rstrip("/") or "/"
+    found = latest(path)
+    if found:
+        return found
+    files = tf.gfile.ListDirectory(path)
+    prefixes = sorted(name[: -len(".index")] for name in files if name.endswith(".index"))
+    if len(prefixes) == 1:
+        return os.path.join(path, prefixes[0])
+    if prefixes:
+        raise UserError(f"{path}: several checkpoints in it; expected one of {', '.join(prefixes)} behind its name")
+    if any(HUGGING_FACE_FILE.match(name) for name in files):
+        raise _no_checkpoint(path, "a directory of Hugging Face, no TensorFlow checkpoint in it")
+    raise UserError(f"{path}: no checkpoint in it; expected files as bert_model.ckpt.index, or a checkpoint's prefix")
+
+
+def _no_checkpoint(path, found):
+    return UserError(f"{path}: {found}; expected what python -m bert.convert_checkpoint makes of it")
 
 
 def open_checkpoint(prefix):
@@ -76,22 +120,32 @@ def init_from_checkpoint(prefix):
 
 
 def write_without_slots(prefix, target):
-    """Writes the checkpoint again as `target`, without the optimizer's slots: a third of the size.
+    """Writes the checkpoint again as `target`, without the optimizer's slots: a third of the size."""
+    names = open_checkpoint(prefix).get_variable_to_shape_map()
+    write(target, read(prefix, [name for name in names if not name.endswith(OPTIMIZER_SLOTS)]))
+
+
+def read(prefix, names):
+    """The values of these variables: dict from name to array; UserError when the checkpoint is damaged."""
+    reader = open_checkpoint(prefix)
+    return {name: _read(reader, prefix, name) for name in sorted(names)}
+
+
+def write(target, values):
+    """Writes a checkpoint with the prefix `target` of a dict from name to array.
 
     The new files take their names one after the other; what stood there before is whole until then.
     """
-    reader = open_checkpoint(prefix)
-    dtypes = reader.get_variable_to_dtype_map()
-    names = sorted(name for name in dtypes if not name.endswith(OPTIMIZER_SLOTS))
+    names = sorted(values)
     temporary = f"{target}.tmp-{os.getpid()}"
     try:
         with tf.Graph().as_default(), tf.Session() as session:
             # Fed, not built in: a graph may not exceed 2 GB.
-            values = [tf.placeholder(dtypes[name]) for name in names]
+            tensors = [tf.placeholder(tf.as_dtype(np.asarray(values[name]).dtype)) for name in names]
             save = tf.raw_ops.SaveV2(
-                prefix=temporary, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+                prefix=temporary, tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors
             )
-            session.run(save, {value: _read(reader, prefix, name) for value, name in zip(values, names)})
+            session.run(save, {tensor: values[name] for tensor, name in zip(tensors, names)})
         for file in sorted(glob.glob(glob.escape(temporary) + ".*")):
             os.replace(file, target + file[len(temporary) :])
     except (tf.errors.OpError, OSError) as error:

@@ -43,6 +43,8 @@ def load_inputs(args):
     if splits:
         program.require(args, "data_dir")
     trained = checkpoint.latest(args.output_dir)
+    if not trained:
+        args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     task = _find_task(args, trained)
     config, tokenizer = program.load_encoder(args, pair_features.shortest_length(glue.is_pair(task)))
     if glue.is_pair(task) and config.type_vocab_size < 2:

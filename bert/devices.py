@@ -17,7 +17,6 @@ from bert.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
 # Compiling the kernels takes most of a second for each length of batch; below this much work that is never won back.
 FUSE_FROM_HIDDEN = 512
@@ -40,7 +39,7 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None):
     """How the encoder computes on this machine.
 
     Args:
-      precision: one of PRECISIONS; auto takes what the machine multiplies fastest with the range of float32.
+      precision: one of flags.PRECISIONS; auto takes what the machine multiplies fastest with the range of float32.
       hidden_size: width of the encoder.
       steps: batches that will be computed, about: for a few, nothing is compiled.
       recompute: compute layers again in the backward pass instead of keeping what they held.

@@ -53,8 +53,8 @@ class Encoder:
         program.require(args, "bert_config_file", "vocab_file", "init_checkpoint")
         config, self.tokenizer = program.load_encoder(args)
         _check_layers(layers, config, args.bert_config_file)
-        _check_encoder_is_in(args.init_checkpoint, config)
         program.check_init_checkpoint(args, config)
+        _check_encoder_is_in(args.init_checkpoint, config)
 
         self.hidden_size = config.hidden_size
         self._segments = config.type_vocab_size

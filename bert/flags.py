@@ -5,6 +5,8 @@ import functools
 
 from bert.errors import UserError
 
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
 
 class FlagParser(argparse.ArgumentParser):
     """An ArgumentParser whose every flag is written -name or --name and whose errors are UserErrors."""
@@ -37,6 +39,16 @@ def add_switch(parser, name, default, **kwargs):
     return add_flag(
         parser, name, default=default, nargs="?", const=True, type=parse_bool, metavar="true|false", **kwargs
     )
+
+
+def add_speed_flags(parser):
+    """How to compute: -precision, -xla, -bucket, -recompute, -profile."""
+    flag, switch = parser.flag_group("speed")
+    flag("precision", choices=PRECISIONS, default="auto", help="of the encoder; auto: what the machine does well")
+    switch("xla", None, help="fuse elementwise work by XLA; default: where it pays")
+    switch("bucket", True, help="train on batches of texts of about the same length")
+    switch("recompute", False, help="compute each layer again in the backward pass: less memory, a third more time")
+    switch("profile", False, help="write timelines of a few steps to -output_dir/profile, for chrome://tracing")
 
 
 def parse_bool(text):

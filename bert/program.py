@@ -4,16 +4,18 @@ The flags are Google BERT's, with its defaults.
 """
 
 import logging
+import os
 
 import tensorflow.compat.v1 as tf
 
 from bert import checkpoint, devices, modeling, tokenization
 from bert.errors import UserError
-from bert.files import atomic_open
+from bert.files import atomic_open, make_dir
 from bert.flags import fraction, non_negative_int, positive_float, positive_int
 from bert.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
+PROFILE = "profile"  # directory of -profile in -output_dir
 
 
 def add_encoder_flags(parser, max_seq_length=128, without_checkpoint="without it, random weights"):
@@ -21,7 +23,7 @@ def add_encoder_flags(parser, max_seq_length=128, without_checkpoint="without it
     flag, switch = parser.flag_group("encoder")
     flag("bert_config_file", help="sizes of the encoder, bert_config.json")
     flag("vocab_file", help="word pieces of the encoder, one a line")
-    flag("init_checkpoint", help="checkpoint to start from, as .../bert_model.ckpt; " + without_checkpoint)
+    flag("init_checkpoint", help="checkpoint (.../bert_model.ckpt), its directory or zip; " + without_checkpoint)
     switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
     flag("max_seq_length", type=positive_int, default=max_seq_length, help="pieces, [CLS] and [SEP] included")
 
@@ -55,6 +57,31 @@ def add_device_flags(parser):
     flag("num_tpu_cores", type=positive_int, default=8, help="cores of the TPU")
     flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
     switch("verbose", False, help="show TensorFlow's own log too")
+
+
+def choose_compute(args, config, steps):
+    """How the encoder computes: kernels.Compute by the flags of `add_speed_flags`, see devices.choose_compute.
+
+    Args:
+      config: BertConfig.
+      steps: batches that will be computed, about.
+    """
+    return devices.choose_compute(args.precision, config.hidden_size, steps, args.recompute, args.xla)
+
+
+def export_compute(args):
+    """How an exported model computes: in float32 unless asked otherwise, and nothing compiled, as it may travel."""
+    precision = "fp32" if args.precision == "auto" else args.precision
+    return devices.choose_compute(precision, 0, 0, xla=False)
+
+
+def profile_hooks(args, steps):
+    """With -profile, the hooks that write timelines of about five of so many steps; else none."""
+    if not args.profile:
+        return []
+    folder = os.path.join(args.output_dir, PROFILE)
+    make_dir(folder)
+    return [tf.train.ProfilerHook(save_steps=max(steps // 5, 1), output_dir=folder, show_memory=False)]
 
 
 def require(args, *names):
@@ -92,7 +119,11 @@ def load_encoder(args, shortest=3):
 
 
 def check_init_checkpoint(args, config):
-    """UserError unless -init_checkpoint, if given, is whole and fits the encoder and -do_lower_case."""
+    """Makes -init_checkpoint, if given, the checkpoint's prefix; UserError unless that is whole and fits.
+
+    A directory or a release's zip is found to be a checkpoint here. It has to fit the encoder and -do_lower_case.
+    """
+    args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, getattr(args, "output_dir", None))
     if not args.init_checkpoint:
         return
     tokenization.validate_case_matches_checkpoint(args.do_lower_case, args.init_checkpoint)

@@ -101,7 +101,9 @@ def load_inputs(args):
         files, args.max_seq_length, args.max_predictions_per_seq, config.vocab_size
     )
     # What was trained here goes before what it was to start from.
-    prefix = checkpoint.latest(args.output_dir) or args.init_checkpoint
+    prefix = checkpoint.latest(args.output_dir)
+    if not prefix:
+        args.init_checkpoint = prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     if prefix:
         checkpoint.check_shapes(prefix, dict(modeling.encoder_shapes(config), **pretraining.head_shapes(config)))
         checkpoint.check_whole(prefix)

@@ -107,6 +107,8 @@ def load_inputs(args):
 def check_checkpoints(args, config):
     """UserError unless what the model will start from, or go on from, is whole and fits."""
     latest = checkpoint.latest(args.output_dir)
+    if not latest:
+        args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     prefix = latest or args.init_checkpoint
     shapes = squad.head_shapes(config)
     if latest:

@@ -50,10 +50,15 @@ DEFAULTS = {
     "gradient_accumulation_steps": 1,
     "eval_every": None,
     "early_stop": None,
+    "precision": "auto",
+    "xla": None,
+    "bucket": True,
+    "recompute": False,
+    "profile": False,
 }
-SWITCHES = sorted(name for name, value in DEFAULTS.items() if isinstance(value, bool))
+SWITCHES = sorted(["xla"] + [name for name, value in DEFAULTS.items() if isinstance(value, bool)])
 OTHER_VALUES = {int: ("7", 7), float: ("0.25", 0.25), str: ("text", "text")}
-CHOICES = {"cell": "gru", "subword_labels": "first"}
+CHOICES = {"cell": "gru", "subword_labels": "first", "precision": "bf16"}
 
 
 def parse(*argv):

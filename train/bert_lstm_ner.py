@@ -16,7 +16,7 @@ import re
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, kernels
+from bert import checkpoint, devices, kernels, program
 from bert.errors import UserError, run_program
 from bert.files import atomic_open
 from bert.optimization import build_train_step
@@ -24,6 +24,7 @@ from bert.progress import TrainingLog
 from bert.records import count_records, is_current
 from train import evaluation, export, run_dir, tf_metrics
 from train.features import encode
+from train.frozen import FrozenTagger
 from train.inputs import load_inputs
 from train.labels import OUTSIDE, PIECE, SPECIAL, constraint
 from train.models import build_tagger, predict_tags
@@ -204,7 +205,7 @@ def train(args):
             results[split] = _evaluate_and_report(args, inputs, records[split], split, prefix)
     if args.do_export:
         results["export"] = export.export_saved_model(
-            os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args
+            os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args, program.export_compute(args)
         )
         log.info("wrote %s", results["export"])
     if args.filter_adam_var:
@@ -288,7 +289,8 @@ def _train(args, inputs, state, records):
     elif not args.init_checkpoint:
         log.info("no -init_checkpoint: the encoder starts from random weights")
 
-    estimator = _estimator(args, inputs, None if latest else args.init_checkpoint, num_train_steps)
+    compute = program.choose_compute(args, inputs.bert_config, num_train_steps - start_step)
+    estimator = _estimator(args, inputs, compute, None if latest else args.init_checkpoint, num_train_steps)
 
     def is_due(step):
         return step > 0 and (step % eval_every == 0 or step == num_train_steps)
@@ -310,15 +312,18 @@ def _train(args, inputs, state, records):
             args.batch_size,
             args.seed,
             start_step * args.gradient_accumulation_steps,
+            bucket=args.bucket,
+            coarse=compute.kernels is kernels.FUSED,
         )
-        estimator.train(input_fn, max_steps=num_train_steps, hooks=[saver])
+        hooks = [saver] + program.profile_hooks(args, num_train_steps - start_step)
+        estimator.train(input_fn, max_steps=num_train_steps, hooks=hooks)
     else:
         dev_evaluation.after_save(None, start_step)
     state["finished"] = True
     run_dir.write_state(args.output_dir, state)
 
 
-def _estimator(args, inputs, init_checkpoint=None, num_train_steps=1):
+def _estimator(args, inputs, compute, init_checkpoint, num_train_steps):
     model_fn = model_fn_builder(
         inputs.bert_config,
         len(inputs.labels) + 1,
@@ -329,6 +334,7 @@ def _estimator(args, inputs, init_checkpoint=None, num_train_steps=1):
         args,
         inputs.label_ids,
         inputs.scheme,
+        compute,
     )
     config = devices.run_config(args.output_dir, args.seed, args.save_summary_steps)
     return tf.estimator.Estimator(model_fn, config=config, params={"batch_size": args.batch_size})
@@ -336,18 +342,16 @@ def _estimator(args, inputs, init_checkpoint=None, num_train_steps=1):
 
 def _tag(args, inputs, records, split, prefix):
     """The split's words tagged by a checkpoint; every evaluation and every prediction goes through here."""
-    input_fn = file_based_input_fn_builder(
-        records.path, args.max_seq_length, False, False, inputs.label_ids, args.batch_size
-    )
-    return evaluation.tag_file(
-        _estimator(args, inputs),
-        prefix,
-        input_fn,
-        inputs.sentences[split],
-        records.encoded,
-        inputs.labels,
-        inputs.scheme if args.constrain else None,
-    )
+    compute = program.choose_compute(args, inputs.bert_config, records.count // args.batch_size)
+    with FrozenTagger(prefix, inputs, args, compute, with_losses=True) as tagger:
+        return evaluation.tag_file(
+            tagger,
+            inputs.sentences[split],
+            records.encoded,
+            inputs.labels,
+            inputs.scheme if args.constrain else None,
+            args.batch_size,
+        )
 
 
 def _evaluate_and_report(args, inputs, records, split, prefix):

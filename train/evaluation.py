@@ -20,28 +20,24 @@ log = logging.getLogger(LOGGER)
 Tagged = collections.namedtuple("Tagged", ["tags", "loss"])
 
 
-def tag_file(estimator, checkpoint, input_fn, sentences, encoded, labels, scheme):
+def tag_file(tagger, sentences, encoded, labels, scheme, batch_size):
     """Tags every word of a file.
 
     Args:
-      estimator: tf.estimator.Estimator of the tagger.
-      checkpoint: prefix of the checkpoint to use.
-      input_fn: gives the file's windows in the order of `encoded`.
+      tagger: frozen.FrozenTagger that gives losses.
       sentences: list of conll.Sentence.
       encoded: list of features.Encoded, the windows of these sentences.
       labels: list of labels, ids from 1.
       scheme: tagging scheme the tags have to obey, or None.
+      batch_size: windows in a batch.
 
     Returns:
       Tagged.
     """
-    label_ids, losses = [], []
-    for prediction in estimator.predict(input_fn, checkpoint_path=checkpoint):
-        label_ids.append(prediction["pred_ids"])
-        losses.append(prediction["loss"])
-    return Tagged(
-        join_windows(sentences, encoded, label_ids, labels, scheme), float(np.mean(losses)) if losses else 0.0
-    )
+    predictions = tagger.tag(encoded, batch_size)
+    tags = join_windows(sentences, encoded, [prediction.label_ids for prediction in predictions], labels, scheme)
+    losses = [prediction.loss for prediction in predictions]
+    return Tagged(tags, float(np.mean(losses)) if losses else 0.0)
 
 
 def score(sentences, tagged):

@@ -3,16 +3,17 @@
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert.saved_model import frozen_weights, write_saved_model
-from train.labels import CLS, PADDING, PIECE, SEP, constraint
-from train.models import build_tagger, predict_tags
+from bert import kernels
+from bert.saved_model import write_saved_model
+from train.frozen import build_graph
+from train.labels import CLS, PADDING, SEP
 
 # For loaders to which every input of a signature is required, as TF Serving before 2.13 and TF 2's saved_model.load.
 WITHOUT_WORD_START = "serving_without_word_start"
 DERIVE = -1  # in `word_start`: take each piece without ## as the first of a word
 
 
-def export_saved_model(export_dir, prefix, inputs, args):
+def export_saved_model(export_dir, prefix, inputs, args, compute=kernels.REFERENCE):
     """Writes `export_dir/<timestamp>/`, complete or not at all.
 
     Signature `serving_default`: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`, and `word_start`,
@@ -25,6 +26,7 @@ def export_saved_model(export_dir, prefix, inputs, args):
       prefix: checkpoint prefix.
       inputs: inputs.Inputs.
       args: Namespace of train_helper.get_args_parser.
+      compute: kernels.Compute; its kernels have to be PLAIN, as not every server compiles.
 
     Returns:
       The directory written.
@@ -35,36 +37,21 @@ def export_saved_model(export_dir, prefix, inputs, args):
         "bert_config.json": inputs.bert_config.to_dict(),
         "tagger.json": dict(tagger, constrain=args.constrain),
     }
-    return write_saved_model(export_dir, lambda: _build_signatures(prefix, inputs, args), args.vocab_file, settings)
+    return write_saved_model(
+        export_dir, lambda: _build_signatures(prefix, inputs, args, compute), args.vocab_file, settings
+    )
 
 
-def _build_signatures(prefix, inputs, args):
+def _build_signatures(prefix, inputs, args, compute):
     """Builds the frozen graph in the default graph; returns its SignatureDefs by name."""
-    fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in ("input_ids", "input_mask", "segment_ids")}
     default = np.array([[DERIVE]], np.int32)
     given_starts = tf.placeholder_with_default(default, [None, None], "word_start")
-    derived_starts = tf.gather(_begins_word(inputs.tokenizer.vocab), fed["input_ids"])
-    word_start = tf.where_v2(given_starts < 0, derived_starts, given_starts) * fed["input_mask"]
 
-    with frozen_weights(prefix):
-        tagger = build_tagger(
-            inputs.bert_config,
-            False,
-            fed["input_ids"],
-            fed["input_mask"],
-            fed["segment_ids"],
-            None,
-            len(inputs.labels) + 1,
-            False,
-            0.0,
-            args.lstm_size,
-            args.cell,
-            args.num_layers,
-            args.crf_only,
-            word_start if args.subword_labels == "first" else None,
-        )
-    rules = constraint(inputs.labels, inputs.scheme) if args.constrain else None
-    pred_ids, scores = predict_tags(tagger, fed["input_mask"], word_start, rules, inputs.label_ids[PIECE])
+    def word_start(fed):
+        derived_starts = tf.gather(_begins_word(inputs.tokenizer.vocab), fed["input_ids"])
+        return tf.where_v2(given_starts < 0, derived_starts, given_starts) * fed["input_mask"]
+
+    fed, pred_ids, scores, _ = build_graph(prefix, inputs, args, compute, word_start)
     outputs = {
         "pred_ids": tf.identity(pred_ids, "pred_ids"),
         "labels": tf.gather(tf.constant([PADDING] + list(inputs.labels)), pred_ids, name="labels"),

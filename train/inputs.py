@@ -23,7 +23,7 @@ MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", 
 TRAINING_FLAGS = (
     ("init_checkpoint", "batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "warmup_proportion")
     + ("dropout_rate", "clip", "gradient_accumulation_steps", "freeze_layers", "eval_every", "early_stop")
-    + ("constrain", "seed")
+    + ("constrain", "seed", "precision", "bucket")
 )
 
 

@@ -2,8 +2,9 @@
 
 import os
 
+from bert import release
 from bert.errors import UserError
-from bert.flags import FlagParser, fraction, non_negative_int, positive_float, positive_int
+from bert.flags import FlagParser, add_speed_flags, fraction, non_negative_int, positive_float, positive_int
 from train import __version__
 
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt", "init_checkpoint": "bert_model.ckpt"}
@@ -32,10 +33,10 @@ def _build_parser():
     flag, switch = parser.flag_group("files")
     flag("data_dir", help="directory with train.txt, dev.txt and test.txt")
     flag("output_dir", help="directory for checkpoints, reports and the export")
-    flag("bert_dir", help="directory of a Google BERT release; sets the next three flags")
+    flag("bert_dir", help="directory or zip of a Google BERT release; sets the next three flags")
     flag("bert_config_file", help="sizes of the encoder, bert_config.json")
     flag("vocab_file", help="word pieces of the encoder, one a line")
-    flag("init_checkpoint", help="checkpoint to start from; without it the encoder starts from random weights")
+    flag("init_checkpoint", help="checkpoint to start from, its directory or zip; without it random weights")
     flag("label_list", help="the labels in the order of their ids: a file with one a line, or a comma-separated list")
     switch("clean", False, help="start a finished run afresh: remove what an earlier run wrote to -output_dir")
 
@@ -84,6 +85,8 @@ def _build_parser():
     flag("save_summary_steps", type=positive_int, default=500, help="steps between TensorBoard summaries")
     flag("seed", type=non_negative_int, default=42, help="of initialisation, dropout and shuffling")
 
+    add_speed_flags(parser)
+
     flag, switch = parser.flag_group("other")
     flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
     switch("verbose", False, help="show TensorFlow's own log too")
@@ -93,6 +96,8 @@ def _build_parser():
 
 
 def _fill_in_bert_dir(args):
+    if release.is_zip(args.bert_dir):
+        args.bert_dir = release.unpack(args.bert_dir, args.output_dir)
     if not os.path.isdir(args.bert_dir):
         raise UserError(f"{args.bert_dir}: expected a directory with bert_config.json and vocab.txt")
     for name, file in BERT_FILES.items():

@@ -1,0 +1,125 @@
+"""A trained tagger with its weights as constants: the graph that is exported, and the one that tags files.
+
+Constants let TensorFlow arrange weights once, and a session of its own tags batch after batch with no graph built
+anew. In: features.Encoded, windows of pieces. Out: label ids, scores and losses, in the order of the windows.
+"""
+
+import collections
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert import devices, kernels
+from bert.saved_model import frozen_weights
+from train.labels import PIECE, SPECIAL, constraint
+from train.models import build_tagger, predict_tags
+
+# inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores [batch, seq_len]; losses [batch] or None.
+FrozenGraph = collections.namedtuple("FrozenGraph", ["inputs", "pred_ids", "scores", "losses"])
+# What the tagger says of one window: label_ids int32 [pieces], scores float32 [pieces], loss float or None.
+Prediction = collections.namedtuple("Prediction", ["label_ids", "scores", "loss"])
+
+
+def build_graph(prefix, inputs, args, compute=kernels.REFERENCE, word_start=None, with_losses=False):
+    """Builds the tagger of a checkpoint in the default graph.
+
+    Args:
+      prefix: checkpoint prefix.
+      inputs: inputs.Inputs.
+      args: Namespace of train_helper.get_args_parser.
+      compute: kernels.Compute.
+      word_start: function from the placeholders to int32 [batch, seq_len], 1 at the first piece of each word;
+        default: a placeholder of its own.
+      with_losses: take label_ids too and give losses.
+
+    Returns:
+      FrozenGraph.
+    """
+    names = ["input_ids", "input_mask", "segment_ids"]
+    names += ["label_ids"] if with_losses else []
+    names += [] if word_start else ["word_start"]
+    fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in names}
+    starts = word_start(fed) if word_start else fed["word_start"]
+    with frozen_weights(prefix):
+        tagger = build_tagger(
+            inputs.bert_config,
+            False,
+            fed["input_ids"],
+            fed["input_mask"],
+            fed["segment_ids"],
+            fed.get("label_ids"),
+            len(inputs.labels) + 1,
+            False,
+            0.0,
+            args.lstm_size,
+            args.cell,
+            args.num_layers,
+            args.crf_only,
+            starts if args.subword_labels == "first" else None,
+            compute,
+        )
+    rules = constraint(inputs.labels, inputs.scheme) if args.constrain else None
+    pred_ids, scores = predict_tags(tagger, fed["input_mask"], starts, rules, inputs.label_ids[PIECE])
+    return FrozenGraph(fed, pred_ids, scores, tagger.losses)
+
+
+class FrozenTagger:
+    """A checkpoint's tagger in a session of its own; may be used from several threads. Use in a `with` statement.
+
+    Args:
+      prefix, inputs, args, compute, with_losses: as `build_graph`.
+    """
+
+    def __init__(self, prefix, inputs, args, compute=kernels.REFERENCE, with_losses=False):
+        graph = tf.Graph()
+        with graph.as_default():
+            self._graph = build_graph(prefix, inputs, args, compute, with_losses=with_losses)
+        self._session = tf.Session(graph=graph, config=devices.session_config())
+        self._not_a_word = [0] + [inputs.label_ids[label] for label in SPECIAL]
+        self._coarse = compute.kernels is not kernels.PLAIN
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._session.close()
+
+    def tag(self, windows, batch_size):
+        """Tags windows, batches of about the same length together.
+
+        Args:
+          windows: list of features.Encoded.
+          batch_size: windows in a batch.
+
+        Returns:
+          list of Prediction, in the order of the windows.
+        """
+        by_length = sorted(range(len(windows)), key=lambda i: len(windows[i].input_ids))
+        predictions = [None] * len(windows)
+        for start in range(0, len(by_length), batch_size):
+            chosen = by_length[start : start + batch_size]
+            for i, prediction in zip(chosen, self._tag_batch([windows[i] for i in chosen])):
+                predictions[i] = prediction
+        return predictions
+
+    def _tag_batch(self, windows):
+        lengths = [len(window.input_ids) for window in windows]
+        seq_len = max(lengths)
+        if self._coarse:
+            seq_len += seq_len % 2  # half as many lengths to compile kernels for
+        values = {name: np.zeros([len(windows), seq_len], np.int32) for name in self._graph.inputs}
+        for row, window in enumerate(windows):
+            values["input_ids"][row, : lengths[row]] = window.input_ids
+            values["input_mask"][row, : lengths[row]] = 1
+            values["word_start"][row, : lengths[row]] = ~np.isin(window.label_ids, self._not_a_word)
+            if "label_ids" in values:
+                values["label_ids"][row, : lengths[row]] = window.label_ids
+        fetched = {"label_ids": self._graph.pred_ids, "scores": self._graph.scores}
+        if self._graph.losses is not None:
+            fetched["losses"] = self._graph.losses
+        found = self._session.run(fetched, {self._graph.inputs[name]: value for name, value in values.items()})
+        losses = found.get("losses", [None] * len(windows))
+        return [
+            Prediction(found["label_ids"][row, :length], found["scores"][row, :length], losses[row])
+            for row, length in enumerate(lengths)
+        ]
