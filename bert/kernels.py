@@ -18,11 +18,12 @@ import tensorflow.compat.v1 as tf
 
 LAYER_NORM_EPSILON = 1e-12
 
-# Each of them is documented at its plain function.
+# Each of them is documented at its plain function. PLAIN: those; FUSED: their twins; COMPILED: the plain ones compiled,
+# for graphs without a backward pass.
 Kernels = collections.namedtuple("Kernels", ["bias_gelu", "bias_to_heads", "attention_weights", "residual_norm"])
 
-# How the encoder computes. dtype: type of activations and matmuls; variables are always float32. kernels: PLAIN or
-# FUSED. recompute: keep only each layer's input for the backward pass and compute the layer again there.
+# How the encoder computes. dtype: type of activations and matmuls; variables are always float32. kernels: Kernels.
+# recompute: keep only each layer's input for the backward pass and compute the layer again there.
 Compute = collections.namedtuple("Compute", ["dtype", "kernels", "recompute"])
 
 
@@ -172,21 +173,27 @@ def compiled(function):
 
 
 def _fused_bias_gelu():
-    forward = compiled(bias_gelu)
+    @compiled
+    def forward(x, bias):
+        z = _float(x) + bias
+        below = 0.5 * (1.0 + tf.math.erf(z / math.sqrt(2.0)))  # Phi(z)
+        slope = below + z * tf.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+        return tf.cast(z * below, x.dtype), tf.cast(slope, x.dtype)
 
     @compiled
-    def backward(x, bias, dy):
-        z = _float(x) + bias
-        slope = 0.5 * (1.0 + tf.math.erf(z / math.sqrt(2.0))) + z * tf.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
-        return tf.cast(slope * _float(dy), x.dtype)
+    def backward(slope, dy):
+        return tf.cast(_float(slope) * _float(dy), dy.dtype)
 
     @tf.custom_gradient
     def fused(x, bias):
+        # Keeping the slope takes the memory that keeping x would, and saves computing Phi twice.
+        result, slope = forward(x, bias)
+
         def gradient(dy):
-            dx = backward(x, bias, dy)
+            dx = backward(slope, dy)
             return dx, _sum_rows(dx)
 
-        return forward(x, bias), gradient
+        return result, gradient
 
     return fused
 
@@ -212,7 +219,8 @@ def _fused_attention_weights():
     @compiled
     def forward(scores, mask_scores, scale, rate, seed):
         weights = tf.nn.softmax(_float(scores) * scale + mask_scores)
-        return tf.cast(weights, scores.dtype), tf.cast(_drop(weights, rate, seed), scores.dtype)
+        rounded = tf.cast(weights, scores.dtype)
+        return (rounded, tf.cast(_drop(weights, rate, seed), scores.dtype)) if rate else (rounded,)
 
     @compiled
     def backward(weights, scale, rate, seed, dy):
@@ -224,12 +232,12 @@ def _fused_attention_weights():
     def fused(scores, mask_scores, scale, rate, seed):
         @tf.custom_gradient
         def with_gradient(scores):
-            weights, dropped = forward(scores, mask_scores, scale, rate, seed)
+            results = forward(scores, mask_scores, scale, rate, seed)
 
             def gradient(dy):
-                return backward(weights, scale, rate, seed, dy)
+                return backward(results[0], scale, rate, seed, dy)
 
-            return dropped, gradient
+            return results[-1], gradient
 
         return with_gradient(scores)
 
@@ -275,9 +283,13 @@ def _sum_rows(x):
 
 
 PLAIN = Kernels(bias_gelu, bias_to_heads, attention_weights, residual_norm)
-FUSED = (
-    Kernels(_fused_bias_gelu(), _fused_bias_to_heads(), _fused_attention_weights(), _fused_residual_norm())
-    if can_fuse()
-    else None
-)
+FUSED = COMPILED = None
+if can_fuse():
+    FUSED = Kernels(_fused_bias_gelu(), _fused_bias_to_heads(), _fused_attention_weights(), _fused_residual_norm())
+    COMPILED = Kernels(*[compiled(function) for function in PLAIN])  # keep nothing for a backward pass
 REFERENCE = Compute(tf.float32, PLAIN, False)
+
+
+def without_gradient(compute):
+    """The same for a graph that is not trained."""
+    return compute._replace(kernels=COMPILED if compute.kernels is FUSED else compute.kernels, recompute=False)

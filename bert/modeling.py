@@ -163,6 +163,7 @@ class BertModel:
         if not is_training:
             config.hidden_dropout_prob = 0.0
             config.attention_probs_dropout_prob = 0.0
+            compute = kernels.without_gradient(compute)
         if config.hidden_size % config.num_attention_heads:
             raise ValueError(
                 f"hidden_size {config.hidden_size} is not a multiple of "

@@ -84,7 +84,7 @@ def test_one_dash_or_two_and_either_way_to_give_a_value(name):
         "num_train_epochs": float,
     }
     default = DEFAULTS[name]
-    if isinstance(default, bool):
+    if name in SWITCHES:
         text, value = str(not default).lower(), not default
     elif name in CHOICES:
         text = value = CHOICES[name]

@@ -58,8 +58,9 @@ def build_graph(prefix, inputs, args, compute=kernels.REFERENCE, word_start=None
             starts if args.subword_labels == "first" else None,
             compute,
         )
+    fused = compute.kernels is not kernels.PLAIN
     rules = constraint(inputs.labels, inputs.scheme) if args.constrain else None
-    pred_ids, scores = predict_tags(tagger, fed["input_mask"], starts, rules, inputs.label_ids[PIECE])
+    pred_ids, scores = predict_tags(tagger, fed["input_mask"], starts, rules, inputs.label_ids[PIECE], fused)
     return FrozenGraph(fed, pred_ids, scores, tagger.losses)
 
 

@@ -1,6 +1,7 @@
 """The models: encoder and tagging head, then tags and their probabilities; encoder and classifier."""
 
 import collections
+import functools
 
 import tensorflow.compat.v1 as tf
 
@@ -149,7 +150,7 @@ def build_tagger(
     return Tagger(logits, transitions, lengths, losses, positions)
 
 
-def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0):
+def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0, fused=False):
     """Tags and their probabilities for every piece.
 
     Args:
@@ -158,18 +159,22 @@ def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0):
       word_start: int [batch, seq_len], 1 at the first piece of each word.
       constraint: labels.Constraint, or None for decoding over all label sequences.
       piece_id: what a tagger over words gives, with score 0, where no word begins: it says nothing about that.
+      fused: compile the decoding by XLA, see `kernels.can_fuse`.
 
     Returns:
       (pred_ids, scores): int32 and float32 [batch, seq_len]; 0 at padding.
     """
     steps = tagger.logits, tagger.lengths, tagger.transitions
+    compiled = kernels.compiled if fused else lambda function: function
     if tagger.positions is None:
         if constraint is None:
-            return decoding.decode(*steps)
-        return decoding.decode_pieces(*steps, word_start=word_start, constraint=constraint)
-    word_tags, word_scores = (
-        decoding.decode(*steps) if constraint is None else decoding.decode_words(*steps, constraint)
-    )
+            return compiled(decoding.decode)(*steps)
+        decode = functools.partial(decoding.decode_pieces, constraint=constraint)
+        return compiled(decode)(*steps, word_start=word_start)
+    if constraint is None:
+        word_tags, word_scores = compiled(decoding.decode)(*steps)
+    else:
+        word_tags, word_scores = compiled(functools.partial(decoding.decode_words, constraint=constraint))(*steps)
     is_word = tf.logical_and(tf.cast(word_start, tf.bool), tf.cast(input_mask, tf.bool))
     word_number = tf.maximum(tf.cumsum(tf.cast(is_word, tf.int32), axis=1) - 1, 0)
     return (

@@ -1,0 +1,168 @@
+"""This project as a contender of benchmarks/speed.py, on its own code; and the archive's way of doing the same.
+
+The archive's way: every batch padded to the longest length there may be, float32, TensorFlow's dynamic RNN, nothing
+fused, prediction from variables.
+"""
+
+import os
+import tempfile
+
+import tensorflow.compat.v1 as tf
+
+from benchmarks import workload
+from bert import devices, kernels, modeling, tokenization
+from bert.optimization import build_train_step
+from train import crf, decoding
+from train.bert_lstm_ner import model_fn_builder
+from train.conll import Sentence
+from train.features import encode, join_windows
+from train.frozen import FrozenTagger
+from train.inputs import Inputs
+from train.labels import label_ids
+from train.train_helper import get_args_parser
+
+IDS = label_ids(workload.LABELS)
+
+
+def _compute(options):
+    fused = options["fused"] and kernels.can_fuse()
+    kind = kernels.FUSED if fused else kernels.PLAIN
+    return kernels.Compute(devices.DTYPES[options["precision"]], kind, options["recompute"])
+
+
+def _args(options):
+    return get_args_parser(["-batch_size", str(options["batch_size"]), "-learning_rate", "1e-5"])
+
+
+def _config(options):
+    return modeling.BertConfig.from_dict(
+        dict(modeling.BertConfig(vocab_size=0).to_dict(), **workload.read_config(options["config"]))
+    )
+
+
+def _placeholders():
+    return {
+        name: tf.placeholder(tf.int32, [None, None], name)
+        for name in ("input_ids", "input_mask", "segment_ids", "label_ids")
+    }
+
+
+def _feed(placeholders, batch):
+    values = dict(zip(("input_ids", "input_mask", "label_ids"), batch), segment_ids=0 * batch[0])
+    return {placeholders[name]: value for name, value in values.items()}
+
+
+def trainer(options, given):
+    """A function that trains on all sentences once, by the model function of train/bert_lstm_ner.py."""
+    devices.prepare()
+    compute, config = _compute(options), _config(options)
+    features = _placeholders()
+    model_fn = model_fn_builder(
+        config, len(workload.LABELS) + 1, None, 1e-5, 10000, 0, _args(options), IDS, "BIO", compute
+    )
+    train_op = model_fn(features, None, tf.estimator.ModeKeys.TRAIN, {}).train_op
+    multiple = 2 if options["fused"] else 1
+    pad_to = None if options["bucket"] else options["max_seq_length"]
+    made = workload.batches(given, options["batch_size"], config.vocab_size, pad_to, multiple)
+    session = tf.Session(config=devices.session_config(is_training=not options["remapping"]))
+    session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+
+    def train():
+        for batch in made:
+            session.run(train_op, _feed(features, batch))
+
+    return train
+
+
+def tagger(options, given):
+    """A function that tags all sentences, from words to labels, by what -do_predict does."""
+    devices.prepare()
+    config, args = _config(options), _args(options)
+    tokenizer = tokenization.FullTokenizer(options["vocab"])
+    inputs = Inputs(config, tokenizer, workload.LABELS, IDS, "BIO", {}, {}, {}, {}, None)
+    sentences = [Sentence(words, ["O"] * len(words), 1) for words in given]
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = _random_checkpoint(os.path.join(folder, "model.ckpt"), config, args)
+        frozen = FrozenTagger(prefix, inputs, args, _compute(options))
+
+    def tag():
+        windows = list(encode(sentences, tokenizer, IDS, options["max_seq_length"]))
+        predictions = frozen.tag(windows, options["batch_size"])
+        return join_windows(sentences, windows, [found.label_ids for found in predictions], workload.LABELS, "BIO")
+
+    return tag
+
+
+def _random_checkpoint(prefix, config, args):
+    with tf.Graph().as_default(), tf.Session() as session:
+        features = _placeholders()
+        model_fn = model_fn_builder(config, len(workload.LABELS) + 1, None, 1e-5, 1, 0, args, IDS, "BIO")
+        model_fn(features, None, tf.estimator.ModeKeys.EVAL, {})
+        session.run(tf.global_variables_initializer())
+        return tf.train.Saver().save(session, prefix, write_meta_graph=False)
+
+
+def _archive_tagger(config, features, is_training):
+    """(logits, transitions, lengths) of the archive's graph, its BiLSTM switched on."""
+    # The plain path's own dropout is cheaper than TensorFlow's.
+    kernels.dropout = lambda x, rate, seed=None: tf.nn.dropout(x, rate=rate) if rate else x
+    encoder = modeling.BertModel(
+        config, is_training, features["input_ids"], features["input_mask"], features["segment_ids"]
+    )
+    lengths = tf.reduce_sum(features["input_mask"], axis=1)
+    vectors = kernels.dropout(encoder.get_sequence_output(), 0.5 if is_training else 0.0)
+    cells = [tf.nn.rnn_cell.LSTMCell(workload.LSTM_SIZE) for _ in range(2)]
+    outputs, _ = tf.nn.bidirectional_dynamic_rnn(*cells, vectors, sequence_length=lengths, dtype=tf.float32)
+    outputs = kernels.dropout(tf.concat(outputs, axis=-1), 0.5 if is_training else 0.0)
+    num_labels = len(workload.LABELS) + 1
+    hidden = tf.reshape(outputs, [-1, 2 * workload.LSTM_SIZE])
+    hidden = modeling.dense(hidden, workload.LSTM_SIZE, "hidden", 0.02, tf.tanh)
+    logits = modeling.dense(hidden, num_labels, "logits", 0.02)
+    logits = tf.reshape(logits, [-1, tf.shape(vectors)[1], num_labels])
+    return logits, tf.get_variable("transitions", [num_labels, num_labels]), lengths
+
+
+def archive_trainer(options, given):
+    """As `trainer`, the archive's way."""
+    devices.prepare()
+    config = _config(options)
+    features = _placeholders()
+    logits, transitions, lengths = _archive_tagger(config, features, True)
+    loss = -tf.reduce_mean(crf.crf_log_likelihood(logits, features["label_ids"], lengths, transitions))
+    train_op = build_train_step(loss, 1e-5, 10000, 0).train_op
+    made = workload.batches(given, options["batch_size"], config.vocab_size, options["max_seq_length"])
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+
+    def train():
+        for batch in made:
+            session.run(train_op, _feed(features, batch))
+
+    return train
+
+
+def archive_tagger(options, given):
+    """As `tagger`, the archive's way."""
+    devices.prepare()
+    config = _config(options)
+    tokenizer = tokenization.FullTokenizer(options["vocab"])
+    features = _placeholders()
+    pred_ids, _ = decoding.decode(*[_archive_tagger(config, features, False)[i] for i in (0, 2, 1)])
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    sentences = [Sentence(words, ["O"] * len(words), 1) for words in given]
+    batch_size, max_seq_length = options["batch_size"], options["max_seq_length"]
+
+    def tag():
+        windows = list(encode(sentences, tokenizer, IDS, max_seq_length))
+        found = []
+        for start in range(0, len(windows), batch_size):
+            rows = [window.input_ids for window in windows[start : start + batch_size]]
+            ids = [row + [0] * (max_seq_length - len(row)) for row in rows]
+            mask = [[1] * len(row) + [0] * (max_seq_length - len(row)) for row in rows]
+            fed = {features["input_ids"]: ids, features["input_mask"]: mask}
+            fed[features["segment_ids"]] = [[0] * max_seq_length] * len(rows)
+            found.extend(session.run(pred_ids, fed))
+        return join_windows(sentences, windows, found, workload.LABELS)
+
+    return tag

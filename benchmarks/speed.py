@@ -1,0 +1,169 @@
+"""Sentences a second in training and in tagging: the archive's way, ours, and PyTorch's, side by side in one run.
+
+    python -m benchmarks.speed [--mode=train|infer|both] [--contenders=archive,ours-fp32,ours,peer] [--data=train.txt]
+    python -m benchmarks.speed --lever            what each thing that makes ours fast is worth, one turned off at a time
+
+Each contender is a process of its own with one model of BERT-Base size (--config for another), on the same sentences.
+Rounds are interleaved: every contender does all the sentences once, then every one again, so that a slow minute of the
+machine is shared. The first round warms up (graphs, compilations) and is not counted. Tagging goes from words to labels:
+tokenization, encoder, decoding. Printed are medians over rounds, the ratio to the first contender, the largest resident
+memory, and the share of the machine's measured matmul rate (in the contender's own precision) that the encoder's useful
+work is. The peer takes part where benchmarks/requirements.txt is installed, --archive_python runs the archive's way on
+another Python, one with TensorFlow 1.15.
+"""
+
+import argparse
+import collections
+import importlib.util
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from benchmarks import workload
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BASE = {"precision": "fp32", "fused": False, "bucket": True, "remapping": False, "recompute": False}
+CONTENDERS = collections.OrderedDict(
+    [
+        ("archive", dict(BASE, who="archive")),
+        ("ours-fp32", dict(BASE, who="ours", fused=True)),
+        ("ours", dict(BASE, who="ours", fused=True, precision="bf16")),
+        ("peer-fp32", dict(BASE, who="peer")),
+        ("peer", dict(BASE, who="peer", precision="bf16")),
+    ]
+)
+# What each lever is when it is off; "ours" has all of them on.
+LEVERS = collections.OrderedDict(
+    [
+        ("batches by length", {"bucket": False}),
+        ("bf16", {"precision": "fp32"}),
+        ("fused kernels and optimizer", {"fused": False}),
+        ("remapping off", {"remapping": True}),
+        ("no recomputation", {"recompute": True}),
+    ]
+)
+PASSES = {"train": 3, "infer": 1}  # the backward pass costs two forward passes
+
+
+def main():
+    args = parse_args()
+    print(describe_machine())
+    config = workload.read_config(args.config)
+    given = workload.sentences(args.sentences, args.data, args.max_seq_length - 2, config["vocab_size"])
+    pieces = sum(len(words) + 2 for words in given)
+    print(f"{len(given)} sentences, {pieces / len(given):.1f} pieces on average, batch {args.batch_size}")
+    peaks = {precision: matmul_peak(precision) for precision in ("fp32", "bf16")}
+    print("matmul rate: " + ", ".join(f"{name} {rate / 1e12:.2f} TFLOP/s" for name, rate in peaks.items()))
+    with tempfile.TemporaryDirectory() as folder:
+        vocab = os.path.join(folder, "vocab.txt")
+        workload.write_vocab(vocab, config["vocab_size"])
+        for mode in ("train", "infer") if args.mode == "both" else (args.mode,):
+            results = compete(args, mode, vocab, contenders(args, mode))
+            print_table(mode, results, len(given), workload.useful_flop(given, config) * PASSES[mode], peaks)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mode", choices=["train", "infer", "both"], default="both")
+    parser.add_argument("--contenders", default="archive,ours-fp32,ours,peer", help=", ".join(CONTENDERS))
+    parser.add_argument("--lever", action="store_true", help="ours against ours with one lever turned off")
+    parser.add_argument("--data", help="CoNLL file; default: random sentences as long as a newspaper's")
+    parser.add_argument("--config", help="bert_config.json; default: BERT-Base, Chinese vocabulary size")
+    parser.add_argument("--sentences", type=int, default=384)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--max_seq_length", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--archive_python", default=sys.executable, help="Python that runs the archive's way")
+    return parser.parse_args()
+
+
+def contenders(args, mode):
+    """OrderedDict from names to options of those who take part."""
+    if args.lever:
+        best = CONTENDERS["ours"]
+        # What changes training only has no worth in tagging, and there all batches are by length.
+        of_training = {"batches by length", "remapping off", "no recomputation"}
+        off = [(f"without {name}", dict(best, **change)) for name, change in LEVERS.items()]
+        off = [
+            (name, options) for name, options in off if mode == "train" or name[len("without ") :] not in of_training
+        ]
+        return collections.OrderedDict([("ours", best)] + off)
+    chosen = collections.OrderedDict((name, CONTENDERS[name]) for name in args.contenders.split(","))
+    if any(options["who"] == "peer" for options in chosen.values()) and importlib.util.find_spec("torchcrf") is None:
+        print("the PyTorch peer is left out: pip install -r benchmarks/requirements.txt")
+        chosen = collections.OrderedDict((name, it) for name, it in chosen.items() if it["who"] != "peer")
+    return chosen
+
+
+def compete(args, mode, vocab, chosen):
+    """Runs all contenders, rounds interleaved; dict from names to (options, list of seconds, peak megabytes)."""
+    processes = {}
+    for name, options in chosen.items():
+        python = args.archive_python if options["who"] == "archive" else sys.executable
+        given = dict(options, mode=mode, vocab=vocab, **{key: getattr(args, key) for key in ("data", "config")})
+        given.update(sentences=args.sentences, batch_size=args.batch_size, max_seq_length=args.max_seq_length)
+        processes[name] = subprocess.Popen(
+            [python, "-m", "benchmarks.contender", json.dumps(given)],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if not os.environ.get("SHOW_ERRORS") else None,
+            universal_newlines=True,
+        )
+        run_once(name, processes[name])  # warms up; one at a time, so that starts do not disturb each other
+    seconds, peaks = collections.defaultdict(list), {}
+    for _ in range(args.rounds):
+        for name, process in processes.items():
+            answer = run_once(name, process)
+            seconds[name].append(answer["seconds"])
+            peaks[name] = answer["peak_mb"]
+    for process in processes.values():
+        process.stdin.close()
+        process.wait()
+    return collections.OrderedDict((name, (chosen[name], seconds[name], peaks[name])) for name in chosen)
+
+
+def run_once(name, process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        sys.exit(f"{name} has ended with code {process.wait()}; SHOW_ERRORS=1 shows why")
+    return json.loads(line)
+
+
+def print_table(mode, results, count, flop, peaks):
+    print(f"\n{mode:38s} {'sentences/s':>12s} {'ratio':>7s} {'peak MB':>8s} {'of matmul rate':>15s}")
+    first = None
+    for name, (options, seconds, peak_mb) in results.items():
+        median = statistics.median(seconds)
+        first = first or median
+        share = flop / median / peaks[options["precision"]]
+        print(f"{name:38s} {count / median:12.2f} {first / median:7.2f} {peak_mb:8.0f} {100 * share:14.0f}%")
+
+
+def matmul_peak(precision):
+    command = [sys.executable, "-m", "benchmarks.matmul_peak", precision]
+    return float(subprocess.check_output(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
+
+
+def describe_machine():
+    """One line: processor, cores, what it multiplies fast, Python."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as reader:
+            text = reader.read()
+    except OSError:
+        text = ""
+    model = re.search(r"model name\s*:\s*(.*)", text)
+    fast = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{flag}\b", text)]
+    name = model.group(1) if model else platform.processor()
+    return f"{name}, {os.cpu_count()} cores, {' '.join(fast) or 'no AVX-512'}; Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    main()
