@@ -8,9 +8,9 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, classifier_metrics, glue, modeling, pair_features, saved_model
+from bert import checkpoint, classifier_metrics, glue, kernels, modeling, pair_features, saved_model
 from bert.files import atomic_open
-from bert.optimization import build_train_step
+from bert.optimization import build_train_step, training_options
 from bert.progress import TrainingLog
 
 DROPOUT = 0.1  # of the pooled output
@@ -26,6 +26,7 @@ def create_model(
     labels,
     num_labels,
     use_one_hot_embeddings=False,
+    compute=kernels.REFERENCE,
 ):
     """The classifier's graph.
 
@@ -36,6 +37,7 @@ def create_model(
       labels: int [batch], or float [batch] for regression; None where they are not known.
       num_labels: number of labels; 1 for regression.
       use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
+      compute: kernels.Compute, how the encoder computes.
 
     Returns:
       (loss, per_example_loss, logits, probabilities): scalar mean, [batch], [batch, num_labels] twice; the losses are
@@ -48,6 +50,7 @@ def create_model(
         input_mask=input_mask,
         token_type_ids=segment_ids,
         use_one_hot_embeddings=use_one_hot_embeddings,
+        compute=compute,
     )
     pooled = encoder.get_pooled_output()  # [batch, hidden]
     weights = tf.get_variable(WEIGHTS, [num_labels, bert_config.hidden_size], initializer=modeling.create_initializer())
@@ -73,7 +76,14 @@ def head_shapes(config, num_labels):
 
 
 def model_fn_builder(
-    bert_config, num_labels, init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, train_batch_size
+    bert_config,
+    num_labels,
+    init_checkpoint,
+    learning_rate,
+    num_train_steps,
+    num_warmup_steps,
+    train_batch_size,
+    compute=kernels.REFERENCE,
 ):
     """The classifier as an Estimator's model function.
 
@@ -84,6 +94,7 @@ def model_fn_builder(
       learning_rate: peak learning rate.
       num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
       train_batch_size: examples a step, for the log.
+      compute: kernels.Compute, how the encoder computes.
 
     Returns:
       model_fn(features, labels, mode, params). Features: int [batch, seq_len] `input_ids`, `input_mask`,
@@ -101,6 +112,7 @@ def model_fn_builder(
             features["segment_ids"],
             features.get("label_ids", labels),
             num_labels,
+            compute=compute,
         )
         if init_checkpoint:
             checkpoint.init_from_checkpoint(init_checkpoint)
@@ -110,7 +122,7 @@ def model_fn_builder(
                 predictions["loss"] = per_example_loss
             return tf.estimator.EstimatorSpec(mode, loss=loss, predictions=predictions)
 
-        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps)
+        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps, **training_options(compute))
         tf.summary.scalar("learning_rate", step.learning_rate)
         progress = TrainingLog(loss, step.learning_rate, step.gradient_norm, num_train_steps, train_batch_size)
         return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op, training_hooks=[progress])
@@ -150,7 +162,7 @@ def write_predictions(path, probabilities):
             writer.write("\t".join(str(value) for value in row) + "\n")
 
 
-def export_saved_model(export_dir, prefix, bert_config, task, vocab_file, settings):
+def export_saved_model(export_dir, prefix, bert_config, task, vocab_file, settings, compute=kernels.REFERENCE):
     """Writes `export_dir/<timestamp>/`, complete or not at all.
 
     Signature `serving_default`: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`, of any two sizes;
@@ -165,6 +177,7 @@ def export_saved_model(export_dir, prefix, bert_config, task, vocab_file, settin
       task: glue.Task.
       vocab_file: path.
       settings: JSON dict.
+      compute: kernels.Compute; its kernels have to be PLAIN, as not every server compiles.
 
     Returns:
       The directory written.
@@ -181,6 +194,7 @@ def export_saved_model(export_dir, prefix, bert_config, task, vocab_file, settin
                 fed["segment_ids"],
                 None,
                 glue.num_outputs(task),
+                compute=compute,
             )
         outputs = _outputs(task, probabilities)
         signature = tf.saved_model.predict_signature_def(fed, outputs)

@@ -7,7 +7,7 @@ import os
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert import checkpoint, classifier, glue, modeling, pair_features, program, records
+from bert import checkpoint, classifier, devices, glue, modeling, pair_features, program, records
 from bert.errors import UserError
 from bert.files import make_dir, read_json, sha256, write_json
 from bert.startup import LOGGER
@@ -40,6 +40,7 @@ def load_inputs(args):
     if not splits and not args.do_export:
         raise UserError("nothing to do: expected -do_train, -do_eval, -do_predict or -do_export")
     program.require(args, "task_name", "bert_config_file", "vocab_file", "output_dir")
+    devices.check_possible(args.precision, args.xla)
     if splits:
         program.require(args, "data_dir")
     trained = checkpoint.latest(args.output_dir)
@@ -176,7 +177,7 @@ def input_fn_builder(
       path: record file.
       max_seq_length: that of the file.
       label_type: tf.int64 or tf.float32; None for a file without labels.
-      is_training: shuffle, and repeat for ever; otherwise every record once, in order.
+      is_training: shuffle, and repeat for ever; otherwise every record once.
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
       bucket, coarse: batches by length and their lengths, see records.batches.

@@ -35,7 +35,7 @@ def prepare(device_map=None):
     tf.enable_resource_variables()
 
 
-def choose_compute(precision, hidden_size, steps, recompute=False, xla=None):
+def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, announce=False):
     """How the encoder computes on this machine.
 
     Args:
@@ -44,6 +44,7 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None):
       steps: batches that will be computed, about: for a few, nothing is compiled.
       recompute: compute layers again in the backward pass instead of keeping what they held.
       xla: whether to fuse kernels by XLA; None: where it pays.
+      announce: say in the log what was chosen and why.
 
     Returns:
       kernels.Compute.
@@ -51,16 +52,14 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None):
     Raises:
       UserError: the machine cannot do what is asked for.
     """
-    if xla and not kernels.can_fuse():
-        raise UserError(f"-xla needs TensorFlow 2; this is {tf.__version__}")
+    check_possible(precision, xla)
+    why = "-precision"
     if precision == "auto":
         precision, why = _fastest_precision(hidden_size)
-    else:
-        why = "-precision"
-        _check_precision(precision)
     if xla is None:
         xla = kernels.can_fuse() and not gpus() and hidden_size >= FUSE_FROM_HIDDEN and steps >= FUSE_FROM_STEPS
-    log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
+    if announce:
+        log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
     return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute)
 
 
@@ -78,7 +77,10 @@ def _fastest_precision(hidden_size):
     return "fp32", "the CPU has no faster arithmetic"
 
 
-def _check_precision(precision):
+def check_possible(precision, xla):
+    """UserError where this machine cannot do what -precision and -xla, which may be None, ask for."""
+    if xla and not kernels.can_fuse():
+        raise UserError(f"-xla needs TensorFlow 2; this is {tf.__version__}")
     if precision == "bf16" and not kernels.can_fuse():
         raise UserError(f"-precision bf16 needs TensorFlow 2; this is {tf.__version__}")
     if precision == "fp16" and not gpus():

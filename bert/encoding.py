@@ -10,8 +10,9 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, modeling, pair_features, program
+from bert import checkpoint, devices, kernels, modeling, pair_features, program
 from bert.errors import UserError
+from bert.saved_model import frozen_weights
 
 PAIR_MARK = " ||| "
 # Texts are sorted by length within windows of so many full batches of pieces, and that many are held in memory.
@@ -31,7 +32,7 @@ def split_pair(line):
 
 
 class Encoder:
-    """An encoder restored from a checkpoint, in a graph and a session of its own, open until `close`.
+    """A checkpoint's encoder, its weights as constants, in a graph and a session of its own, open until `close`.
 
     `encode` may be called from several threads at once. It is a context manager too.
 
@@ -39,17 +40,19 @@ class Encoder:
       args: Namespace with bert_config_file, vocab_file, init_checkpoint, do_lower_case, max_seq_length, batch_size.
       layers: list of int, counted as Python counts: 0 the first layer, -1 the last.
       use_one_hot_embeddings: look words up by a matmul.
+      precision: one of flags.PRECISIONS; what `encode` gives is float32 whatever it says.
+      xla: whether elementwise work is fused by XLA.
 
     Attributes:
       hidden_size: width of a layer.
       tokenizer: FullTokenizer.
 
     Raises:
-      UserError: a file is missing or damaged, they do not fit each other, the checkpoint lacks some of the encoder, or
-        there is no such layer.
+      UserError: a file is missing or damaged, they do not fit each other, the checkpoint lacks some of the encoder,
+        there is no such layer, or the machine cannot compute so.
     """
 
-    def __init__(self, args, layers, use_one_hot_embeddings=False):
+    def __init__(self, args, layers, use_one_hot_embeddings=False, precision="fp32", xla=False):
         program.require(args, "bert_config_file", "vocab_file", "init_checkpoint")
         config, self.tokenizer = program.load_encoder(args)
         _check_layers(layers, config, args.bert_config_file)
@@ -61,21 +64,25 @@ class Encoder:
         self._config_file = args.bert_config_file
         self._max_seq_length = args.max_seq_length
         self._batch_size = args.batch_size
+        compute = devices.choose_compute(precision, config.hidden_size, 0, xla=xla)
+        self._coarse = compute.kernels is kernels.FUSED
         graph = tf.Graph()
         with graph.as_default():
             self._inputs = {
                 name: tf.placeholder(tf.int32, [None, None], name)
                 for name in ("input_ids", "input_mask", "token_type_ids")
             }
-            model = modeling.BertModel(
-                config, is_training=False, use_one_hot_embeddings=use_one_hot_embeddings, **self._inputs
-            )
+            with frozen_weights(args.init_checkpoint, unused=_pooler(config)):
+                model = modeling.BertModel(
+                    config,
+                    is_training=False,
+                    use_one_hot_embeddings=use_one_hot_embeddings,
+                    compute=compute,
+                    **self._inputs,
+                )
             outputs = model.get_all_encoder_layers()
             self._values = tf.stack([outputs[i] for i in layers], axis=2)  # [batch, seq_len, layers, hidden]
-            checkpoint.init_from_checkpoint(args.init_checkpoint)
-            initialize = tf.global_variables_initializer()
         self._session = tf.Session(graph=graph, config=devices.session_config())
-        self._session.run(initialize)
 
     def __enter__(self):
         return self
@@ -119,9 +126,11 @@ class Encoder:
         return encoded
 
     def _run(self, batch):
-        """float32 [batch, longest of the batch, layers, hidden] for a list of PairFeatures."""
-        shape = [len(batch), max(len(features.tokens) for features in batch)]
-        arrays = {name: np.zeros(shape, np.int32) for name in self._inputs}
+        """float32 [batch, longest of the batch or more, layers, hidden] for a list of PairFeatures."""
+        longest = max(len(features.tokens) for features in batch)
+        if self._coarse:  # half as many lengths to compile kernels for
+            longest = min(longest + longest % 2, self._max_seq_length)
+        arrays = {name: np.zeros([len(batch), longest], np.int32) for name in self._inputs}
         for row, features in enumerate(batch):
             length = len(features.tokens)
             arrays["input_ids"][row, :length] = features.input_ids
@@ -142,10 +151,15 @@ def _check_layers(layers, config, config_file):
 def _check_encoder_is_in(init_checkpoint, config):
     """UserError unless the checkpoint has every variable of the encoder: a random one gives no features."""
     found = checkpoint.open_checkpoint(init_checkpoint).get_variable_to_shape_map()
-    # No layer depends on the pooler, which some fine-tuned models do without.
-    missing = [name for name in modeling.encoder_shapes(config) if name not in found and "/pooler/" not in name]
+    needed = [name for name in modeling.encoder_shapes(config) if name not in _pooler(config)]
+    missing = [name for name in needed if name not in found]
     if missing:
         raise UserError(f"{init_checkpoint}: expected the encoder's variables; {missing[0]} is not in it")
+
+
+def _pooler(config):
+    """The variables that no layer depends on and that some fine-tuned models do without."""
+    return [name for name in modeling.encoder_shapes(config) if "/pooler/" in name]
 
 
 def read_lines(reader, name):

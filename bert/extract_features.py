@@ -30,7 +30,7 @@ from tqdm import tqdm
 from bert import devices, encoding, program
 from bert.errors import UserError, run_program
 from bert.files import atomic_open, atomic_path
-from bert.flags import FlagParser, positive_int
+from bert.flags import FlagParser, add_encoding_speed_flags, positive_int
 
 log = logging.getLogger(startup.LOGGER)
 DECIMALS = 6
@@ -42,7 +42,7 @@ def main():
     startup.set_up_logging(args.verbose)
     encoding.check_output(args.output_file, args.input_file)
     count = encoding.count_lines(args.input_file)
-    encoder = encoding.Encoder(args, args.layers, args.use_one_hot_embeddings)
+    encoder = encoding.Encoder(args, args.layers, args.use_one_hot_embeddings, args.precision, args.xla)
     with encoder, open(args.input_file, "rb") as reader:
         pairs = map(encoding.split_pair, encoding.read_lines(reader, args.input_file))
         features = tqdm(encoder.encode(pairs), total=count, unit="line", disable=None)
@@ -68,6 +68,7 @@ def parse_flags(argv=None):
     flag("batch_size", type=positive_int, default=32, help="texts in a batch")
     switch("use_one_hot_embeddings", False, help="look words up by a matrix product, as TPUs like it")
     program.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
+    add_encoding_speed_flags(*parser.flag_group("speed"))
     program.add_device_flags(parser)
     args = parser.parse_args(argv)
     program.require(args, "input_file", "output_file")

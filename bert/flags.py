@@ -41,12 +41,20 @@ def add_switch(parser, name, default, **kwargs):
     )
 
 
-def add_speed_flags(parser):
-    """How to compute: -precision, -xla, -bucket, -recompute, -profile."""
+def add_encoding_speed_flags(flag, switch, precision="fp32", xla=False):
+    """-precision and -xla of programs that write numbers: unless asked for, the same on every machine."""
+    flag("precision", choices=PRECISIONS, default=precision, help="of the encoder; all but fp32 change digits printed; "
+         "auto: what the machine does well")  # fmt: skip
+    switch("xla", xla, help="fuse elementwise work by XLA: faster for many texts, slower to start")
+
+
+def add_speed_flags(parser, bucket=True):
+    """How to compute: -precision, -xla, -bucket unless `bucket` is false, -recompute, -profile."""
     flag, switch = parser.flag_group("speed")
     flag("precision", choices=PRECISIONS, default="auto", help="of the encoder; auto: what the machine does well")
     switch("xla", None, help="fuse elementwise work by XLA; default: where it pays")
-    switch("bucket", True, help="train on batches of texts of about the same length")
+    if bucket:
+        switch("bucket", True, help="train on batches of texts of about the same length")
     switch("recompute", False, help="compute each layer again in the backward pass: less memory, a third more time")
     switch("profile", False, help="write timelines of a few steps to -output_dir/profile, for chrome://tracing")
 

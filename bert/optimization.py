@@ -130,6 +130,11 @@ def build_train_step(
         return TrainStep(tf.group(*done), learning_rate, norm)
 
 
+def training_options(compute):
+    """What `build_train_step` needs to be told of a kernels.Compute: dict of its arguments."""
+    return {"fused": compute.kernels is kernels.FUSED, "scale_loss": compute.dtype == tf.float16}
+
+
 def _narrow(gradient):
     """The gradient as it was before it was widened to the variable's float32: half the memory to read."""
     return gradient.op.inputs[0] if gradient.op.type == "Cast" else gradient

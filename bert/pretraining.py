@@ -6,8 +6,8 @@ section 3.1; the names of variables and of metrics are those of Google's release
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, modeling
-from bert.optimization import build_train_step
+from bert import checkpoint, kernels, modeling
+from bert.optimization import build_train_step, training_options
 from bert.progress import TrainingLog
 
 
@@ -92,6 +92,7 @@ def model_fn_builder(
     num_warmup_steps,
     train_batch_size,
     use_one_hot_embeddings=False,
+    compute=kernels.REFERENCE,
 ):
     """Pre-training as an Estimator's model function.
 
@@ -102,6 +103,7 @@ def model_fn_builder(
       num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
       train_batch_size: examples a step, for the log.
       use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
+      compute: kernels.Compute, how the encoder computes.
 
     Returns:
       model_fn(features, labels, mode, params). Features: those of a record, see create_pretraining_data. In
@@ -118,6 +120,7 @@ def model_fn_builder(
             input_mask=features["input_mask"],
             token_type_ids=features["segment_ids"],
             use_one_hot_embeddings=use_one_hot_embeddings,
+            compute=compute,
         )
         masked_lm = get_masked_lm_output(
             bert_config,
@@ -137,7 +140,7 @@ def model_fn_builder(
             metrics = _metrics(features, masked_lm, next_sentence)
             return tf.estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
 
-        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps)
+        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps, **training_options(compute))
         tf.summary.scalar("learning_rate", step.learning_rate)
         tf.summary.scalar("masked_lm_loss", masked_lm[0])
         tf.summary.scalar("next_sentence_loss", next_sentence[0])

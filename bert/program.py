@@ -59,14 +59,15 @@ def add_device_flags(parser):
     switch("verbose", False, help="show TensorFlow's own log too")
 
 
-def choose_compute(args, config, steps):
+def choose_compute(args, config, steps, announce=False):
     """How the encoder computes: kernels.Compute by the flags of `add_speed_flags`, see devices.choose_compute.
 
     Args:
       config: BertConfig.
       steps: batches that will be computed, about.
+      announce: say in the log what was chosen and why.
     """
-    return devices.choose_compute(args.precision, config.hidden_size, steps, args.recompute, args.xla)
+    return devices.choose_compute(args.precision, config.hidden_size, steps, args.recompute, args.xla, announce)
 
 
 def export_compute(args):

@@ -137,7 +137,7 @@ def batches(
     bucket=False,
     coarse=False,
 ):
-    """The parsed batches of a record file: in its order once, or for training shuffled and without end.
+    """The parsed batches of a record file: once, or for training shuffled and without end.
 
     Args:
       path: a file that `write_records` wrote.
@@ -148,7 +148,8 @@ def batches(
       start_step: batches of training to leave out at the start.
       drop_remainder: leave out a last batch that is not full.
       trimmed: names of the features to cut to the longest of their batch.
-      bucket: in training, make batches of examples of about the same length.
+      bucket: make batches of examples of about the same length. Without is_training the features then have
+        `position`, int64 [batch], each example's place in the file; a place is at most POOL_BATCHES batches off.
       coarse: see `trim`.
 
     Returns:
@@ -156,7 +157,9 @@ def batches(
     """
     dataset = tf.data.TFRecordDataset(path)
     if is_training and bucket:
-        dataset = _batches_by_length(dataset, count_records(path), parse, batch_size, seed or 0, start_step)
+        dataset = _shuffled_batches_by_length(dataset, count_records(path), parse, batch_size, seed or 0, start_step)
+    elif bucket:
+        dataset = _batches_by_length(dataset, parse, batch_size)
     else:
         if is_training:
             dataset = shuffled_epochs(dataset, count_records(path), seed, start_step * batch_size)
@@ -166,26 +169,51 @@ def batches(
     return dataset.prefetch(2)
 
 
-def _batches_by_length(dataset, records, parse, batch_size, seed, start_step):
+def _shuffled_batches_by_length(dataset, records, parse, batch_size, seed, start_step):
     """Batches of examples of about the same length, without end; each record once an epoch.
 
-    The shuffled records are cut into pools, as many whole ones to an epoch as may be. A pool is sorted by length, cut
+    The shuffled records are cut into pools, none of which reaches into the next epoch. A pool is sorted by length, cut
     into batches, and these are shuffled: short and long sentences still take turns, and what a pool gives depends on
-    the seed and its number alone.
+    the seed and its number alone. An epoch has only full batches here; what is left of the records begins the next.
     """
     batches_an_epoch = max(records // batch_size, 1)
-    pool_batches = batches_an_epoch // -(-batches_an_epoch // POOL_BATCHES)
-    first_pool, batches_seen = divmod(start_step, pool_batches)
-    pool_size = pool_batches * batch_size
-    pools = shuffled_epochs(dataset, records, seed, first_pool * pool_size).batch(pool_size)
-    numbers = tf.data.Dataset.range(first_pool, np.iinfo(np.int64).max)
+    pool_batches = -(-batches_an_epoch // -(-batches_an_epoch // POOL_BATCHES))
+    pools_an_epoch = -(-batches_an_epoch // pool_batches)
+    epoch, step = divmod(start_step, batches_an_epoch)
+    first_batch = epoch * batches_an_epoch + step // pool_batches * pool_batches
 
-    def batches_of(number, serialized):
-        features = parse(serialized)
-        # Examples of one length stay in the order of the shuffle, as the sort is stable.
-        order = tf.argsort(tf.reduce_sum(features["input_mask"], axis=1), stable=True)
-        by_length = {name: tf.gather(value, order) for name, value in features.items()}
-        batched = tf.data.Dataset.from_tensor_slices(by_length).batch(batch_size)
-        return batched.shuffle(pool_batches, seed=seed + number, reshuffle_each_iteration=False)
+    def pool_of(number, _):
+        return number // batches_an_epoch * pools_an_epoch + number % batches_an_epoch // pool_batches
 
-    return tf.data.Dataset.zip((numbers, pools)).flat_map(batches_of).skip(batches_seen)
+    def batches_in(pool):
+        return tf.minimum(batches_an_epoch - pool % pools_an_epoch * pool_batches, pool_batches)
+
+    def batches_of(pool, numbered):
+        def shuffled(_, serialized):
+            by_length = _sorted_batches(parse(tf.reshape(serialized, [-1])), batch_size)
+            return by_length.shuffle(pool_batches, seed=seed + pool, reshuffle_each_iteration=False)
+
+        return numbered.batch(pool_batches).flat_map(shuffled)
+
+    shuffled = shuffled_epochs(dataset, records, seed, first_batch * batch_size).batch(batch_size)
+    numbers = tf.data.Dataset.range(first_batch, np.iinfo(np.int64).max)
+    pools = tf.data.experimental.group_by_window(pool_of, batches_of, window_size_func=batches_in)
+    return tf.data.Dataset.zip((numbers, shuffled)).apply(pools).skip(start_step - first_batch)
+
+
+def _batches_by_length(dataset, parse, batch_size):
+    """Batches of examples of about the same length, once; the features have each example's `position` too."""
+    positions = tf.data.Dataset.range(np.iinfo(np.int64).max)
+
+    def batches_of(positions, serialized):
+        return _sorted_batches(dict(parse(serialized), position=positions), batch_size)
+
+    return tf.data.Dataset.zip((positions, dataset)).batch(POOL_BATCHES * batch_size).flat_map(batches_of)
+
+
+def _sorted_batches(features, batch_size):
+    """A dataset of the examples, [examples, ...], sorted by length and cut into batches."""
+    # Examples of one length stay in their order, as the sort is stable.
+    order = tf.argsort(tf.reduce_sum(features["input_mask"], axis=1), stable=True)
+    by_length = {name: tf.gather(value, order) for name, value in features.items()}
+    return tf.data.Dataset.from_tensor_slices(by_length).batch(batch_size)

@@ -22,9 +22,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert import checkpoint, classifier, classifier_inputs, devices, glue, program
+from bert import checkpoint, classifier, classifier_inputs, devices, glue, kernels, prediction, program
 from bert.errors import run_program
-from bert.flags import FlagParser
+from bert.flags import FlagParser, add_speed_flags
+from bert.records import count_records
 
 log = logging.getLogger(startup.LOGGER)
 
@@ -62,6 +63,7 @@ def parse_args(argv=None):
     flag("xnli_language", default="zh", help="-task_name xnli: which language")
     program.add_encoder_flags(parser)
     program.add_training_flags(parser)
+    add_speed_flags(parser)
     program.add_device_flags(parser)
     return parser.parse_args(argv)
 
@@ -94,11 +96,21 @@ def train(args, inputs):
         log.info("goes on from step %d", start_step)
     elif not inputs.init_checkpoint:
         log.info("no -init_checkpoint: the encoder starts from random weights")
+    compute = program.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
     input_fn = classifier_inputs.input_fn_builder(
-        path, args.max_seq_length, _label_type(inputs, data), True, args.seed, start_step
+        path,
+        args.max_seq_length,
+        _label_type(inputs, data),
+        True,
+        args.seed,
+        start_step,
+        bucket=args.bucket,
+        coarse=compute.kernels is kernels.FUSED,
     )
-    estimator = _estimator(args, inputs, args.train_batch_size, num_train_steps, num_warmup_steps)
-    estimator.train(input_fn, max_steps=num_train_steps)
+    model_fn = _model_fn(args, inputs, compute, inputs.init_checkpoint, num_train_steps, num_warmup_steps)
+    estimator = program.make_estimator(model_fn, args, args.train_batch_size)
+    hooks = program.profile_hooks(args, num_train_steps - start_step)
+    estimator.train(input_fn, max_steps=num_train_steps, hooks=hooks)
 
 
 def evaluate(args, inputs):
@@ -108,8 +120,8 @@ def evaluate(args, inputs):
         results = classifier.score(
             inputs.task,
             [classifier_inputs.label_id(inputs.task, example.label) for example in data.examples],
-            np.stack([prediction["probabilities"] for prediction in predictions]),
-            np.stack([prediction["loss"] for prediction in predictions]),
+            np.stack([each["probabilities"] for each in predictions]),
+            np.stack([each["loss"] for each in predictions]),
             args.eval_batch_size,
         )
         results["global_step"] = checkpoint.step_of(_checkpoint(args, inputs))
@@ -122,7 +134,7 @@ def predict(args, inputs):
     for data in inputs.data["test"]:
         predictions = _predict(args, inputs, "test", data, args.predict_batch_size)
         path = classifier.output_file(args.output_dir, "test_results.tsv", data.layout.part)
-        classifier.write_predictions(path, [prediction["probabilities"] for prediction in predictions])
+        classifier.write_predictions(path, [each["probabilities"] for each in predictions])
         log.info("wrote %s", path)
 
 
@@ -138,6 +150,7 @@ def export(args, inputs):
         inputs.task,
         args.vocab_file,
         settings,
+        program.export_compute(args),
     )
     log.info("wrote %s", written)
 
@@ -145,22 +158,30 @@ def export(args, inputs):
 def _predict(args, inputs, split, data, batch_size):
     """The model's predictions for every example of a file, in order: a list of dicts."""
     path = classifier_inputs.make_records(args, inputs, split, data)
-    input_fn = classifier_inputs.input_fn_builder(path, args.max_seq_length, _label_type(inputs, data))
-    predictions = _estimator(args, inputs, batch_size).predict(input_fn)
+    compute = program.choose_compute(args, inputs.config, count_records(path) // batch_size)
+    input_fn = classifier_inputs.input_fn_builder(
+        path,
+        args.max_seq_length,
+        _label_type(inputs, data),
+        bucket=True,
+        coarse=compute.kernels is kernels.FUSED,
+    )
+    model_fn = _model_fn(args, inputs, compute)
+    predictions = prediction.predict(_checkpoint(args, inputs), model_fn, input_fn, batch_size)
     return list(tqdm(predictions, total=len(data.examples), unit=" examples", disable=None, leave=False))
 
 
-def _estimator(args, inputs, batch_size, num_train_steps=1, num_warmup_steps=0):
-    model_fn = classifier.model_fn_builder(
+def _model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, num_warmup_steps=0):
+    return classifier.model_fn_builder(
         inputs.config,
         glue.num_outputs(inputs.task),
-        inputs.init_checkpoint,
+        init_checkpoint,
         args.learning_rate,
         num_train_steps,
         num_warmup_steps,
         args.train_batch_size,
+        compute,
     )
-    return program.make_estimator(model_fn, args, batch_size)
 
 
 def _label_type(inputs, data):

@@ -23,7 +23,7 @@ import tensorflow.compat.v1 as tf
 from bert import checkpoint, devices, modeling, pretraining, pretraining_inputs, program
 from bert.errors import UserError, run_program
 from bert.files import find_files, make_dir
-from bert.flags import FlagParser, non_negative_int, positive_float, positive_int
+from bert.flags import FlagParser, add_speed_flags, non_negative_int, positive_float, positive_int
 
 log = logging.getLogger(startup.LOGGER)
 
@@ -59,6 +59,7 @@ def parse_args(argv=None):
     flag("num_warmup_steps", type=non_negative_int, default=10000, help="steps in which the learning rate rises")
     flag("max_eval_steps", type=positive_int, default=100, help="most batches of an evaluation")
     program.add_checkpoint_flags(flag)
+    add_speed_flags(parser, bucket=False)  # create_pretraining_data fills the examples
     program.add_device_flags(parser)
     return parser.parse_args(argv)
 
@@ -90,6 +91,7 @@ def load_inputs(args):
     if not (args.do_train or args.do_eval):
         raise UserError("nothing to do: expected -do_train or -do_eval, or both")
     program.require(args, "input_file", "output_dir", "bert_config_file")
+    devices.check_possible(args.precision, args.xla)
     config = modeling.BertConfig.from_json_file(args.bert_config_file)
     if args.max_seq_length > config.max_position_embeddings:
         raise UserError(
@@ -124,18 +126,22 @@ def train(args, inputs):
     input_fn = pretraining_inputs.input_fn_builder(
         inputs.files, args.max_seq_length, args.max_predictions_per_seq, inputs.records, args.seed, start_step
     )
-    estimator = _estimator(args, inputs, args.train_batch_size)
-    estimator.train(input_fn, max_steps=args.num_train_steps)
+    steps = args.num_train_steps - start_step
+    estimator = _estimator(args, inputs, args.train_batch_size, steps)
+    estimator.train(input_fn, max_steps=args.num_train_steps, hooks=program.profile_hooks(args, steps))
 
 
 def evaluate(args, inputs):
     """Evaluates the newest checkpoint, or -init_checkpoint where there is none, and writes eval_results.txt."""
     input_fn = pretraining_inputs.input_fn_builder(inputs.files, args.max_seq_length, args.max_predictions_per_seq)
-    results = _estimator(args, inputs, args.eval_batch_size).evaluate(input_fn, steps=args.max_eval_steps)
+    steps = min(inputs.records // args.eval_batch_size, args.max_eval_steps)
+    estimator = _estimator(args, inputs, args.eval_batch_size, steps)
+    results = estimator.evaluate(input_fn, steps=args.max_eval_steps)
     program.write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
 
 
-def _estimator(args, inputs, batch_size):
+def _estimator(args, inputs, batch_size, steps):
+    """The Estimator that computes about so many batches."""
     model_fn = pretraining.model_fn_builder(
         inputs.config,
         inputs.init_checkpoint,
@@ -144,6 +150,7 @@ def _estimator(args, inputs, batch_size):
         args.num_warmup_steps,
         args.train_batch_size,
         args.use_tpu,
+        program.choose_compute(args, inputs.config, steps, announce=True),
     )
     return program.make_estimator(model_fn, args, batch_size)
 

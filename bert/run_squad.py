@@ -22,10 +22,21 @@ import logging
 
 from tqdm import tqdm
 
-from bert import checkpoint, devices, modeling, program, squad, squad_data, squad_records, squad_score
+from bert import (
+    checkpoint,
+    devices,
+    kernels,
+    modeling,
+    prediction,
+    program,
+    squad,
+    squad_data,
+    squad_records,
+    squad_score,
+)
 from bert.errors import UserError, run_program
 from bert.files import atomic_open, make_dir, sha256
-from bert.flags import FlagParser, positive_int
+from bert.flags import FlagParser, add_speed_flags, positive_int
 from bert.records import count_records, is_current
 from bert.squad_answers import answer_question
 from bert.squad_windows import SPECIAL_PIECES
@@ -62,6 +73,7 @@ def parse_args(argv=None):
     )  # fmt: skip
     switch("verbose_logging", False, help="a line for every training answer that is left out or not met exactly")
     program.add_training_flags(parser)
+    add_speed_flags(parser)
     program.add_device_flags(parser)
     return parser.parse_args(argv)
 
@@ -89,6 +101,7 @@ def load_inputs(args):
         raise UserError("nothing to do: expected -do_train or -do_predict")
     program.require(args, "bert_config_file", "vocab_file", "output_dir")
     program.require(args, *["train_file"] * args.do_train, *["predict_file"] * args.do_predict)
+    devices.check_possible(args.precision, args.xla)
     config, tokenizer = program.load_encoder(args)
     if args.max_seq_length <= args.max_query_length + SPECIAL_PIECES:
         raise UserError(
@@ -96,12 +109,12 @@ def load_inputs(args):
             f"and {SPECIAL_PIECES} for [CLS] and [SEP]"
         )
     training = squad_data.read_training(args.train_file, args.version_2_with_negative) if args.do_train else None
-    prediction = squad_data.read_prediction(args.predict_file) if args.do_predict else None
+    to_answer = squad_data.read_prediction(args.predict_file) if args.do_predict else None
     if config.type_vocab_size < 2:
         raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; question and context need an encoder with 2")
     check_checkpoints(args, config)
     make_dir(args.output_dir)
-    return Inputs(config, tokenizer, training, prediction)
+    return Inputs(config, tokenizer, training, to_answer)
 
 
 def check_checkpoints(args, config):
@@ -145,9 +158,21 @@ def train(args, inputs):
         log.info("goes on from step %d of %d", start_step, num_train_steps)
     elif not args.init_checkpoint:
         log.info("no -init_checkpoint: the encoder starts from random weights")
-    estimator = make_estimator(args, inputs, args.train_batch_size, num_train_steps, num_warmup_steps)
-    input_fn = squad_records.input_fn_builder(path, args.max_seq_length, True, args.seed, start_step)
-    estimator.train(input_fn, max_steps=num_train_steps)
+    compute = program.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
+    init_checkpoint = None if start_step else args.init_checkpoint
+    model_fn = make_model_fn(args, inputs, compute, init_checkpoint, num_train_steps, num_warmup_steps)
+    input_fn = squad_records.input_fn_builder(
+        path,
+        args.max_seq_length,
+        True,
+        args.seed,
+        start_step,
+        bucket=args.bucket,
+        coarse=compute.kernels is kernels.FUSED,
+    )
+    estimator = program.make_estimator(model_fn, args, args.train_batch_size)
+    hooks = program.profile_hooks(args, num_train_steps - start_step)
+    estimator.train(input_fn, max_steps=num_train_steps, hooks=hooks)
 
 
 def predict(args, inputs):
@@ -169,8 +194,12 @@ def answer_all(args, inputs):
     made_from = fingerprint(args, args.predict_file)
     contents = squad_records.write_prediction(path, inputs.prediction, inputs.tokenizer, args, made_from)
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
-    estimator = make_estimator(args, inputs, args.predict_batch_size)
-    results = estimator.predict(squad_records.input_fn_builder(path, args.max_seq_length, False))
+    compute = program.choose_compute(args, inputs.config, count_records(path) // args.predict_batch_size)
+    input_fn = squad_records.input_fn_builder(
+        path, args.max_seq_length, False, bucket=True, coarse=compute.kernels is kernels.FUSED
+    )
+    prefix = checkpoint.latest(args.output_dir) or args.init_checkpoint
+    results = prediction.predict(prefix, make_model_fn(args, inputs, compute), input_fn, args.predict_batch_size)
     answers = collections.OrderedDict()
     with contextlib.closing(results):
         shown = tqdm(inputs.prediction, desc=args.predict_file, unit=" questions", disable=None, leave=False)
@@ -200,12 +229,10 @@ def score(args, questions, predictions, null_odds):
     return scores
 
 
-def make_estimator(args, inputs, batch_size, num_train_steps=1, num_warmup_steps=0):
-    init_checkpoint = None if checkpoint.latest(args.output_dir) else args.init_checkpoint
-    model_fn = squad.model_fn_builder(
-        inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.use_tpu
+def make_model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, num_warmup_steps=0):
+    return squad.model_fn_builder(
+        inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.use_tpu, compute
     )
-    return program.make_estimator(model_fn, args, batch_size)
 
 
 def fingerprint(args, data_file):

@@ -15,11 +15,18 @@ from bert import checkpoint, devices
 from bert.files import make_dir
 
 
-def frozen_weights(prefix):
-    """A variable scope in which every variable is a constant with its value in the checkpoint."""
+def frozen_weights(prefix, unused=()):
+    """A variable scope in which every variable is a constant with its value in the checkpoint.
+
+    Args:
+      prefix: checkpoint prefix.
+      unused: names of variables that nothing depends on and that may be missing.
+    """
     reader = checkpoint.open_checkpoint(prefix)
 
     def constant(getter, name, *args, **kwargs):
+        if name in unused and not reader.has_tensor(name):
+            return tf.zeros(kwargs["shape"])
         return tf.constant(reader.get_tensor(name))
 
     return tf.variable_scope("", custom_getter=constant)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from bert import devices, encoding
 from bert.errors import run_program
 from bert.files import atomic_open
-from bert.flags import FlagParser, positive_int
+from bert.flags import FlagParser, add_encoding_speed_flags, positive_int
 from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
 
 log = logging.getLogger(startup.LOGGER)
@@ -72,6 +72,7 @@ def parse_flags(argv=None):
     flag("batch_size", type=positive_int, help="texts in a batch")
     flag("pooling", choices=list(POOLINGS), help="what becomes of a text's pieces; first is [CLS], last is [SEP]")
     flag("layer", type=int, help="layer that is pooled, from 0, the first, or back from -1")
+    add_encoding_speed_flags(flag, switch, None, None)
 
     flag, switch = parser.flag_group("other")
     flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")

@@ -18,6 +18,7 @@ import numpy as np
 from bert import encoding
 from bert.errors import UserError
 from bert.files import read_json
+from bert.flags import PRECISIONS
 from bert.pair_features import CLS, SEP
 
 # name -> (function from [pieces, hidden] to the text's vector, whether [CLS] and [SEP] are among the pieces).
@@ -48,6 +49,8 @@ KEYS = {
     "batch_size": (32, _is_count, "a whole number of at least 1"),
     "pooling": ("mean", lambda value: value in list(POOLINGS), "one of " + ", ".join(POOLINGS)),
     "layer": (-1, lambda value: type(value) is int, "a whole number: 0 the first layer, -1 the last"),
+    "precision": ("fp32", lambda value: value in PRECISIONS, "one of " + ", ".join(PRECISIONS)),
+    "xla": (False, lambda value: isinstance(value, bool), "true or false"),
 }
 PATHS = ("bert_config_file", "vocab_file", "init_checkpoint")
 
@@ -73,7 +76,9 @@ class Sentence2Vec:
 
     def __init__(self, config):
         config = check_config(config, "config") if isinstance(config, dict) else read_config(config)
-        self._encoder = encoding.Encoder(argparse.Namespace(**config), [config["layer"]])
+        self._encoder = encoding.Encoder(
+            argparse.Namespace(**config), [config["layer"]], precision=config["precision"], xla=config["xla"]
+        )
         self._pool, self._special_too = POOLINGS[config["pooling"]]
         self.size = self._encoder.hidden_size * (2 if config["pooling"] == "mean-max" else 1)
 

@@ -2,8 +2,8 @@
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, modeling
-from bert.optimization import build_train_step
+from bert import checkpoint, kernels, modeling
+from bert.optimization import build_train_step, training_options
 from bert.progress import TrainingLog
 
 PADDING_LOGIT = -1e9
@@ -14,11 +14,12 @@ def head_shapes(config):
     return {"cls/squad/output_weights": [2, config.hidden_size], "cls/squad/output_bias": [2]}
 
 
-def span_logits(bert_config, is_training, features, use_one_hot_embeddings=False):
+def span_logits(bert_config, is_training, features, use_one_hot_embeddings=False, compute=kernels.REFERENCE):
     """(start, end) logits, each float [batch, seq_len].
 
     Args:
       features: dict of int [batch, seq_len] input_ids, input_mask, segment_ids.
+      compute: kernels.Compute, how the encoder computes.
     """
     encoder = modeling.BertModel(
         bert_config,
@@ -27,6 +28,7 @@ def span_logits(bert_config, is_training, features, use_one_hot_embeddings=False
         features["input_mask"],
         features["segment_ids"],
         use_one_hot_embeddings,
+        compute=compute,
     )
     hidden = encoder.get_sequence_output()  # [batch, seq_len, hidden]
     with tf.variable_scope("cls/squad"):
@@ -51,16 +53,22 @@ def position_losses(logits, positions, input_mask):
 
 
 def model_fn_builder(
-    bert_config, init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, use_one_hot_embeddings=False
+    bert_config,
+    init_checkpoint,
+    learning_rate,
+    num_train_steps,
+    num_warmup_steps,
+    use_one_hot_embeddings=False,
+    compute=kernels.REFERENCE,
 ):
     """An Estimator's model function.
 
     Args:
       bert_config: BertConfig.
-      init_checkpoint: checkpoint prefix to start from, in prediction too, or None.
+      init_checkpoint: checkpoint prefix to start from, or None.
       learning_rate: peak learning rate.
       num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
-      use_one_hot_embeddings: see BertModel.
+      use_one_hot_embeddings, compute: see BertModel.
 
     Returns:
       model_fn(features, labels, mode, params) for training and prediction. Features: those of
@@ -70,7 +78,7 @@ def model_fn_builder(
 
     def model_fn(features, labels, mode, params):
         is_training = mode == tf.estimator.ModeKeys.TRAIN
-        start_logits, end_logits = span_logits(bert_config, is_training, features, use_one_hot_embeddings)
+        start_logits, end_logits = span_logits(bert_config, is_training, features, use_one_hot_embeddings, compute)
         if init_checkpoint:
             checkpoint.init_from_checkpoint(init_checkpoint)
         if not is_training:
@@ -84,7 +92,7 @@ def model_fn_builder(
         start_losses = position_losses(start_logits, features["start_positions"], features["input_mask"])
         end_losses = position_losses(end_logits, features["end_positions"], features["input_mask"])
         loss = tf.reduce_mean(start_losses + end_losses) / 2.0
-        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps)
+        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps, **training_options(compute))
         tf.summary.scalar("learning_rate", step.learning_rate)
         progress = TrainingLog(loss, step.learning_rate, step.gradient_norm, num_train_steps, params["batch_size"])
         return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op, training_hooks=[progress])

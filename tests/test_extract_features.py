@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import encoding, extract_features
+from bert import encoding, extract_features, kernels
 from bert.errors import UserError, run_program
 from bert.modeling import BertConfig, BertModel
 from bert.tokenization import FullTokenizer
+from tests.training import REFUSED
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAYERS, HIDDEN, LONGEST = 4, 16, 32
@@ -335,3 +336,43 @@ def test_a_pair_for_an_encoder_with_one_segment(bert_dir, tmp_path):
         assert len(list(encoder.encode([("the cat", None)]))) == 1
         with pytest.raises(UserError, match=r"bert_config\.json: type_vocab_size is 1; a pair of texts"):
             list(encoder.encode([("the cat", None), ("the cat", "mat")]))
+
+
+@pytest.mark.parametrize(
+    "way,tolerance",
+    [(["--precision=fp32"], 1e-5)]
+    + [(["--xla"], 1e-5), (["--precision=bf16"], 0.1), (["--precision=bf16", "--xla"], 0.1)] * kernels.can_fuse(),
+)
+def test_other_ways_to_compute_give_about_the_same(way, tolerance, setting, extract, alone):
+    """In float32 always; a length of 23 is one that is not rounded up beyond -max_seq_length."""
+    _, output, flags = setting
+    extract(*flags, *way, "--format=npz", "--layers=-1", "--max_seq_length=23")
+    with np.load(str(output)) as arrays:
+        values, offsets = arrays["values"], arrays["offsets"]
+    assert values.dtype == np.float32
+    for i, text in enumerate(TEXTS):
+        expected = alone(text, 23)[1][-1]
+        np.testing.assert_allclose(values[offsets[i] : offsets[i + 1], 0], expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("flag,expected", REFUSED)
+def test_ways_that_there_are_not(flag, expected, setting, check):
+    _, output, flags = setting
+    check(expected, *flags, flag)
+    assert not output.exists()
+
+
+def test_a_checkpoint_without_the_pooler(bert_dir, setting, extract, tmp_path):
+    """Nothing that is written depends on it."""
+    reader = tf.train.load_checkpoint(os.path.join(bert_dir, "bert_model.ckpt"))
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name in reader.get_variable_to_shape_map():
+            if "/pooler/" not in name:
+                tf.get_variable(name, initializer=reader.get_tensor(name))
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, str(tmp_path / "part.ckpt"), write_meta_graph=False)
+    _, output, flags = setting
+    extract(*flags)
+    expected = output.read_bytes()
+    extract(*flags, f"--init_checkpoint={tmp_path}/part.ckpt")
+    assert output.read_bytes() == expected

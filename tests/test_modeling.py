@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import modeling
+from bert import kernels, modeling
 from bert.errors import UserError
 
 BATCH, SEQ_LEN = 3, 7
@@ -545,3 +545,81 @@ def test_no_op_is_made_that_nothing_uses(is_training, one_hot, masked, kind_of_v
         its_own = ("/IsInitialized/VarIsInitializedOp", "/Read/ReadVariableOp")
         unused = [op for op in unused if not op.name.endswith(its_own)]
     assert [op.name for op in unused] == []
+
+
+def gradients_with(compute, seed=3):
+    """(sequence output, gradient of every variable) of a model in training, all of it random but the same each time."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(seed)
+        config = small_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        ids, segments = random_inputs(config)
+        model = modeling.BertModel(
+            config, True, tf.constant(ids), tf.constant(MASK), tf.constant(segments), compute=compute
+        )
+        output = model.get_sequence_output()
+        upstream = np.random.RandomState(0).normal(size=output.shape.as_list()).astype(np.float32)
+        variables = [var for var in tf.trainable_variables() if "pooler" not in var.name]
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(output, variables, upstream)]
+        session.run(tf.global_variables_initializer())
+        values = np.random.RandomState(1)
+        for var in tf.trainable_variables():
+            var.load(values.normal(scale=0.3, size=var.shape.as_list()) + ("gamma" in var.name), session)
+        assert output.dtype == tf.float32
+        return session.run([output, dict(zip([var.op.name for var in variables], gradients))])
+
+
+def far_off(found, expected):
+    """Length of the difference in units of the length of what was expected."""
+    return np.linalg.norm(found - expected) / max(np.linalg.norm(expected), 1e-3)
+
+
+def assert_same_gradients(found, expected, tolerance):
+    for name, gradient in expected.items():
+        if not name.endswith("key/bias"):  # 0 but for rounding: a softmax does not see what all scores share
+            assert far_off(found[name], gradient) < tolerance, name
+
+
+def test_recomputation_changes_no_gradient():
+    output, gradients = gradients_with(kernels.REFERENCE)
+    again, recomputed = gradients_with(kernels.REFERENCE._replace(recompute=True))
+    assert far_off(again, output) < 1e-5
+    assert_same_gradients(recomputed, gradients, 1e-5)
+
+
+@pytest.mark.skipif(not kernels.can_fuse(), reason="TensorFlow 1.15 has no fused kernels and computes in float32")
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 1e-5), (tf.bfloat16, 0.1)])
+def test_fused_model_has_the_plain_model_s_gradients(dtype, tolerance, recompute):
+    output, gradients = gradients_with(kernels.REFERENCE)
+    found, fused = gradients_with(kernels.Compute(dtype, kernels.FUSED, recompute))
+    assert far_off(found, output) < tolerance
+    assert_same_gradients(fused, gradients, tolerance)
+
+
+def test_recomputed_layers_draw_no_new_seeds(monkeypatch, graph):
+    """What is computed a second time takes the seeds of the first: with others it would drop other elements."""
+    draws = []
+
+    def constant_seeds(count):
+        draws.append(count)
+        return tf.range(count) + 100 * len(draws)
+
+    monkeypatch.setattr(kernels, "new_seeds", constant_seeds)
+    config = small_config(hidden_dropout_prob=0.4, attention_probs_dropout_prob=0.4)
+    ids, segments = random_inputs(config)
+    found = []
+    for recompute in (False, True):
+        draws.clear()
+        with tf.variable_scope("", reuse=tf.AUTO_REUSE):
+            model = modeling.BertModel(
+                config, True, tf.constant(ids), tf.constant(MASK), tf.constant(segments), scope="bert",
+                compute=kernels.Compute(tf.float32, kernels.PLAIN, recompute),
+            )  # fmt: skip
+        loss = tf.reduce_sum(tf.square(model.get_sequence_output()))
+        variables = [var for var in tf.trainable_variables() if "pooler" not in var.name]
+        found.append([tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, variables)])
+        assert draws == [1] + [3] * config.num_hidden_layers
+    with tf.Session(graph=graph) as session:
+        session.run(tf.global_variables_initializer())
+        for kept, recomputed in zip(*session.run(found)):
+            assert far_off(recomputed, kept) < 1e-5

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bert import records as record_files
@@ -44,7 +44,7 @@ def batches(path, steps, is_training=False, graph_seed=None, label_ids=IDS, para
         if graph_seed is not None:
             tf.set_random_seed(graph_seed)
         features = tf.data.make_one_shot_iterator(input_fn(params)).get_next()
-        assert all(value.dtype == tf.int32 for value in features.values())
+        assert all(value.dtype == tf.int32 for name, value in features.items() if name != "position")
         try:
             while len(found) != steps:
                 found.append(session.run(features))
@@ -63,9 +63,9 @@ def test_fields_types_and_padding(tmp_path):
     windows = write(path, 5)
     found = [tf.train.Example.FromString(record) for record in tf.io.tf_record_iterator(str(path))]
     assert len(found) == 5 == record_files.count_records(str(path))
-    for example, expected in zip(found, windows):
+    for record, expected in zip(found, windows):
         size = len(expected.input_ids)
-        fields = {name: feature.int64_list.value for name, feature in example.features.feature.items()}
+        fields = {name: feature.int64_list.value for name, feature in record.features.feature.items()}
         assert {name: list(value) for name, value in fields.items()} == {
             "input_ids": expected.input_ids + [0] * (LENGTH - size),
             "input_mask": [1] * size + [0] * (LENGTH - size),
@@ -304,3 +304,110 @@ def test_a_run_started_again_goes_on_where_it_was(uninterrupted, data, count, ba
     begin = start_step * batch_size
     assert numbers(again) == found[count][begin : begin + steps * batch_size]
     assert collections.Counter(len(batch["input_ids"]) for batch in again) == {batch_size: steps}
+
+
+def test_a_prediction_s_batches_by_length_say_where_they_are_from(tmp_path, monkeypatch):
+    """Every record once, sorted within each pool of so many batches; the position puts them in order again."""
+    monkeypatch.setattr(record_files, "POOL_BATCHES", 3)
+    path = tmp_path / "records"
+    windows = write(path, 29)
+    found = batches(path, None, bucket=True)
+    assert [len(batch["position"]) for batch in found] == [4] * 7 + [1]
+    positions = np.concatenate([batch["position"] for batch in found]).tolist()
+    assert positions == numbers(found) and sorted(positions) == list(range(29))
+    for start in (0, 12, 24):
+        pool = positions[start : start + 12]
+        # Of one length, in the order of the file.
+        assert pool == sorted(range(start, min(start + 12, 29)), key=lambda i: (len(windows[i].input_ids), i))
+
+
+@pytest.fixture(scope="module")
+def by_length(tmp_path_factory):
+    """`by_length(count, batch_size, pool_batches, steps, ...)`: numbers of the windows in each batch, and lengths."""
+    folder = tmp_path_factory.mktemp("by_length")
+    written = set()
+
+    def run(count, batch_size, pool_batches, steps, **kwargs):
+        path = folder / str(count)
+        if count not in written:
+            rng = np.random.RandomState(count)
+            windows = [window(number, 3 + rng.randint(4)) for number in range(count)]
+            records.write_records(str(path), windows, LENGTH, "test")
+            written.add(count)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(record_files, "POOL_BATCHES", pool_batches)
+            kwargs = dict({"is_training": True, "seed": 3, "graph_seed": 3, "bucket": True}, **kwargs)
+            return batches(path, steps, params={"batch_size": batch_size}, **kwargs)
+
+    return run
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([1, 2, 3]), st.integers(1, 9), st.integers(1, 5), st.integers(0, 20))
+@example(2, 9, 5, 3)
+@example(1, 7, 4, 0)
+def test_training_by_length_sees_every_record_once_an_epoch(by_length, batch_size, per_epoch, pool_batches, seed):
+    """Where batches divide the records; no pool reaches from one epoch into the next, whatever its size."""
+    found = by_length(per_epoch * batch_size, batch_size, pool_batches, 3 * per_epoch, seed=seed)
+    for epoch in epochs(found, per_epoch):
+        assert sorted(numbers(epoch)) == list(range(per_epoch * batch_size))
+
+
+def test_by_length_every_record_is_seen_as_often_where_batches_do_not_divide_them(by_length):
+    """What is left over begins the next epoch: after 10 epochs of 10 records in batches of 3, each was seen 9 to 11
+    times at any step, and all batches are full."""
+    found = by_length(10, 3, 2, 33)
+    assert {len(batch["input_ids"]) for batch in found} == {3}
+    seen = collections.Counter(numbers(found))
+    assert len(seen) == 10 and set(seen.values()) <= {9, 10, 11}
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([(12, 2), (10, 3), (20, 2), (3, 4)]), st.integers(1, 7), st.integers(0, 24))
+def test_training_by_length_goes_on_where_it_was(by_length, shape, pool_batches, start_step):
+    """Amid a pool, at its borders and at an epoch's."""
+    whole = by_length(*shape, pool_batches, 28)
+    again = by_length(*shape, pool_batches, 28 - start_step, start_step=start_step)
+    assert [batch["input_ids"].tolist() for batch in again] == [
+        batch["input_ids"].tolist() for batch in whole[start_step:]
+    ]
+
+
+def test_batches_by_length_depend_on_the_seed_alone(by_length):
+    first, again, other = (numbers(by_length(40, 4, 4, 20, seed=seed)) for seed in (7, 7, 8))
+    assert first == again != other
+    assert numbers(by_length(40, 4, 4, 20, seed=None, graph_seed=None)) == numbers(
+        by_length(40, 4, 4, 20, seed=None, graph_seed=None)
+    )
+
+
+def test_batches_by_length_hold_little_padding_and_come_in_no_order(by_length):
+    found, plain = (by_length(160, 4, 40, 40, bucket=bucket) for bucket in (True, False))
+    shares = [
+        sum((batch["input_mask"] == 0).sum() for batch in run) / sum(batch["input_mask"].size for batch in run)
+        for run in (found, plain)
+    ]
+    assert shares[0] < 0.02 < 0.15 < shares[1]
+    lengths = [batch["input_mask"].shape[1] for batch in found]
+    assert lengths != sorted(lengths) and set(lengths[:15]) == {3, 4, 5, 6}
+    # Another epoch puts other examples together.
+    second = by_length(160, 4, 40, 40, start_step=40)
+    assert {tuple(sorted(numbers([batch]))) for batch in found} != {tuple(sorted(numbers([batch]))) for batch in second}
+
+
+def test_lengths_are_rounded_up_where_each_costs_a_compilation(evaluate):
+    lengths = np.array([1, 7, 8, 127, 128, 129, 255, 256, 257, 511, 512, 515])
+    expected = [2, 8, 8, 128, 128, 132, 256, 256, 264, 512, 512, 515]  # the last: no further than the record goes
+    mask = tf.placeholder(tf.int32, [None, 515])
+    other = tf.identity(mask)
+    trimmed = record_files.trim({"input_mask": mask, "other": other}, ["input_mask"], coarse=True)
+    for length, rounded in zip(lengths, expected):
+        fed = (np.arange(515)[None, :] < np.array([[1], [length]])).astype(np.int32)
+        found = evaluate(trimmed, {mask: fed})
+        assert found["input_mask"].tolist() == fed[:, :rounded].tolist() and found["other"].shape == (2, 515)
+
+
+def test_coarse_lengths_in_training(by_length):
+    found = by_length(40, 4, 4, 20, coarse=True)
+    assert {batch["input_mask"].shape[1] for batch in found} == {4, 6}
+    assert [numbers([batch]) for batch in found] == [numbers([batch]) for batch in by_length(40, 4, 4, 20)]

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import classifier_inputs, modeling, run_classifier
+from bert import classifier_inputs, kernels, modeling, run_classifier
 from bert.errors import run_program
+from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GOOD, BAD = "fine great lovely super".split(), "awful poor sad ugly".split()
@@ -215,7 +216,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(encoder, mrpc, tmp_path, mo
 
     train = tf.estimator.Estimator.train
     with monkeypatch.context() as patched:
-        patched.setattr(tf.estimator.Estimator, "train", lambda *args, **kwargs: train(*args, hooks=[Stop()], **kwargs))
+        patched.setattr(
+            tf.estimator.Estimator, "train", lambda *args, **kwargs: train(*args, **dict(kwargs, hooks=[Stop()]))
+        )
         with pytest.raises(KeyboardInterrupt):
             run_classifier.main(flags_of(encoder, mrpc, stopped, "mrpc", *more))
     assert tf.train.latest_checkpoint(str(stopped)).endswith("-11")
@@ -415,3 +418,43 @@ def test_wrong_checkpoints(encoder, mrpc, own, finished, tmp_path, check):
     config.write_text(json.dumps(dict(CONFIG, type_vocab_size=1)))
     flags = flags_of(encoder, mrpc, output, "mrpc", "--do_train", f"--bert_config_file={config}")
     check("type_vocab_size is 1; pairs of texts need an encoder with 2", *flags)
+
+
+def test_trained_and_evaluated_another_way(encoder, mrpc, tmp_path, monkeypatch):
+    """The losses of some steps, and what is predicted, are about those of plain float32; a profile is written."""
+    monkeypatch.setattr("bert.classifier.DROPOUT", 0.0)
+    start = save_random_encoder(str(tmp_path / "bert_model.ckpt"))
+    one_step = ["--do_train", "--num_train_epochs=0.01", f"--init_checkpoint={start}"]
+    run_classifier.main(flags_of(encoder, mrpc, tmp_path / "start", "mrpc", *one_step))
+    # A head too, as random values depend on how the graph is built.
+    common = [f"--init_checkpoint={tf.train.latest_checkpoint(str(tmp_path / 'start'))}", "--num_train_epochs=0.25"]
+    found = {}
+    for name, way in (("plain", ["--precision=fp32", "--xla=false"]), ("other", OTHER_WAY + ["--profile"])):
+        output = tmp_path / name
+        with recorded_losses() as losses:
+            more = common + way + ["--do_train", "--do_eval", "--do_predict", "--do_export"]
+            run_classifier.main(flags_of(encoder, mrpc, output, "mrpc", *more))
+        found[name] = losses + [results_of(output)["eval_loss"]]
+        assert len(losses) == 8 and (output / "profile").exists() == (name == "other")
+    assert list((tmp_path / "other" / "profile").glob("timeline-*.json"))
+    np.testing.assert_allclose(found["other"], found["plain"], rtol=0.02)
+    assert found["other"] != found["plain"] or not kernels.can_fuse()  # bf16 is not quite the same
+    np.testing.assert_allclose(predictions_of(tmp_path / "other"), predictions_of(tmp_path / "plain"), atol=0.02)
+    assert glob.glob(str(tmp_path / "other" / "export" / "*" / "saved_model.pb"))
+
+
+@pytest.mark.parametrize("flag,expected", REFUSED)
+def test_ways_that_there_are_not(flag, expected, encoder, mrpc, tmp_path, check):
+    check(expected, *flags_of(encoder, mrpc, tmp_path / "output", "mrpc", "--do_train", flag))
+    assert not (tmp_path / "output").exists()
+
+
+def test_batches_by_length_can_be_left(encoder, mrpc, tmp_path):
+    """Other batches, and so other losses."""
+    found = []
+    for bucket in ("true", "false"):
+        with recorded_losses() as losses:
+            more = ["--do_train", "--num_train_epochs=0.25", f"--bucket={bucket}"]
+            run_classifier.main(flags_of(encoder, mrpc, tmp_path / bucket, "mrpc", *more))
+        found.append(losses)
+    assert len(found[0]) == len(found[1]) and found[0] != found[1]

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import create_pretraining_data, pretraining, pretraining_inputs, run_classifier, run_pretraining
+from bert import create_pretraining_data, kernels, pretraining, pretraining_inputs, run_classifier, run_pretraining
 from bert.errors import UserError, run_program
 from bert.modeling import BertConfig, encoder_shapes
 from bert.records import make_example
 from bert.tokenization import BasicTokenizer
 from tests import test_run_classifier, test_squad_run
 from tests.test_run import succeed
+from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LENGTH, PREDICTIONS = 32, 10
@@ -396,3 +397,31 @@ def test_answers_are_learnt_from_it(given, trained, tmp_path, monkeypatch):
 
 def spaced(paragraph):
     return lambda rng, kinds, filler, space, *more: paragraph(rng, kinds, filler, " ", *more)
+
+
+# ---- how it is computed ---------------------------------------------------------------------------------------------
+
+
+def test_trained_and_evaluated_another_way(given, tmp_path):
+    """The losses of some steps and of an evaluation are about those of plain float32."""
+    flags = ["--do_train", "--train_batch_size=16", "--num_warmup_steps=2", "--learning_rate=1e-3"]
+    start = str(tmp_path / "start")
+    run_pretraining.main(flags_of(given, start, "others") + flags + ["--num_train_steps=1"])
+    # All from one checkpoint, as random values depend on how the graph is built.
+    flags += [f"--init_checkpoint={tf.train.latest_checkpoint(start)}", "--num_train_steps=6", "--do_eval"]
+    found = {}
+    for name, way in (("plain", ["--precision=fp32", "--xla=false"]), ("other", OTHER_WAY + ["--profile"])):
+        output = str(tmp_path / name)
+        with recorded_losses() as losses:
+            run_pretraining.main(flags_of(given, output, "others") + flags + way)
+        found[name] = losses + [results_in(output)["loss"]]
+        assert len(losses) == 6
+    assert os.listdir(str(tmp_path / "other" / "profile"))
+    np.testing.assert_allclose(found["other"], found["plain"], rtol=0.02)
+    assert found["other"] != found["plain"] or not kernels.can_fuse()  # bf16 is not quite the same
+
+
+@pytest.mark.parametrize("flag,expected", REFUSED + [("--bucket=true", "bucket")])
+def test_ways_that_there_are_not(flag, expected, given, tmp_path, check):
+    check(expected, flags_of(given, tmp_path / "output") + ["--do_train", flag])
+    assert not (tmp_path / "output").exists()

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from bert import sentence2vec
+from bert import kernels, sentence2vec
 from bert.errors import UserError, run_program
 from bert.sentence2veclib import POOLINGS, Sentence2Vec, read_config
 from tests.test_extract_features import HIDDEN, REPOSITORY, TEXTS, alone, bert_dir  # noqa: F401  fixtures
@@ -215,6 +215,17 @@ def test_run_sh(bert_dir, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize(
+    "way,tolerance",
+    [({"precision": "fp32"}, 1e-5)]
+    + [({"xla": True}, 1e-5), ({"precision": "bf16", "xla": True}, 0.1)] * kernels.can_fuse(),
+)
+def test_other_ways_to_compute_give_about_the_same(way, tolerance, config, expected):
+    with Sentence2Vec(dict(config, **way)) as sentence2vec:
+        vectors = sentence2vec.encode(TEXTS)
+    np.testing.assert_allclose(vectors, [expected(text, "mean", -1) for text in TEXTS], atol=tolerance)
+
+
+@pytest.mark.parametrize(
     "change,expected_message",
     [
         ({"pooling": "avg"}, r"pooling is 'avg'; expected one of mean, max, mean-max, first, last"),
@@ -225,6 +236,9 @@ def test_run_sh(bert_dir, tmp_path):  # noqa: F811
         ({"batch_size": 0}, r"batch_size is 0; expected a whole number of at least 1"),
         ({"max_seq_length": 33}, r"max_seq_length 33: expected 3 to 32"),
         ({"do_lower_case": "false"}, r"do_lower_case is 'false'; expected true or false"),
+        ({"precision": "fp8"}, r"precision is 'fp8'; expected one of auto, fp32, bf16, fp16"),
+        ({"precision": "fp16"}, r"-precision fp16 needs a GPU"),
+        ({"xla": 1}, r"xla is 1; expected true or false"),
         ({"vocab_file": 3}, r"vocab_file is 3; expected a path"),
         ({"vocab": "vocab.txt"}, r"unknown key 'vocab'; expected bert_config_file, vocab_file"),
         ({"init_checkpoint": None}, r"init_checkpoint is missing"),

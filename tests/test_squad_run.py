@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import run_squad
+from bert import kernels, run_squad
 from bert.errors import run_program
 from bert.records import count_records
+from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What is asked for and, in the original's case, accents and spaces, what may be the answer.
@@ -185,18 +186,13 @@ def test_a_run_cut_short_goes_on(given, tmp_path, monkeypatch):
             if self.calls == 15:
                 raise KeyboardInterrupt
 
-    make_estimator = run_squad.make_estimator
-
-    def make_one_that_is_killed(*args):
-        estimator = make_estimator(*args)
-        train = estimator.train
-        estimator.train = lambda input_fn, max_steps: train(input_fn, max_steps=max_steps, hooks=[Kill()])
-        return estimator
-
-    monkeypatch.setattr(run_squad, "make_estimator", make_one_that_is_killed)
-    with pytest.raises(KeyboardInterrupt):
-        run(*flags, f"--output_dir={tmp_path}/twice")
-    monkeypatch.setattr(run_squad, "make_estimator", make_estimator)
+    train = tf.estimator.Estimator.train
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            tf.estimator.Estimator, "train", lambda *args, **kwargs: train(*args, **dict(kwargs, hooks=[Kill()]))
+        )
+        with pytest.raises(KeyboardInterrupt):
+            run(*flags, f"--output_dir={tmp_path}/twice")
     assert tf.train.latest_checkpoint(f"{tmp_path}/twice").endswith("model.ckpt-10")
     run(*flags, f"--output_dir={tmp_path}/twice")
     one, other = (tf.train.load_checkpoint(f"{tmp_path}/{name}") for name in ("whole", "twice"))
@@ -317,3 +313,35 @@ def test_bad_checkpoints(given, trained, check, tmp_path):
     (data,) = damaged.glob(os.path.basename(checkpoint) + ".data-*")
     data.write_bytes(data.read_bytes()[:1000])
     check(r"damaged/model\.ckpt-\d+: the checkpoint is cut off", "--do_predict", dev, f"--output_dir={damaged}")
+
+
+def test_trained_and_predicted_another_way(given, trained, tmp_path):
+    """The losses of some steps are about those of plain float32, and so are the probabilities of the answers."""
+    directory, flags = given
+    # Already trained, so that answers differ in more than chance.
+    flags = flags + [
+        "--do_train", "--do_predict", f"--train_file={directory}/train.json", f"--predict_file={directory}/dev.json",
+        f"--init_checkpoint={tf.train.latest_checkpoint(str(trained[0]))}", "--num_train_epochs=0.3",
+    ]  # fmt: skip
+    found = {}
+    for name, way in (("plain", ["--precision=fp32", "--xla=false"]), ("other", OTHER_WAY + ["--profile"])):
+        with recorded_losses() as losses:
+            run(*flags, *way, f"--output_dir={tmp_path}/{name}")
+        found[name] = losses
+    assert len(found["plain"]) >= 5
+    np.testing.assert_allclose(found["other"], found["plain"], rtol=0.05, atol=0.01)
+    assert found["other"] != found["plain"] or not kernels.can_fuse()  # bf16 is not quite the same
+    assert os.listdir(f"{tmp_path}/other/profile")
+    best = [
+        {key: answers[0]["probability"] for key, answers in load(tmp_path / name, "nbest_predictions.json").items()}
+        for name in ("plain", "other")
+    ]
+    assert list(best[0]) == list(best[1]) == list(questions_of(directory / "dev.json"))
+    differences = [abs(best[1][key] - value) for key, value in best[0].items()]
+    assert sorted(differences)[len(differences) // 2] < 0.02
+
+
+def test_ways_that_there_are_not(given, check):
+    directory, _ = given
+    for flag, expected in REFUSED:
+        check(expected, "--do_train", f"--train_file={directory}/train.json", flag)

@@ -289,7 +289,7 @@ def _train(args, inputs, state, records):
     elif not args.init_checkpoint:
         log.info("no -init_checkpoint: the encoder starts from random weights")
 
-    compute = program.choose_compute(args, inputs.bert_config, num_train_steps - start_step)
+    compute = program.choose_compute(args, inputs.bert_config, num_train_steps - start_step, announce=True)
     estimator = _estimator(args, inputs, compute, None if latest else args.init_checkpoint, num_train_steps)
 
     def is_due(step):

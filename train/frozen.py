@@ -77,6 +77,7 @@ class FrozenTagger:
             self._graph = build_graph(prefix, inputs, args, compute, with_losses=with_losses)
         self._session = tf.Session(graph=graph, config=devices.session_config())
         self._not_a_word = [0] + [inputs.label_ids[label] for label in SPECIAL]
+        self._longest = inputs.bert_config.max_position_embeddings
         self._coarse = compute.kernels is not kernels.PLAIN
 
     def __enter__(self):
@@ -106,8 +107,8 @@ class FrozenTagger:
     def _tag_batch(self, windows):
         lengths = [len(window.input_ids) for window in windows]
         seq_len = max(lengths)
-        if self._coarse:
-            seq_len += seq_len % 2  # half as many lengths to compile kernels for
+        if self._coarse:  # half as many lengths to compile kernels for
+            seq_len = min(seq_len + seq_len % 2, self._longest)
         values = {name: np.zeros([len(windows), seq_len], np.int32) for name in self._graph.inputs}
         for row, window in enumerate(windows):
             values["input_ids"][row, : lengths[row]] = window.input_ids

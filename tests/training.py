@@ -1,0 +1,29 @@
+"""What tests of the training programs share: the losses of a run's steps, and how the same training is computed."""
+
+import contextlib
+
+import pytest
+
+from bert import kernels
+from bert.progress import TrainingLog
+
+# Another way to compute the same training, as far as this TensorFlow has it.
+OTHER_WAY = ["--recompute"] + (["--precision=bf16", "--xla=true"] if kernels.can_fuse() else ["--precision=fp32"])
+# What of it this TensorFlow refuses: (flag, beginning of the message).
+REFUSED = [("--precision=fp16", "-precision fp16 needs a GPU")]
+if not kernels.can_fuse():
+    REFUSED += [("--precision=bf16", "-precision bf16 needs TensorFlow 2"), ("--xla=true", "-xla needs TensorFlow 2")]
+
+
+@contextlib.contextmanager
+def recorded_losses():
+    """Within it, a list grows by the loss of each step of any training."""
+    losses, after_run = [], TrainingLog.after_run
+
+    def record(self, run_context, run_values):
+        losses.append(float(run_values.results["loss"]))
+        return after_run(self, run_context, run_values)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TrainingLog, "after_run", record)
+        yield losses
