@@ -35,9 +35,8 @@ def _args(options):
 
 
 def _config(options):
-    return modeling.BertConfig.from_dict(
-        dict(modeling.BertConfig(vocab_size=0).to_dict(), **workload.read_config(options["config"]))
-    )
+    given = dict(workload.read_config(options["config"]), **options.get("changes", {}))
+    return modeling.BertConfig.from_dict(dict(modeling.BertConfig(vocab_size=0).to_dict(), **given))
 
 
 def _placeholders():
@@ -52,24 +51,30 @@ def _feed(placeholders, batch):
     return {placeholders[name]: value for name, value in values.items()}
 
 
-def trainer(options, given):
-    """A function that trains on all sentences once, by the model function of train/bert_lstm_ner.py."""
+def training_step(options, num_labels):
+    """A function that trains on one batch, by the model function of train/bert_lstm_ner.py."""
     devices.prepare()
-    compute, config = _compute(options), _config(options)
     features = _placeholders()
     model_fn = model_fn_builder(
-        config, len(workload.LABELS) + 1, None, 1e-5, 10000, 0, _args(options), IDS, "BIO", compute
+        _config(options), num_labels, None, 1e-5, 10000, 0, _args(options), IDS, "BIO", _compute(options)
     )
     train_op = model_fn(features, None, tf.estimator.ModeKeys.TRAIN, {}).train_op
-    multiple = 2 if options["fused"] else 1
-    pad_to = None if options["bucket"] else options["max_seq_length"]
-    made = workload.batches(given, options["batch_size"], config.vocab_size, pad_to, multiple)
     session = tf.Session(config=devices.session_config(is_training=not options["remapping"]))
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+    return lambda batch: session.run(train_op, _feed(features, batch))
+
+
+def trainer(options, given):
+    """A function that trains on all sentences once."""
+    multiple = 2 if options["fused"] else 1
+    pad_to = None if options["bucket"] else options["max_seq_length"]
+    vocab_size = workload.read_config(options["config"])["vocab_size"]
+    made = workload.batches(given, options["batch_size"], vocab_size, pad_to, multiple)
+    step = training_step(options, len(workload.LABELS) + 1)
 
     def train():
         for batch in made:
-            session.run(train_op, _feed(features, batch))
+            step(batch)
 
     return train
 

@@ -1,14 +1,14 @@
 """Sentences a second in training and in tagging: the archive's way, ours, and PyTorch's, side by side in one run.
 
-    python -m benchmarks.speed [--mode=train|infer|both] [--contenders=archive,ours-fp32,ours,peer] [--data=train.txt]
-    python -m benchmarks.speed --lever            what each thing that makes ours fast is worth, one turned off at a time
+    python -m benchmarks.speed [--mode=train|infer|both] [--contenders=archive,ours-fp32,ours,peer] [--data=FILE]
+    python -m benchmarks.speed --lever         what each thing that makes ours fast is worth, one turned off at a time
 
 Each contender is a process of its own with one model of BERT-Base size (--config for another), on the same sentences.
-Rounds are interleaved: every contender does all the sentences once, then every one again, so that a slow minute of the
-machine is shared. The first round warms up (graphs, compilations) and is not counted. Tagging goes from words to labels:
-tokenization, encoder, decoding. Printed are medians over rounds, the ratio to the first contender, the largest resident
-memory, and the share of the machine's measured matmul rate (in the contender's own precision) that the encoder's useful
-work is. The peer takes part where benchmarks/requirements.txt is installed, --archive_python runs the archive's way on
+Rounds are interleaved: every contender does all the sentences once, then every one again, so a slow minute of the
+machine is shared. The first round warms up (graphs, compilations) and is not counted. Tagging goes from words to
+labels: tokenization, encoder, decoding. Printed are medians over rounds, the ratio to the first contender, the largest
+resident memory, and how much of the measured matmul rate (in the contender's own precision) the encoder's useful work
+is. The peer takes part where benchmarks/requirements.txt is installed; --archive_python runs the archive's way on
 another Python, one with TensorFlow 1.15.
 """
 
