@@ -152,7 +152,8 @@ def archive_tagger(options, given):
     config = _config(options)
     tokenizer = tokenization.FullTokenizer(options["vocab"])
     features = _placeholders()
-    pred_ids, _ = decoding.decode(*[_archive_tagger(config, features, False)[i] for i in (0, 2, 1)])
+    logits, transitions, lengths = _archive_tagger(config, features, False)
+    pred_ids, _ = decoding.decode(logits, lengths, transitions)
     session = tf.Session()
     session.run(tf.global_variables_initializer())
     sentences = [Sentence(words, ["O"] * len(words), 1) for words in given]
