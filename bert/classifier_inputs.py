@@ -189,20 +189,4 @@ def input_fn_builder(
     if label_type is not None:
         columns["label_ids"] = tf.io.FixedLenFeature([], label_type)
 
-    def parse(serialized):
-        return records.parse_batch(serialized, columns)
-
-    def input_fn(params):
-        return records.batches(
-            path,
-            parse,
-            params["batch_size"],
-            is_training,
-            seed,
-            start_step,
-            trimmed=pair_features.FIELDS,
-            bucket=bucket,
-            coarse=coarse,
-        )
-
-    return input_fn
+    return records.input_fn_builder(path, columns, pair_features.FIELDS, is_training, seed, start_step, bucket, coarse)

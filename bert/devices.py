@@ -67,8 +67,9 @@ def _fastest_precision(hidden_size):
     """(precision, why) of `-precision auto`."""
     if hidden_size < FUSE_FROM_HIDDEN:
         return "fp32", f"hidden size {hidden_size} is too small to gain from less"
-    if gpus():
-        if kernels.can_fuse() and all(capability >= 8.0 for capability in gpus()):
+    capabilities = gpus()
+    if capabilities:
+        if kernels.can_fuse() and min(capabilities) >= 8.0:
             return "bf16", "the GPU multiplies it fastest"
         return "fp32", "-precision fp16 is faster on GPUs of compute capability 7 and above"
     fast = sorted(_cpu_flags() & {"amx_bf16", "avx512_bf16"})

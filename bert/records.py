@@ -169,6 +169,25 @@ def batches(
     return dataset.prefetch(2)
 
 
+def input_fn_builder(path, columns, trimmed, is_training, seed, start_step, bucket, coarse):
+    """input_fn(params) giving `batches` of params["batch_size"] examples with these columns; arguments as there."""
+
+    def input_fn(params):
+        return batches(
+            path,
+            lambda serialized: parse_batch(serialized, columns),
+            params["batch_size"],
+            is_training,
+            seed,
+            start_step,
+            trimmed=trimmed,
+            bucket=bucket,
+            coarse=coarse,
+        )
+
+    return input_fn
+
+
 def _shuffled_batches_by_length(dataset, records, parse, batch_size, seed, start_step):
     """Batches of examples of about the same length, without end; each record once an epoch.
 

@@ -40,23 +40,7 @@ def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0, bu
     columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in pair_features.FIELDS}
     columns.update({name: tf.io.FixedLenFeature([], tf.int64) for name in numbers})
 
-    def parse(serialized):
-        return records.parse_batch(serialized, columns)
-
-    def input_fn(params):
-        return records.batches(
-            path,
-            parse,
-            params["batch_size"],
-            is_training,
-            seed,
-            start_step,
-            trimmed=pair_features.FIELDS,
-            bucket=bucket,
-            coarse=coarse,
-        )
-
-    return input_fn
+    return records.input_fn_builder(path, columns, pair_features.FIELDS, is_training, seed, start_step, bucket, coarse)
 
 
 def write_training(path, questions, tokenizer, args, made_from):

@@ -19,7 +19,7 @@ import tensorflow.compat.v1 as tf
 from bert import checkpoint, devices, kernels, program
 from bert.errors import UserError, run_program
 from bert.files import atomic_open
-from bert.optimization import build_train_step
+from bert.optimization import build_train_step, training_options
 from bert.progress import TrainingLog
 from bert.records import count_records, is_current
 from train import evaluation, export, run_dir, tf_metrics
@@ -130,8 +130,7 @@ def model_fn_builder(
             var_list=[var for var in tf.trainable_variables() if not _is_frozen(var.op.name, args.freeze_layers)],
             lr_multiplier=_head_multiplier(learning_rate, args.head_learning_rate),
             accumulation_steps=args.gradient_accumulation_steps,
-            fused=compute.kernels is kernels.FUSED,
-            scale_loss=compute.dtype == tf.float16,
+            **training_options(compute),
         )
         tf.summary.scalar("learning_rate", step.learning_rate)
         tf.summary.scalar("gradient_norm", step.gradient_norm)
