@@ -28,7 +28,7 @@ def bidirectional_rnn(inputs, lengths, cell, size, num_layers):
     layer = {"lstm": _lstm_layer, "gru": _gru_layer}[cell]
     by_time = tf.transpose(inputs, [1, 0, 2])
     # The backward direction reads each sentence reversed, its padding still at the end.
-    directions = tf.stack([by_time, _reverse(by_time, lengths)])  # [2, steps, batch, width]
+    directions = [by_time, _reverse(by_time, lengths)]  # each [steps, batch, width]
     with tf.variable_scope("bidirectional_rnn"):
         for k in range(num_layers):
             directions = layer(directions, size, f"multi_rnn_cell/cell_{k}/" if num_layers > 1 else "")
@@ -38,7 +38,7 @@ def bidirectional_rnn(inputs, lengths, cell, size, num_layers):
 
 
 def _lstm_layer(inputs, size, scope):
-    """One LSTM layer in both directions: [2, steps, batch, width] to [2, steps, batch, size].
+    """One LSTM layer in both directions: two of [steps, batch, width] to two of [steps, batch, size].
 
     With [i, j, f, o] = [x, h] @ kernel + bias (Hochreiter and Schmidhuber, 1997; TF's LSTMCell):
       c' = c * sigmoid(f + 1) + sigmoid(i) * tanh(j),  h' = tanh(c') * sigmoid(o)
@@ -52,11 +52,11 @@ def _lstm_layer(inputs, size, scope):
         return tf.tanh(c) * tf.sigmoid(o), c
 
     zeros = _zero_state(inputs, size)
-    return tf.transpose(tf.scan(step, projected, initializer=(zeros, zeros))[0], [1, 0, 2, 3])
+    return tf.unstack(tf.scan(step, projected, initializer=(zeros, zeros))[0], 2, axis=1)
 
 
 def _gru_layer(inputs, size, scope):
-    """One GRU layer in both directions: [2, steps, batch, width] to [2, steps, batch, size].
+    """One GRU layer in both directions: two of [steps, batch, width] to two of [steps, batch, size].
 
     With the reset before the matmul (Cho et al., 2014; TF's GRUCell):
       [r, u] = sigmoid([x, h] @ gates),  c = tanh([x, r * h] @ candidate),  h' = u * h + (1 - u) * c
@@ -70,34 +70,35 @@ def _gru_layer(inputs, size, scope):
         c = tf.tanh(candidate_from_input + tf.matmul(r * h, candidate_recurrent))
         return u * h + (1.0 - u) * c
 
-    outputs = tf.scan(step, (gates, candidate), initializer=_zero_state(inputs, size))
-    return tf.transpose(outputs, [1, 0, 2, 3])
+    return tf.unstack(tf.scan(step, (gates, candidate), initializer=_zero_state(inputs, size)), 2, axis=1)
 
 
 def _project(inputs, size, units, scope, bias_initializer):
     """The inputs' share of `[x, h] @ kernel + bias` for all steps of both directions, and the state's kernel.
 
     Args:
-      inputs: [2, steps, batch, width].
+      inputs: two of [steps, batch, width].
 
     Returns:
       ([steps, 2, batch, units], recurrent kernels [2, size, units]).
     """
-    _, steps, batch, _ = tf.unstack(tf.shape(inputs))
-    width = inputs.shape.as_list()[-1]
+    width = inputs[0].shape.as_list()[-1]
+    steps, batch, _ = tf.unstack(tf.shape(inputs[0]))
     from_input, recurrent = [], []
-    for i, direction in enumerate(("fw", "bw")):
+    for sequence, direction in zip(inputs, ("fw", "bw")):
         with tf.variable_scope(f"{direction}/{scope}"):
             kernel = tf.get_variable("kernel", [width + size, units], initializer=tf.glorot_uniform_initializer())
             bias = tf.get_variable("bias", [units], initializer=bias_initializer)
-        rows = tf.matmul(tf.reshape(inputs[i], [-1, width]), kernel[:width]) + bias
+        # Split, not sliced: the gradient of a slice is as large as the whole, and mostly zeros.
+        of_input, of_state = tf.split(kernel, [width, size])
+        rows = tf.matmul(tf.reshape(sequence, [-1, width]), of_input) + bias
         from_input.append(tf.reshape(rows, [steps, batch, units]))
-        recurrent.append(kernel[width:])
+        recurrent.append(of_state)
     return tf.stack(from_input, axis=1), tf.stack(recurrent)
 
 
 def _zero_state(inputs, size):
-    return tf.zeros([2, tf.shape(inputs)[2], size], inputs.dtype)
+    return tf.zeros([2, tf.shape(inputs[0])[1], size], inputs[0].dtype)
 
 
 def _reverse(by_time, lengths):
