@@ -84,10 +84,10 @@ def tagger(options, given):
     devices.prepare()
     config, args = _config(options), _args(options)
     tokenizer = tokenization.FullTokenizer(options["vocab"])
-    inputs = Inputs(config, tokenizer, workload.LABELS, IDS, "BIO", {}, {}, {}, {}, None)
+    inputs = Inputs(config, tokenizer, workload.LABELS, IDS, "BIO", {}, {}, {}, {}, None, None)
     sentences = [Sentence(words, ["O"] * len(words), 1) for words in given]
     with tempfile.TemporaryDirectory() as folder:
-        prefix = _random_checkpoint(os.path.join(folder, "model.ckpt"), config, args)
+        prefix = random_checkpoint(os.path.join(folder, "model.ckpt"), config, args)
         frozen = FrozenTagger(prefix, inputs, args, _compute(options))
 
     def tag():
@@ -98,7 +98,7 @@ def tagger(options, given):
     return tag
 
 
-def _random_checkpoint(prefix, config, args):
+def random_checkpoint(prefix, config, args):
     with tf.Graph().as_default(), tf.Session() as session:
         features = _placeholders()
         model_fn = model_fn_builder(config, len(workload.LABELS) + 1, None, 1e-5, 1, 0, args, IDS, "BIO")

@@ -280,6 +280,34 @@ _WITHOUT_ACCENTS = _CharacterTable(_without_accent)
 _PUNCTUATION_APART = _CharacterTable(_punctuation_apart)
 
 
+# What cutting a text into words makes of a character, see `character_kinds`.
+DROPPED, SPACE, ALONE, MARK, PART = "d", "s", "a", "m", "p"
+
+
+def character_kinds(text):
+    """What each character of `text` (str) is to `BasicTokenizer`: a str of the same length.
+
+    DROPPED: no text at all. SPACE: parts words, as `str.split` has it. ALONE: a word of its own, an ideograph or
+    a punctuation mark. MARK: a combining mark (M*), written over what stands before it. PART: of a word.
+    """
+    return text.translate(_KINDS)
+
+
+def character_kind(char):
+    """The same of one character; remembers nothing, for those who ask about all of Unicode."""
+    cleaned = _cleaned(char)
+    if not cleaned:
+        return DROPPED
+    if cleaned.isspace():
+        return SPACE
+    if _is_chinese(char) or _is_punctuation(char):
+        return ALONE
+    return MARK if unicodedata.category(char).startswith("M") else PART
+
+
+_KINDS = _CharacterTable(character_kind)
+
+
 def _is_whitespace(char):
     """Space, tab, newline, carriage return, and Unicode's other spaces (Zs)."""
     return char in (" ", "\t", "\n", "\r") or unicodedata.category(char) == "Zs"

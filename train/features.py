@@ -13,8 +13,9 @@ from train.labels import CLS, OUTSIDE, PIECE, SCHEMES, SEP, SPECIAL, split_tag, 
 Window = collections.namedtuple("Window", ["first", "start", "end", "last"])
 # What one window gives the model, as lists of the length of its pieces; `words`: for each word it decides the pair
 # (position of its first piece, index of the word in its sentence); `own`: the slice of pieces of these words;
-# `sentence`: index of the sentence.
-Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "label_ids", "words", "own", "sentence"])
+# `sentence`: index of the sentence; `seen`: as `words`, for all the words in the window.
+Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "label_ids", "words", "own", "sentence", "seen"])
+Encoded.__new__.__defaults__ = (None,)
 
 CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
 
@@ -24,12 +25,14 @@ def tokenize_words(words, tokenizer, max_pieces):
     return [tokenizer.tokenize(word)[:max_pieces] for word in words]
 
 
-def cut_windows(sizes, capacity):
+def cut_windows(sizes, capacity, places=None):
     """Cuts a sentence into windows of at most `capacity` pieces.
 
     Args:
       sizes: pieces of each word, each from 1 to capacity.
       capacity: pieces a window may hold.
+      places: for each word how good it is to cut before it: of those that leave a window to decide at least half of
+        what it could, the best is taken, and of equals the last. Default: all are equal.
 
     Returns:
       list of Window; their [start, end) put together are all words, in order.
@@ -47,6 +50,8 @@ def cut_windows(sizes, capacity):
         while end < len(sizes) and (end == start or used + sizes[end] <= room):
             used += sizes[end]
             end += 1
+        if places and end < len(sizes):
+            end, used = _best_cut(sizes, places, start, end, used)
         last = end
         while last < len(sizes) and used + sizes[last] <= capacity:
             used += sizes[last]
@@ -57,7 +62,21 @@ def cut_windows(sizes, capacity):
     return windows
 
 
-def encode(sentences, tokenizer, ids, max_seq_length):
+def _best_cut(sizes, places, start, end, used):
+    """Moves a window's `end` back to the best place to cut; returns it and the pieces used up to there."""
+    half = sum(sizes[start:end]) / 2
+    best, best_used = end, used
+    for i in range(end - 1, start, -1):
+        used -= sizes[i]
+        half -= sizes[i]
+        if half < 0:
+            break
+        if places[i] > places[best]:
+            best, best_used = i, used
+    return best, best_used
+
+
+def encode(sentences, tokenizer, ids, max_seq_length, places=None):
     """Encodes sentences.
 
     Args:
@@ -65,6 +84,8 @@ def encode(sentences, tokenizer, ids, max_seq_length):
       tokenizer: FullTokenizer.
       ids: dict from label to id.
       max_seq_length: pieces a window may have, [CLS] and [SEP] included; at least 3.
+      places: function from the index of a sentence to the places in it, see `cut_windows`; called for those only that
+        are too long for one window. Default: all places are equal.
 
     Yields:
       Encoded, in order. A sentence of words that tokenize to nothing yields none.
@@ -73,19 +94,24 @@ def encode(sentences, tokenizer, ids, max_seq_length):
     for number, sentence in enumerate(sentences):
         pieces = tokenize_words(sentence.words, tokenizer, capacity)
         present = [i for i, tokens in enumerate(pieces) if tokens]  # words that tokenize to something
-        for window in cut_windows([len(pieces[i]) for i in present], capacity):
-            tokens, labels, words = [CLS], [CLS], []
+        sizes = [len(pieces[i]) for i in present]
+        preferred = None
+        if places and sum(sizes) > capacity:
+            of_words = places(number)
+            preferred = [of_words[i] for i in present]
+        for window in cut_windows(sizes, capacity, preferred):
+            tokens, labels, seen = [CLS], [CLS], []
             for k in range(window.first, window.last):
                 word = present[k]
-                if window.start <= k < window.end:
-                    words.append((len(tokens), word))
+                seen.append((len(tokens), word))
                 tokens += pieces[word]
                 labels += [sentence.tags[word]] + [PIECE] * (len(pieces[word]) - 1)
             tokens.append(SEP)
             labels.append(SEP)
+            words = seen[window.start - window.first : window.end - window.first]
             own = slice(words[0][0], words[-1][0] + len(pieces[words[-1][1]]))
             input_ids = tokenizer.convert_tokens_to_ids(tokens)
-            yield Encoded(tokens, input_ids, [ids[label] for label in labels], words, own, number)
+            yield Encoded(tokens, input_ids, [ids[label] for label in labels], words, own, number, seen)
 
 
 def join_windows(sentences, encoded, predictions, labels, scheme=None):
@@ -104,12 +130,78 @@ def join_windows(sentences, encoded, predictions, labels, scheme=None):
     tags = [[OUTSIDE] * len(sentence.words) for sentence in sentences]
     for window, label_ids in zip(encoded, predictions):
         for position, word in window.words:
-            label = labels[label_ids[position] - 1] if label_ids[position] > 0 else OUTSIDE
-            tags[window.sentence][word] = OUTSIDE if label in SPECIAL else label
+            tags[window.sentence][word] = _tag(labels, label_ids[position])
     if scheme is None:
         return tags
     # Each window is well-formed in itself; seams, and words that tokenize to nothing, can cut an entity in two.
     return [spelled if well_formed(spelled, scheme) else spell(spelled, scheme) for spelled in tags]
+
+
+def _tag(labels, label_id):
+    label = labels[label_id - 1] if label_id > 0 else OUTSIDE
+    return OUTSIDE if label in SPECIAL else label
+
+
+def join_scores(sentences, encoded, scores, unseen=1.0):
+    """The score of every word's tag from those of every position, as `join_windows`.
+
+    A word that tokenizes to nothing has `unseen`: that it is O is not in question.
+    """
+    joined = [[unseen] * len(sentence.words) for sentence in sentences]
+    for window, by_position in zip(encoded, scores):
+        for position, word in window.words:
+            joined[window.sentence][word] = min(float(by_position[position]), 1.0)
+    return joined
+
+
+def settle_seams(encoded, predictions, labels):
+    """Moves the seams between windows out of the entities, so that each comes whole from a window that sees all of it.
+
+    A seam stays where the windows on both sides have the same entity across it, or none. Else it moves to the nearest
+    such place in what both see; where there is none, as in an entity longer than that, it stays.
+
+    Args:
+      encoded: list of Encoded, as `encode` yields them.
+      predictions: for each window its label ids by position.
+      labels: list of labels, ids from 1.
+
+    Returns:
+      list of Encoded with other `words` (and no `own`) where a seam was moved.
+    """
+    settled = list(encoded)
+    for right in range(1, len(settled)):
+        left = right - 1
+        if settled[left].sentence != settled[right].sentence:
+            continue
+        one, other = settled[left], settled[right]
+        seam = other.words[0][1]
+        spans = [_spans(settled[i].seen, predictions[i], labels) for i in (left, right)]
+        # Each window keeps a word; no place is further right than behind what the left one sees.
+        behind = sum(word <= one.seen[-1][1] for _, word in other.seen)
+        inner = [word for _, word in other.seen[: behind + 1] if one.words[0][1] < word <= other.words[-1][1]]
+        for place in sorted(inner, key=lambda word: (abs(word - seam), word)):
+            if _across(spans[0], place) == _across(spans[1], place):
+                first, last = one.words[0][1], other.words[-1][1]
+                if place != seam:
+                    settled[left] = one._replace(words=_between(one.seen, first, place - 1), own=None)
+                    settled[right] = other._replace(words=_between(other.seen, place, last), own=None)
+                break
+    return settled
+
+
+def _spans(seen, label_ids, labels):
+    """The entities of one window: (type, first word, last word)."""
+    tags = [_tag(labels, label_ids[position]) for position, _ in seen]
+    return [(kind, seen[start][1], seen[stop - 1][1]) for kind, start, stop in chunks(tags)]
+
+
+def _across(spans, place):
+    """The entity that goes on across a seam before the word `place`, in a list; none gives an empty one."""
+    return [span for span in spans if span[1] < place <= span[2]]
+
+
+def _between(seen, first, last):
+    return [(position, word) for position, word in seen if first <= word <= last]
 
 
 def spell(tags, scheme):

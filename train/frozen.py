@@ -41,6 +41,21 @@ def build_graph(prefix, inputs, args, compute=kernels.REFERENCE, word_start=None
     fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in names}
     starts = word_start(fed) if word_start else fed["word_start"]
     with frozen_weights(prefix):
+        return build_outputs(fed, starts, inputs, args, compute)
+
+
+def build_outputs(fed, word_start, inputs, args, compute=kernels.REFERENCE):
+    """Builds the tagger on given inputs, in the variable scope of its weights.
+
+    Args:
+      fed: dict of tensors int32 [batch, seq_len], `input_ids`, `input_mask`, `segment_ids`, for losses `label_ids`.
+      word_start: int32 [batch, seq_len], 1 at the first piece of each word.
+      inputs, args, compute: as `build_graph`.
+
+    Returns:
+      FrozenGraph.
+    """
+    with tf.variable_scope(tf.get_variable_scope()):  # entered so, it can be built again under the same names
         tagger = build_tagger(
             inputs.bert_config,
             False,
@@ -55,35 +70,39 @@ def build_graph(prefix, inputs, args, compute=kernels.REFERENCE, word_start=None
             args.cell,
             args.num_layers,
             args.crf_only,
-            starts if args.subword_labels == "first" else None,
+            word_start if args.subword_labels == "first" else None,
             compute,
         )
     fused = compute.kernels is not kernels.PLAIN
     rules = constraint(inputs.labels, inputs.scheme) if args.constrain else None
-    pred_ids, scores = predict_tags(tagger, fed["input_mask"], starts, rules, inputs.label_ids[PIECE], fused)
+    pred_ids, scores = predict_tags(tagger, fed["input_mask"], word_start, rules, inputs.label_ids[PIECE], fused)
     return FrozenGraph(fed, pred_ids, scores, tagger.losses)
 
 
-class FrozenTagger:
-    """A checkpoint's tagger in a session of its own; may be used from several threads. Use in a `with` statement.
+class Tagger:
+    """A tagger in a session of its own; may be used from several threads. Use in a `with` statement.
 
     Args:
-      prefix, inputs, args, compute, with_losses: as `build_graph`.
+      session: tf.Session.
+      graph: FrozenGraph in it, with the input word_start.
+      label_ids: dict from label to id.
+      longest: for a graph that compiles kernels for each length, the most pieces a window may have; None for another.
     """
 
-    def __init__(self, prefix, inputs, args, compute=kernels.REFERENCE, with_losses=False):
-        graph = tf.Graph()
-        with graph.as_default():
-            self._graph = build_graph(prefix, inputs, args, compute, with_losses=with_losses)
-        self._session = tf.Session(graph=graph, config=devices.session_config())
-        self._not_a_word = [0] + [inputs.label_ids[label] for label in SPECIAL]
-        self._longest = inputs.bert_config.max_position_embeddings
-        self._coarse = compute.kernels is not kernels.PLAIN
+    def __init__(self, session, graph, label_ids, longest=None):
+        self._session = session
+        self._graph = graph
+        self._not_a_word = [0] + [label_ids[label] for label in SPECIAL]
+        self._longest = longest
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Gives the session's memory back; `tag` cannot be called after it."""
         self._session.close()
 
     def tag(self, windows, batch_size):
@@ -107,7 +126,7 @@ class FrozenTagger:
     def _tag_batch(self, windows):
         lengths = [len(window.input_ids) for window in windows]
         seq_len = max(lengths)
-        if self._coarse:  # half as many lengths to compile kernels for
+        if self._longest:  # half as many lengths to compile kernels for
             seq_len = min(seq_len + seq_len % 2, self._longest)
         values = {name: np.zeros([len(windows), seq_len], np.int32) for name in self._graph.inputs}
         for row, window in enumerate(windows):
@@ -125,3 +144,20 @@ class FrozenTagger:
             Prediction(found["label_ids"][row, :length], found["scores"][row, :length], losses[row])
             for row, length in enumerate(lengths)
         ]
+
+
+class FrozenTagger(Tagger):
+    """A checkpoint's tagger.
+
+    Args:
+      prefix, inputs, args, compute, with_losses: as `build_graph`.
+    """
+
+    def __init__(self, prefix, inputs, args, compute=kernels.REFERENCE, with_losses=False):
+        graph = tf.Graph()
+        with graph.as_default():
+            frozen = build_graph(prefix, inputs, args, compute, with_losses=with_losses)
+        session = tf.Session(graph=graph, config=devices.session_config())
+        compiles = compute.kernels is not kernels.PLAIN
+        longest = inputs.bert_config.max_position_embeddings if compiles else None
+        super().__init__(session, frozen, inputs.label_ids, longest)

@@ -1,0 +1,119 @@
+"""What a call of Predictor takes, against calling estimator.predict each time, as the archive's scripts do.
+
+    python -m benchmarks.predictor [--config=bert_config.json] [--sentences=256]
+
+Both have the same random weights, float32 and the same sentences. estimator.predict builds its graph and reads its
+checkpoint at every call; Predictor did both when it was made, and a first call adds what TensorFlow does at the first
+run of a graph. Ratios are of one run; latency is of one sentence a call, throughput of 32 in a batch.
+"""
+
+from bert import startup  # noqa: F401, I001  before TensorFlow
+
+import argparse
+import os
+import tempfile
+import time
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from benchmarks import ours, workload
+from bert import devices, kernels, modeling, tokenization
+from bert.files import sha256
+from train import run_dir
+from train.bert_lstm_ner import model_fn_builder
+from train.conll import Sentence
+from train.features import encode
+from train.inputs import MODEL_FLAGS
+from train.predictor import Predictor
+from train.train_helper import get_args_parser
+
+BATCH_SIZE = 32
+CALLS = 5  # of estimator.predict, the slow one
+
+
+def main():
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", help="bert_config.json; default: BERT-Base, Chinese vocabulary size")
+    parser.add_argument("--sentences", type=int, default=256)
+    options = parser.parse_args()
+    devices.prepare()
+    args = get_args_parser(["-batch_size", str(BATCH_SIZE)])
+    given = workload.read_config(options.config)
+    config = modeling.BertConfig.from_dict(dict(modeling.BertConfig(vocab_size=0).to_dict(), **given))
+    sentences = workload.sentences(options.sentences, None, args.max_seq_length - 2, config.vocab_size)
+    with tempfile.TemporaryDirectory() as folder:
+        make_run(folder, config, args)
+        compare(folder, config, args, sentences)
+
+
+def make_run(folder, config, args):
+    """An -output_dir as a run leaves it, its weights random."""
+    vocab = os.path.join(folder, run_dir.VOCAB)
+    workload.write_vocab(vocab, config.vocab_size)
+    model = {name: getattr(args, name) for name in MODEL_FLAGS}
+    model.update(labels=workload.LABELS, scheme="BIO", bert_config=config.to_dict(), vocab=sha256(vocab))
+    run_dir.write_state(folder, run_dir.new_state(folder, model, {"constrain": True}))
+    ours.random_checkpoint(os.path.join(folder, run_dir.CHECKPOINT), config, args)
+
+
+def compare(folder, config, args, sentences):
+    texts = ["".join(words) for words in sentences]
+    start = time.perf_counter()
+    with Predictor(folder, BATCH_SIZE) as predict:
+        loaded = time.perf_counter()
+        first, again = seconds(lambda: predict(texts[0])), seconds(lambda: predict(texts[0]))
+        predict(texts)  # as every length of batch costs TensorFlow something once
+        each = [seconds(lambda text=text: predict(text)) for text in texts]
+        together = seconds(lambda: predict(texts))
+    by_estimator = estimator_predict(folder, config, args)
+    by_estimator(sentences[:1])
+    single = np.median([seconds(lambda i=i: by_estimator(sentences[i : i + 1])) for i in range(CALLS)])
+    batch = np.median([seconds(lambda: by_estimator(sentences[:BATCH_SIZE])) for _ in range(CALLS)])
+
+    latency, throughput = np.median(each), len(texts) / together
+    print(f"{len(texts)} sentences, {np.mean([len(text) for text in texts]):.0f} characters on average")
+    print(
+        f"Predictor: {loaded - start:.2f} s to make, first call {1e3 * first:.1f} ms, same again {1e3 * again:.1f} ms"
+    )
+    print("                                    Predictor   estimator.predict     ratio")
+    print(f"a call of one sentence, ms       {1e3 * latency:12.1f} {1e3 * single:19.1f} {single / latency:9.1f}")
+    print(f"  the slowest of a hundred       {1e3 * np.percentile(each, 99):12.1f}")
+    rate = BATCH_SIZE / batch
+    print(f"sentences a second, {BATCH_SIZE} a batch  {throughput:12.1f} {rate:19.1f} {throughput / rate:9.1f}")
+
+
+def seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def estimator_predict(folder, config, args):
+    """A function that tags sentences, lists of words, by one call of estimator.predict."""
+    tokenizer = tokenization.FullTokenizer(os.path.join(folder, run_dir.VOCAB))
+    model_fn = model_fn_builder(
+        config, len(workload.LABELS) + 1, None, 1e-5, 1, 0, args, ours.IDS, "BIO", kernels.REFERENCE
+    )
+    run_config = tf.estimator.RunConfig(session_config=devices.session_config())
+    estimator = tf.estimator.Estimator(model_fn, folder, run_config)
+
+    def predict(sentences):
+        given = [Sentence(words, ["O"] * len(words), 1) for words in sentences]
+        windows = list(encode(given, tokenizer, ours.IDS, args.max_seq_length))
+        longest = max(len(window.input_ids) for window in windows)
+        features = {name: np.zeros([len(windows), longest], np.int32) for name in ("input_ids", "input_mask")}
+        for row, window in enumerate(windows):
+            features["input_ids"][row, : len(window.input_ids)] = window.input_ids
+            features["input_mask"][row, : len(window.input_ids)] = 1
+        features["segment_ids"] = np.zeros_like(features["input_ids"])
+        is_word = features["input_mask"] * (features["input_ids"] > 4)  # all pieces but the special ones begin one
+        features["word_start"] = is_word.astype(np.int32)
+        return list(estimator.predict(lambda: tf.data.Dataset.from_tensor_slices(features).batch(BATCH_SIZE)))
+
+    return predict
+
+
+if __name__ == "__main__":
+    main()

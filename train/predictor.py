@@ -1,0 +1,130 @@
+"""Entities from plain text with a trained model, loaded once.
+
+    from train.predictor import Predictor
+
+    with Predictor("output/demo") as predict:
+        predict("Ann Lee lives in Paris.")
+
+In: a run's -output_dir or an export, and texts of any length, or sentences that are cut into words already. Out:
+entities or words with character offsets into the text as it was given.
+"""
+
+from bert import startup  # noqa: F401, I001  before TensorFlow
+
+import argparse
+import contextlib
+import os
+
+import tensorflow.compat.v1 as tf
+
+from bert import checkpoint, devices, modeling
+from bert.errors import UserError
+from bert.files import read_json, sha256
+from bert.flags import PRECISIONS
+from train import export, run_dir
+from train.frozen import FrozenTagger
+from train.inputs import MODEL_FLAGS
+from train.text_tagger import TextTagger, load_model
+
+
+class Predictor(TextTagger):
+    """A trained tagger that takes text; may be called from several threads. Use in a `with` statement, or `close` it.
+
+    It has a graph and a session of its own and leaves those of the program around it alone.
+
+    Args:
+      path: a run's -output_dir, of which the best checkpoint is taken, else the newest; or an export,
+        `export/<timestamp>`, or `export`, of which the newest is taken.
+      batch_size: windows in a batch.
+      vocab_file: the vocabulary, where it does not lie in `path`, as in that of a run before it was copied there.
+      precision: of a checkpoint, one of flags.PRECISIONS; an export computes in that it was exported with.
+
+    Raises:
+      UserError: there is no trained model, something in it is missing or damaged, or this machine cannot compute so.
+    """
+
+    def __init__(self, path, batch_size=32, vocab_file=None, precision="fp32"):
+        if precision not in PRECISIONS:
+            raise UserError(f"precision {precision}: expected one of {', '.join(PRECISIONS)}")
+        if not os.path.isdir(path):
+            raise UserError(f"{path}: no such directory; expected a run's -output_dir or an export")
+        self._batch_size = batch_size
+        with _quiet_tensorflow():
+            if os.path.exists(os.path.join(path, run_dir.RUN_STATE)):
+                model, self._tagger = _load_run(path, vocab_file, precision)
+            else:
+                model, self._tagger = _load_export(path, vocab_file, precision)
+        super().__init__(model)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Gives the model's memory back; nothing else can be called after it."""
+        self._tagger.close()
+
+    def _tag_windows(self, windows):
+        return self._tagger.tag(windows, self._batch_size)
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow():
+    """Without what TensorFlow says while it builds a graph; the program around it may want to hear the rest."""
+    before = tf.logging.get_verbosity()
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    try:
+        yield
+    finally:
+        tf.logging.set_verbosity(before)
+
+
+def _load_run(path, vocab_file, precision):
+    """(Model, frozen.Tagger) of a run's -output_dir."""
+    state_file = os.path.join(path, run_dir.RUN_STATE)
+    state = run_dir.read_state(path)
+    try:
+        settings = dict(state["model"], constrain=state["training"]["constrain"])
+        args = argparse.Namespace(**{name: settings[name] for name in MODEL_FLAGS + ("constrain",)})
+        labels, vocab_hash, config = (settings[name] for name in ("labels", "vocab", "bert_config"))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{state_file}: expected the settings of a run; not found: {error}")
+    copied = os.path.join(path, run_dir.VOCAB)
+    if vocab_file is None and not os.path.exists(copied):
+        raise UserError(
+            f"{copied}: no such file, the run is of an earlier version; expected vocab_file, the -vocab_file of the run"
+        )
+    vocab_file = vocab_file or copied
+    model = load_model(vocab_file, labels, settings, state_file)
+    if sha256(vocab_file) != vocab_hash:
+        raise UserError(f"{vocab_file}: the model in {path} was trained with another vocabulary; expected that one")
+
+    prefix = run_dir.checkpoint_to_use(path)
+    if prefix is None:
+        raise UserError(f"{path}: no checkpoint of a trained tagger in it yet")
+    bert_config = modeling.BertConfig.from_dict(config)
+    shapes = modeling.encoder_shapes(bert_config)
+    shapes["crf_loss/transitions"] = [len(labels) + 1] * 2
+    checkpoint.check_shapes(prefix, shapes)
+    compute = devices.choose_compute(precision, bert_config.hidden_size, 0, xla=False)
+    inputs = argparse.Namespace(bert_config=bert_config, **model._asdict())
+    return model, FrozenTagger(prefix, inputs, args, compute)
+
+
+def _load_export(path, vocab_file, precision):
+    """(Model, frozen.Tagger) of an export, or of the newest in a directory of exports."""
+    directory = export.newest(path)
+    if directory is None:
+        raise UserError(f"{path}: neither {run_dir.RUN_STATE} of a run in it nor an export")
+    if precision != "fp32":
+        raise UserError(f"{directory}: an export computes as it was exported; precision {precision} is for a run's")
+    assets = os.path.join(directory, "assets")
+    settings_file = os.path.join(assets, "tagger.json")
+    vocab_file = vocab_file or os.path.join(assets, run_dir.VOCAB)
+    model = load_model(vocab_file, run_dir.read_labels(assets), read_json(settings_file), settings_file)
+    config = modeling.BertConfig.from_json_file(os.path.join(assets, run_dir.BERT_CONFIG))
+    if len(model.tokenizer.vocab) != config.vocab_size:
+        raise UserError(f"{vocab_file}: {len(model.tokenizer.vocab)} entries; the model expects {config.vocab_size}")
+    return model, export.load_tagger(directory, model.label_ids)
