@@ -1,0 +1,62 @@
+"""A Predictor without a model, for tests of what is built on it: capitalised words are persons, digits are dates.
+
+Run as a program it is `python -m train.predict` with this predictor, in chunks of a few texts, as slow as
+SECONDS_A_TEXT says.
+"""
+
+import os
+import re
+import time
+
+from train.entities import Token, entities
+
+
+class FakePredictor:
+    types = ["DATE", "PER"]
+
+    def __init__(self, path=None, batch_size=32, vocab_file=None, precision="fp32"):
+        self.calls = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def __call__(self, text):
+        return entities(text, self.tokens([text])[0])
+
+    def tokens(self, texts):
+        self.calls.append(list(texts))
+        time.sleep(float(os.environ.get("SECONDS_A_TEXT", "0")) * len(texts))
+        return [
+            [self._token(match.group(), *match.span()) for match in re.finditer(r"[^\W\d]+|\d+|[^\w\s]", text)]
+            for text in texts
+        ]
+
+    def tag_words(self, sentences):
+        self.calls.append(list(sentences))
+        tokens = [[self._token(word, 0, 0) for word in words] for words in sentences]
+        return [[(token.tag, token.score) for token in row] for row in tokens]
+
+    @staticmethod
+    def _token(word, start, end):
+        tag = "B-DATE" if word.isdigit() else "I-PER" if word[:1].isupper() else "O"
+        return Token(word, start, end, tag, 1 - len(word) / 1000)
+
+
+def main():
+    from train import predict, predict_io
+
+    predict_io.CHUNK_TEXTS = 10
+    predict.load_predictor = lambda args: FakePredictor()
+    predict.model_fingerprint = lambda *_: os.environ.get("MODEL", "fake")
+    # Which take TensorFlow's time to load.
+    predict.startup.set_up_logging = lambda verbose: None
+    predict.tensorflow_version = lambda: "2"
+    predict.resumable.SECONDS_BETWEEN_RECORDS = 0
+    predict.run_program(predict.main)
+
+
+if __name__ == "__main__":
+    main()

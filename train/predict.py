@@ -1,0 +1,280 @@
+"""Tags files with a trained model: text in, entities out, as JSON lines, CoNLL columns or a page to look at.
+
+    python -m train.predict -model_dir output/demo news.txt -output news.jsonl
+    echo 'Ann lives in Paris.' | python -m train.predict -model_dir output/demo
+
+Results come in the order of the input, and what is held in memory does not grow with it. A run with -output that was
+killed goes on with -resume and gives the same file. `-interactive` is a prompt.
+"""
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import sys
+import time
+
+from tqdm import tqdm
+
+from bert import interruption
+from bert.errors import UserError, cannot_be_written, run_program
+from bert.files import sha256
+from bert.flags import PRECISIONS, FlagParser, parse_bool, positive_int
+from train import __version__, predict_io, resumable
+from train.entities_page import EntitiesPage
+from train.predict_formats import ConllColumns, JsonLines, tag
+
+log = logging.getLogger(startup.LOGGER)
+FORMATS = ("jsonl", "conll", "html")
+PIPE_CLOSED = 128 + 13  # the exit code of a program that SIGPIPE ends
+
+
+def main(argv=None):
+    args = parse_flags(argv)
+    try:
+        interact(args) if args.interactive else tag_files(args)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain of what it cannot flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(PIPE_CLOSED)
+    except interruption.Interrupted as stop:
+        hope = "; the same command with -resume goes on" if _can_resume(args.output, args.files) else ""
+        raise interruption.Interrupted(stop.signum, f"stopped by {interruption.name(stop.signum)}{hope}")
+
+
+def parse_flags(argv=None):
+    """The flags as a Namespace, `files` a list of names."""
+    parser = FlagParser(prog="predict.py", description="Finds the entities in texts with a trained model.")
+    flag, switch = parser.flag_group("model")
+    flag("model_dir", help="a run's -output_dir, or an export")
+    flag("vocab_file", help="the vocabulary, where it does not lie in -model_dir")
+    flag("batch_size", type=positive_int, default=32, help="texts in a batch; those of about the same length share one")
+    flag("precision", choices=PRECISIONS, default="fp32", help="of the encoder of a -model_dir that is no export")
+    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
+
+    flag, switch = parser.flag_group("input and output")
+    flag("input", choices=list(predict_io.KINDS), default="lines", help=f"what a file holds. {kinds_help()}")
+    flag("output", help="file to write; default: standard output")
+    flag("format", choices=FORMATS, default="jsonl", help="jsonl: a JSON object a text; conll: `word tag` lines; "
+         "html: a page with the entities highlighted")  # fmt: skip
+    switch("scores", False, help="with -format conll, the probability of each tag as a third column")
+    switch("resume", False, help="go on with the -output of a run that was killed")
+    switch("interactive", False, help="a prompt: a text in, the text with its entities out")
+    switch("verbose", False, help="show TensorFlow's own log too")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="what to tag; default, and -: standard input")
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser.parse_intermixed_args(_with_values(argv, ["scores", "resume", "interactive", "verbose"]))
+    _check(args)
+    return args
+
+
+def kinds_help():
+    return "; ".join(f"{kind}: {meaning}" for kind, meaning in predict_io.KINDS.items())
+
+
+def _with_values(argv, switches):
+    """The arguments, `-resume` as `-resume=true`, so that a file that follows is not taken for the switch's value."""
+    changed = []
+    for i, argument in enumerate(argv):
+        if argument == "--":
+            return changed + list(argv[i:])
+        if argument in [dashes + name for name in switches for dashes in ("-", "--")] and not _is_bool(argv[i + 1 :]):
+            argument += "=true"
+        changed.append(argument)
+    return changed
+
+
+def _is_bool(following):
+    with contextlib.suppress(Exception):
+        parse_bool(following[0])
+        return True
+    return False
+
+
+def _check(args):
+    if not args.model_dir:
+        raise UserError("-model_dir is missing")
+    if args.interactive and (args.files or args.output or args.resume):
+        raise UserError("-interactive takes texts from standard input; expected neither files nor -output nor -resume")
+    if args.interactive:
+        return
+    if args.scores and args.format != "conll":
+        raise UserError(f"-scores is for -format conll; {args.format} has scores anyway")
+    args.files = args.files or [predict_io.STANDARD_INPUT]
+    if args.files.count(predict_io.STANDARD_INPUT) > 1:
+        raise UserError("-: expected standard input once")
+    if args.resume and not args.output:
+        raise UserError("-resume needs -output: what was written to standard output cannot be gone on with")
+    if args.resume and not _can_resume(args.output, args.files):
+        raise UserError("-resume needs files as input, which standard input and pipes are not")
+    if args.output and not os.path.isdir(os.path.dirname(os.path.abspath(args.output))):
+        raise UserError(f"{args.output}: cannot be written: there is no such directory")
+    for name in args.files:
+        if args.output and os.path.realpath(args.output) == os.path.realpath(name):
+            raise UserError(f"{args.output}: input and output are the same file")
+
+
+def _can_resume(output, files):
+    return bool(output) and all(os.path.isfile(name) for name in files)
+
+
+def tag_files(args):
+    """Everything but the prompt: reads, tags and writes chunk after chunk."""
+    sources = predict_io.look_at(args.files, args.input, fingerprint=_can_resume(args.output, args.files))
+    check_model(args.model_dir)
+    startup.set_up_logging(args.verbose)
+    with _open_output(args, sources) as output:
+        if output.complete:
+            log.info("%s was complete", args.output)
+            return
+        with load_predictor(args) as predictor:
+            _tag_into(output, sources, predictor, args)
+
+
+def _tag_into(output, sources, predictor, args):
+    names = [source.name for source in sources]
+    page_or_lines = {
+        "jsonl": lambda: JsonLines(names, args.input),
+        "conll": lambda: ConllColumns(args.scores),
+        "html": lambda: EntitiesPage(names, args.input, predictor.types),
+    }[args.format]()
+    progress = output.progress or {"position": predict_io.START, "texts": 0, "entities": 0, "format": None}
+    start, texts, entities = predict_io.Position(*progress["position"]), progress["texts"], progress["entities"]
+    page_or_lines.state = progress["format"]
+    if output.progress is None:
+        output.write(page_or_lines.begin().encode("utf-8"))
+    else:
+        log.info("goes on behind the first %d texts", texts)
+
+    started, tagged_before = time.time(), texts
+    counts = [source.count for source in sources]
+    # The rate is the mean of the run: within a chunk short texts come first, and long ones take longer.
+    bar = tqdm(
+        total=None if None in counts else sum(counts), initial=texts, unit=" texts", smoothing=0, leave=False,
+        disable=True if not args.output and sys.stdout.isatty() else None,
+    )  # fmt: skip
+    with bar:
+        for chunk in predict_io.chunks(predict_io.read(names, args.input, start), args.input):
+            tagged = tag(predictor, chunk, args.input, args.batch_size, bar.update)
+            output.write(page_or_lines.format(tagged).encode("utf-8"))
+            texts += len(tagged)
+            entities += sum(len(text.entities) for text in tagged)
+            progress = {
+                "position": chunk[-1].behind, "texts": texts, "entities": entities, "format": page_or_lines.state,
+            }  # fmt: skip
+            output.record(progress)
+    output.write(page_or_lines.end().encode("utf-8"))
+    output.finish(progress)
+    rate = (texts - tagged_before) / max(time.time() - started, 1e-3)
+    log.info("tagged %d texts, %d entities in them; %.0f texts/s", texts, entities, rate)
+
+
+def _open_output(args, sources):
+    if not args.output:
+        return _StandardOutput()
+    made_from = {
+        "-format": args.format,
+        "-input": args.input,
+        "-scores": args.scores,
+        "-batch_size": args.batch_size,  # the last digit of a score may depend on it
+        "-precision": args.precision,
+        "the model": model_fingerprint(args.model_dir, args.vocab_file),
+        "this program's version": __version__,
+        "TensorFlow": tensorflow_version(),
+        "the input files": [source.name for source in sources],
+        "the input's content": {source.name: source.sha256 for source in sources},
+    }
+    return resumable.ResumableFile(args.output, made_from, args.resume, _can_resume(args.output, args.files))
+
+
+class _StandardOutput:
+    """What resumable.ResumableFile is, for a stream that nothing can go back in."""
+
+    progress = None
+    complete = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def write(self, data):
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise cannot_be_written("standard output", error)
+
+    def record(self, progress):
+        pass
+
+    def finish(self, progress):
+        pass
+
+
+def check_model(model_dir):
+    """UserError where there is plainly no model, before TensorFlow is loaded to say so."""
+    if not os.path.isdir(model_dir):
+        raise UserError(f"{model_dir}: no such directory; expected a run's -output_dir or an export")
+
+
+def load_predictor(args):
+    """The Predictor of the flags."""
+    # Behind the flags and the input, so that what is wrong with them shows without waiting for TensorFlow.
+    from bert import devices
+    from train.predictor import Predictor
+
+    devices.prepare(args.device_map)
+    return Predictor(args.model_dir, args.batch_size, args.vocab_file, args.precision)
+
+
+def tensorflow_version():
+    import tensorflow.compat.v1 as tf
+
+    return tf.__version__
+
+
+def model_fingerprint(model_dir, vocab_file=None):
+    """Hex digest that another model, or the same trained further, has not.
+
+    A checkpoint's index holds a checksum of every tensor; an export has its weights in its graph.
+    """
+    from train import export, run_dir
+
+    state = run_dir.read_state(model_dir)
+    if state is not None:
+        prefix = run_dir.checkpoint_to_use(model_dir)
+        files = [prefix + ".index"] if prefix else []
+        settings = [state.get("model"), (state.get("training") or {}).get("constrain")]
+    else:
+        directory = export.newest(model_dir)
+        if directory is None:
+            raise UserError(f"{model_dir}: neither {run_dir.RUN_STATE} of a run in it nor an export")
+        files = [os.path.join(directory, "saved_model.pb"), os.path.join(directory, "assets", "tagger.json")]
+        settings = []
+    files += [vocab_file] if vocab_file else []
+    try:
+        digests = [sha256(file) for file in files]
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}")
+    return hashlib.sha256(json.dumps([digests, settings], sort_keys=True).encode()).hexdigest()
+
+
+def interact(args):
+    """The prompt, until the input ends."""
+    from train import prompt
+
+    check_model(args.model_dir)
+    startup.set_up_logging(args.verbose)
+    with load_predictor(args) as predictor:
+        prompt.run(predictor)
+
+
+if __name__ == "__main__":
+    run_program(main)

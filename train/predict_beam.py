@@ -1,0 +1,100 @@
+"""Tags files on many machines: an Apache Beam pipeline over the Predictor, on any of Beam's runners.
+
+    pip install -r train/requirements-beam.txt
+    python -m train.predict_beam -model_dir output/demo -input_files 'news/*.txt' -output tagged/news
+    python -m train.predict_beam ... --runner=FlinkRunner --flink_master=... --environment_type=...
+
+Lines are those of `python -m train.predict -format jsonl`; in shards, or with -ordered in one file and in order. Flags
+not listed here are Beam's. Workers need this project, -model_dir and the files under the names given.
+"""
+
+from bert import startup  # noqa: I001  before TensorFlow
+
+import logging
+import re
+import sys
+
+from bert.errors import UserError, run_program
+from bert.flags import PRECISIONS, FlagParser, non_negative_int, positive_int
+from train import predict, predict_io
+
+log = logging.getLogger(startup.LOGGER)
+# What Beam's DirectRunner is, without first looking for the program of another runner on the internet.
+IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
+
+
+def main(argv=None):
+    args, beam_flags = parse_flags(argv)
+    # What Beam says of optional parts of it that are not there, and a worker's error, which comes as an exception too.
+    logging.basicConfig(level=logging.WARNING if args.verbose else logging.CRITICAL)
+    try:
+        import apache_beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
+        raise UserError("apache-beam is not installed; expected: pip install -r train/requirements-beam.txt")
+    from train import beam_tagging
+
+    startup.set_up_logging(args.verbose)
+    if "://" not in args.model_dir:
+        predict.check_model(args.model_dir)
+    names = beam_tagging.find_files(args.input_files.split(","))
+    beam_tagging.check_output(args.output, args.ordered, names)
+
+    settings = {"path": args.model_dir, "batch_size": args.batch_size, "vocab_file": args.vocab_file}
+    settings["precision"] = args.precision
+    if not any(re.match("--?runner(=|$)", flag) for flag in beam_flags):
+        beam_flags.append(f"--runner={IN_PROCESS_RUNNER}")
+    pipeline = apache_beam.Pipeline(options=PipelineOptions(beam_flags))
+    lines = beam_tagging.tagged_lines(pipeline, names, args.input, settings)
+    with beam_tagging.temporary_folder(args.output) as folder:
+        if args.ordered:
+            beam_tagging.write_in_order(lines, args.output, folder)
+        else:
+            beam_tagging.write_shards(lines, args.output, args.num_shards)
+        try:
+            result = pipeline.run()
+            result.wait_until_finish()
+        except Exception as error:
+            raise _as_user_error(error)
+    counts = {found.key.metric.name: found.result for found in result.metrics().query()["counters"]}
+    log.info("tagged %d texts, %d entities in them", counts.get("texts", 0), counts.get("entities", 0))
+
+
+def parse_flags(argv=None):
+    """(Namespace, list of flags for Beam)."""
+    parser = FlagParser(prog="predict_beam.py", description="Finds the entities in texts, on any of Beam's runners; "
+                        "flags not listed here are Beam's, as --runner=FlinkRunner.")  # fmt: skip
+    flag, switch = parser.flag_group("model")
+    flag("model_dir", help="a run's -output_dir, or an export")
+    flag("vocab_file", help="the vocabulary, where it does not lie in -model_dir")
+    flag("batch_size", type=positive_int, default=32, help="texts in a batch; those of about the same length share one")
+    flag("precision", choices=PRECISIONS, default="fp32", help="of the encoder of a -model_dir that is no export")
+    flag, switch = parser.flag_group("input and output")
+    flag("input_files", help="names and patterns of files, a comma between them; on any file system Beam knows")
+    flag("input", choices=list(predict_io.KINDS), default="lines", help=f"what a file holds. {predict.kinds_help()}")
+    flag("output", help="beginning of the shards' names; with -ordered, name of the file")
+    switch("ordered", False, help="one file, in the order of the input")
+    flag("num_shards", type=non_negative_int, default=0, help="number of shards; 0: as the runner likes")
+    switch("verbose", False, help="show TensorFlow's own log too")
+    args, beam_flags = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    for name in ("model_dir", "input_files", "output"):
+        if not getattr(args, name):
+            raise UserError(f"-{name} is missing")
+    for flag in beam_flags[:1]:
+        if not flag.startswith("--"):
+            raise UserError(f"{flag}: no such flag; those of Beam begin with two dashes (-help lists ours)")
+    if args.ordered and args.num_shards:
+        raise UserError("-num_shards is for shards; with -ordered there is one file")
+    return args, beam_flags
+
+
+def _as_user_error(error):
+    """The UserError that a worker raised, of which Beam may give no more than the traceback; else the error itself."""
+    found = re.search(r"bert\.errors\.UserError: (.+)", str(error))
+    if not found and not isinstance(error, UserError):
+        return error
+    return UserError(re.sub(r" \[while running .*", "", found.group(1) if found else str(error)))
+
+
+if __name__ == "__main__":
+    run_program(main)
