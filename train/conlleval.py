@@ -219,7 +219,7 @@ def _metrics(correct, guessed, gold):
     return Metrics(correct, guessed - correct, gold - correct, precision, recall, fscore)
 
 
-def _percentages(correct, guessed, gold):
+def percentages(correct, guessed, gold):
     """Returns (precision, recall, FB1) in percent.
 
     Multiplied by 100 first: the other order rounds otherwise in the last printed digit.
@@ -258,7 +258,7 @@ def _plain_lines(counts):
 
 
 def _plain_scores(correct, guessed, gold):
-    precision, recall, fb1 = _percentages(correct, guessed, gold)
+    precision, recall, fb1 = percentages(correct, guessed, gold)
     return f"precision: {precision:6.2f}%; recall: {recall:6.2f}%; FB1: {fb1:6.2f}"
 
 
@@ -272,7 +272,7 @@ def _latex_lines(counts):
 
 
 def _latex_scores(correct, guessed, gold):
-    precision, recall, fb1 = _percentages(correct, guessed, gold)
+    precision, recall, fb1 = percentages(correct, guessed, gold)
     return rf" &  {precision:6.2f}\% & {recall:6.2f}\% & {fb1:6.2f} \\"
 
 

@@ -1,0 +1,167 @@
+"""What a tagger got wrong: gold and predicted entities in pairs, the wrong sentences, and how sure the tagger was.
+
+In: words with their gold and predicted tags, and the probability of each predicted tag. Out: counts that add up to
+conlleval's, whose reading of tags is the one used here.
+"""
+
+import collections
+
+from train import conlleval
+
+# A gold and a predicted entity that were taken for each other, each (type, start, end) in words, end exclusive; None
+# where there is no such entity.
+Pair = collections.namedtuple("Pair", ["gold", "predicted"])
+# One sentence: pairs in order; wrong_words: indices of the words with a wrong tag; confidence: the highest probability
+# the tagger gave one of those wrong tags, None if none has one.
+Comparison = collections.namedtuple("Comparison", ["pairs", "wrong_words", "confidence"])
+# Of the words whose tags the tagger gave a probability from `low` up to below `high`: how many, the sum of the
+# probabilities, how many tags are right.
+Bin = collections.namedtuple("Bin", ["low", "high", "words", "probability", "right"])
+
+RIGHT = "correct"
+TYPE = "other type"
+BOUNDS = "other bounds"
+BOTH = "other type and bounds"
+MISSED = "missed"
+SPURIOUS = "spurious"
+KINDS = [TYPE, BOUNDS, BOTH, MISSED, SPURIOUS]  # of mistakes
+
+BIN_EDGES = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0]
+
+
+def compare(words, gold, predicted, scores):
+    """Compares the two taggings of a sentence.
+
+    Args:
+      words: list of str.
+      gold, predicted: list of tags.
+      scores: for each word the probability of its predicted tag, or None.
+
+    Returns:
+      Comparison.
+    """
+    pairs, wrong = [], []
+    for part in _parts(words):
+        gold_chunks, predicted_chunks = (_chunks(tags[part], part.start) for tags in (gold, predicted))
+        pairs += pair_entities(gold_chunks, predicted_chunks)
+        wrong += [i for i in range(part.start, part.stop) if is_wrong(gold[i], predicted[i])]
+    known = [scores[i] for i in wrong if scores[i] is not None]
+    return Comparison(pairs, wrong, max(known) if known else None)
+
+
+def _parts(words):
+    """The slices of a sentence that conlleval takes for sentences: it reads the word -X- as the end of one."""
+    start = 0
+    for i, word in enumerate(words):
+        if word == conlleval.Options().boundary:
+            yield slice(start, i)
+            start = i + 1
+    yield slice(start, len(words))
+
+
+def _chunks(tags, offset):
+    return [(kind, start + offset, end + offset) for kind, start, end in conlleval.chunks(tags)]
+
+
+def is_wrong(gold, predicted):
+    """Whether conlleval's accuracy counts the predicted tag as wrong."""
+    return conlleval.split_tag(gold) != conlleval.split_tag(predicted)
+
+
+def pair_entities(gold, predicted):
+    """Pairs the entities of a sentence, each at most once.
+
+    Two entities of the same words always make a pair, whatever their types. The others are paired by the number of
+    words they share, most first; at a tie those of one type, then the earlier ones. What shares no word with an
+    entity left over has no partner.
+
+    Args:
+      gold, predicted: lists of (type, start, end), each in order and without overlap.
+
+    Returns:
+      list of Pair, in order of their first words.
+
+    >>> [kind_of(pair) for pair in pair_entities([("PER", 0, 2), ("LOC", 5, 6)], [("PER", 0, 3), ("LOC", 8, 9)])]
+    ['other bounds', 'missed', 'spurious']
+    """
+    candidates = []
+    first = 0
+    for i, (kind, start, end) in enumerate(gold):
+        while first < len(predicted) and predicted[first][2] <= start:
+            first += 1
+        j = first
+        while j < len(predicted) and predicted[j][1] < end:
+            other_kind, other_start, other_end = predicted[j]
+            shared = min(end, other_end) - max(start, other_start)
+            candidates.append(((start, end) != (other_start, other_end), -shared, kind != other_kind, i, j))
+            j += 1
+    partner, taken = {}, set()
+    for *_, i, j in sorted(candidates):
+        if i not in partner and j not in taken:
+            partner[i] = j
+            taken.add(j)
+    pairs = [Pair(entity, predicted[partner[i]] if i in partner else None) for i, entity in enumerate(gold)]
+    pairs += [Pair(None, entity) for j, entity in enumerate(predicted) if j not in taken]
+    return sorted(pairs, key=lambda pair: (pair.gold or pair.predicted)[1:])
+
+
+def kind_of(pair):
+    """What a pair is: RIGHT, or one of KINDS."""
+    if pair.gold is None:
+        return SPURIOUS
+    if pair.predicted is None:
+        return MISSED
+    same_type, same_bounds = pair.gold[0] == pair.predicted[0], pair.gold[1:] == pair.predicted[1:]
+    if same_type and same_bounds:
+        return RIGHT
+    return TYPE if same_bounds else BOUNDS if same_type else BOTH
+
+
+def confusion(comparisons):
+    """How often an entity of each type was taken for one of each type.
+
+    Returns:
+      Counter of (gold type, predicted type, whether the words are the same); a type is None where there is no entity
+      on that side. Summed over predicted types it is conlleval's number of gold entities of a type, summed over gold
+      types its number of found ones; (type, type, True) is its number of correct ones.
+    """
+    counts = collections.Counter()
+    for comparison in comparisons:
+        for gold, predicted in comparison.pairs:
+            same_words = gold is not None and predicted is not None and gold[1:] == predicted[1:]
+            counts[gold and gold[0], predicted and predicted[0], same_words] += 1
+    return counts
+
+
+def most_confident_first(comparisons):
+    """The indices of the sentences with a wrong tag, those first where the tagger was surest of one.
+
+    Sentences without a probability come last; of equal ones the earlier first.
+    """
+    wrong = [i for i, comparison in enumerate(comparisons) if comparison.wrong_words]
+    return sorted(wrong, key=lambda i: 1.0 if comparisons[i].confidence is None else -comparisons[i].confidence)
+
+
+def calibration(sentences, tags, scores):
+    """How often tags are right by the probability the tagger gave them.
+
+    Args:
+      sentences: list of conll.Sentence.
+      tags, scores: for each word its predicted tag and the probability of that, or None: such words do not count.
+
+    Returns:
+      (outside, entity): each a list of Bin by BIN_EDGES, of the words tagged as outside and as part of an entity.
+    """
+    edges = list(zip(BIN_EDGES, BIN_EDGES[1:]))
+    sums = [[[0, 0.0, 0] for _ in edges] for _ in range(2)]
+    for sentence, predicted, probabilities in zip(sentences, tags, scores):
+        for gold, tag, probability in zip(sentence.tags, predicted, probabilities):
+            if probability is None:
+                continue
+            is_entity = conlleval.split_tag(tag)[0] not in conlleval.OUTSIDE
+            place = sum(probability >= edge for edge in BIN_EDGES[1:-1])
+            total = sums[is_entity][place]
+            total[0] += 1
+            total[1] += probability
+            total[2] += not is_wrong(gold, tag)
+    return tuple([Bin(*edge, *total) for edge, total in zip(edges, group)] for group in sums)
