@@ -1,16 +1,12 @@
 """Record files for pre-training, read: checked and counted first, then as an Estimator's input."""
 
-import os
-import struct
-
 import tensorflow.compat.v1 as tf
 
 from bert import records
 from bert.errors import UserError
+from bert.shards import count_by_length
 
 LOOKED_AT = 20  # records of each file that are read before training begins
-# A TFRecord: length, checksum of the length, content, checksum of the content.
-LENGTH, CHECKSUM_BYTES = struct.Struct("<Q"), 4
 
 
 def columns(max_seq_length, max_predictions_per_seq):
@@ -40,25 +36,10 @@ def count_records(files, max_seq_length, max_predictions_per_seq, vocab_size):
     for path in files:
         for content in _first_records(path):
             _check(path, content, expected, vocab_size)
-        total += _count(path)
+        total += count_by_length(path)
     if not total:
         raise UserError(f"{', '.join(files)}: no record; expected what create_pretraining_data writes")
     return total
-
-
-def _count(path):
-    """The number of records in a file, by their lengths alone."""
-    size, position, count = os.path.getsize(path), 0, 0
-    with open(path, "rb") as reader:
-        while position < size:
-            header = reader.read(LENGTH.size)
-            if len(header) == LENGTH.size:
-                position += LENGTH.size + LENGTH.unpack(header)[0] + 2 * CHECKSUM_BYTES
-            if len(header) < LENGTH.size or position > size:
-                raise UserError(f"{path}: cut off in record {count + 1}; expected a whole TFRecord file")
-            reader.seek(position)
-            count += 1
-    return count
 
 
 def _first_records(path):
@@ -90,29 +71,25 @@ def _check(path, content, expected, vocab_size):
         )
 
 
-def input_fn_builder(files, max_seq_length, max_predictions_per_seq, shuffled_records=None, seed=0, start_step=0):
+def input_fn_builder(
+    files, max_seq_length, max_predictions_per_seq, is_training=False, seed=0, start_step=0, share=records.WHOLE
+):
     """An input function over record files.
 
     Args:
       files: list of paths.
       max_seq_length, max_predictions_per_seq: of the records.
-      shuffled_records: for training, how many records there are: goes on for ever, every record once an epoch, in an
-        order of its own each epoch. Without it: all records once, in order.
+      is_training: goes on for ever, every record once an epoch, in an order of its own each epoch, in batches of one
+        shape. Without it: all records once, in order.
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
+      share: the part this process reads, see records.batches.
 
     Returns:
       input_fn(params) giving batches of params["batch_size"]: dict from name to int32, or float32 for the weights,
       [batch, length].
     """
     parsed = columns(max_seq_length, max_predictions_per_seq)
-
-    def input_fn(params):
-        dataset = tf.data.TFRecordDataset(files)
-        if shuffled_records:
-            first = start_step * params["batch_size"]
-            dataset = records.shuffled_epochs(dataset, shuffled_records, seed, first)
-        batches = dataset.batch(params["batch_size"])
-        return batches.map(lambda batch: records.parse_batch(batch, parsed), num_parallel_calls=2).prefetch(2)
-
-    return input_fn
+    return records.input_fn_builder(
+        files, parsed, (), is_training, seed, start_step, bucket=False, coarse=False, share=share, static=is_training
+    )

@@ -1,20 +1,31 @@
 """TFRecord files of examples, and datasets that read them: what every program here feeds its model with.
 
-Beside each file lies `<file>.json`: how many records it has and, as a JSON value, all that went into it, so that a file
-is used again only if it was made from the same.
+A file may lie in shards, see bert/shards.py. Beside it lies `<file>.json`, of all shards together: how many records
+there are and, as a JSON value, all that went into them, so that they are used again only if made from the same.
 """
 
+import collections
 import contextlib
 import os
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert.errors import UserError
+from bert.errors import UserError, cannot_be_written
 from bert.files import atomic_path, read_json, write_json
+from bert.shards import count_by_length, find_shards, is_set, other_shards, shard_names
 
 SHUFFLE_BUFFER = 100000  # records held for shuffling, some 2 KB each
 POOL_BATCHES = 128  # batches sorted by length together, at most: the padding within one is then about 1 %
+# Shards read at a time. Each holds a fair sample of all records, so few of them at a time mix more than all would.
+SHARDS_AT_ONCE = 4
+
+# What one process of a run reads. count: replicas of the whole run, one for each device that computes a share of the
+# batch; index: number of the first one this process feeds; replicas: how many it feeds, which take turns; by_file:
+# whether it reads files of its own instead of a part of every batch, see `batches`.
+Share = collections.namedtuple("Share", ["count", "index", "replicas", "by_file"])
+Share.__new__.__defaults__ = (1, False)
+WHOLE = Share(1, 0)
 
 
 def make_example(values):
@@ -28,54 +39,107 @@ def make_example(values):
     return tf.train.Example(features=tf.train.Features(feature=feature))
 
 
-def is_current(path, made_from):
-    """Whether the record file is there and was made from just this."""
-    if not os.path.exists(path):
+def is_current(path, made_from, shards=1):
+    """Whether the records are there, in so many shards, and were made from just this."""
+    if not all(map(os.path.exists, shard_names(path, shards))):
         return False
     try:
-        return read_json(_fingerprint_file(path))["made_from"] == made_from
-    except (UserError, KeyError, TypeError):  # there is none, or it is damaged
+        found = read_json(_fingerprint_file(path))
+        return found["made_from"] == made_from and found.get("shards", 1) == shards
+    except (UserError, KeyError, TypeError, AttributeError):  # there is none, or it is damaged
         return False
 
 
 def count_records(path):
-    """Records in a file that `write_records` wrote."""
-    return read_json(_fingerprint_file(path))["records"]
-
-
-def write_records(path, examples, made_from):
-    """Writes examples to a TFRecord file and its fingerprint beside it; returns how many there are.
-
-    Args:
-      examples: iterable of tf.train.Example.
-      made_from: JSON value.
+    """Records in what `path` stands for, see shards.find_shards: as the fingerprint says, else counted.
 
     Raises:
-      UserError: the file cannot be written; one that was there before is still whole.
+      UserError: there is no such file, a shard is missing, or a file ends within a record.
+    """
+    if isinstance(path, str) and os.path.exists(_fingerprint_file(path)):
+        return read_json(_fingerprint_file(path))["records"]
+    return sum(map(count_by_length, find_shards(path)))
+
+
+def write_records(path, examples, made_from, shards=1):
+    """Writes examples to a TFRecord file, or to so many shards of it by turns, and its fingerprint beside it.
+
+    Args:
+      path: the file; shards are named as shards.shard_names says.
+      examples: iterable of tf.train.Example, or of their bytes.
+      made_from: JSON value.
+      shards: how many files.
+
+    Returns:
+      How many examples there are.
+
+    Raises:
+      UserError: a file cannot be written; what was there before is still whole.
     """
     if os.path.exists(_fingerprint_file(path)):
         os.remove(_fingerprint_file(path))  # first, so that it never stands beside records it does not describe
     count = 0
-    with record_writer(path) as writer:
+    with _record_writers(path, shard_names(path, shards)) as writers:
         for example in examples:
-            writer.write(example.SerializeToString())
+            content = example if isinstance(example, bytes) else example.SerializeToString()
+            writers[count % shards].write(content)
             count += 1
-    write_json(_fingerprint_file(path), {"made_from": made_from, "records": count})
+    for file in other_shards(path, shards):
+        os.remove(file)
+    fingerprint = {"made_from": made_from, "records": count}
+    if shards > 1:
+        fingerprint["shards"] = shards
+    write_json(_fingerprint_file(path), fingerprint)
     return count
 
 
 @contextlib.contextmanager
 def record_writer(path):
     """A tf.io.TFRecordWriter whose file appears under its name when complete; UserError where it cannot be written."""
+    with _record_writers(path, [path]) as (writer,):
+        yield writer
+
+
+@contextlib.contextmanager
+def _record_writers(path, files):
+    """A tf.io.TFRecordWriter for each file; all are complete before the first appears under its name."""
     try:
-        with atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
-            yield writer
+        with contextlib.ExitStack() as names:
+            temporaries = [names.enter_context(atomic_path(file)) for file in files]
+            with contextlib.ExitStack() as writing:
+                yield [writing.enter_context(tf.io.TFRecordWriter(temporary)) for temporary in temporaries]
     except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be written: {error.message}")
+        raise cannot_be_written(path, error)
 
 
 def _fingerprint_file(path):
     return path + ".json"
+
+
+def read_records(files, epoch=None, seed=0, deterministic=True):
+    """The serialized records of some files.
+
+    Args:
+      files: list of paths.
+      epoch: None for one file after the other, or of a set of shards the order in which `write_records` dealt the
+        records out; a number (int64, may be a tensor) for training: the files in an order that depends on seed and
+        epoch, a few of them by turns.
+      seed: int.
+      deterministic: else several threads read, and records come as they arrive.
+
+    Returns:
+      tf.data.Dataset of strings.
+    """
+    if len(files) == 1:
+        return tf.data.TFRecordDataset(files)
+    names = tf.data.Dataset.from_tensor_slices(files)
+    at_once = len(files) if is_set(files) else 1
+    if epoch is not None:
+        names = names.shuffle(len(files), seed=(seed or 0) + epoch, reshuffle_each_iteration=False)
+        at_once = min(len(files), SHARDS_AT_ONCE)
+    if deterministic:
+        return names.interleave(tf.data.TFRecordDataset, at_once, block_length=1)
+    return names.apply(tf.data.experimental.parallel_interleave(tf.data.TFRecordDataset, at_once, sloppy=True))
 
 
 def shuffled_epochs(dataset, records, seed=0, first_record=0):
@@ -85,7 +149,7 @@ def shuffled_epochs(dataset, records, seed=0, first_record=0):
     on with those it would have seen next.
 
     Args:
-      dataset: tf.data.Dataset.
+      dataset: tf.data.Dataset, or a function to one from the number of the epoch.
       records: how many it has.
       seed: int.
       first_record: records, over all epochs, to leave out at the start.
@@ -96,7 +160,7 @@ def shuffled_epochs(dataset, records, seed=0, first_record=0):
     first_epoch, seen = divmod(first_record, records)
 
     def epoch(number):
-        shuffled = dataset.shuffle(
+        shuffled = (dataset(number) if callable(dataset) else dataset).shuffle(
             min(records, SHUFFLE_BUFFER), seed=(seed or 0) + number, reshuffle_each_iteration=False
         )
         return shuffled.skip(tf.where(tf.equal(number, first_epoch), tf.cast(seen, tf.int64), 0))
@@ -136,13 +200,23 @@ def batches(
     trimmed=(),
     bucket=False,
     coarse=False,
+    share=WHOLE,
+    deterministic=True,
 ):
     """The parsed batches of a record file: once, or for training shuffled and without end.
 
+    A run of several processes has two ways to share the records of training out. By batch, the default: each process
+    goes through all records in the same order and takes its rows of each batch, so the batches are those of a run of
+    one process, whatever the cluster; parsing is done for the own rows only (with `bucket`, for all), but all is read
+    everywhere. By file: each process reads only every so many-th shard (where there are fewer shards than processes,
+    it keeps only every so many-th record) and goes through those in epochs of its own, for corpora where reading
+    everything everywhere costs too much; batches then depend on the cluster. Either way all processes together see
+    every record once an epoch. Without is_training each process gets every so many-th record.
+
     Args:
-      path: a file that `write_records` wrote.
+      path: what `write_records` wrote: a file, the name of a set of shards, a pattern, or a list of these.
       parse: function from a batch of serialized examples to features, among them `input_mask`.
-      batch_size: examples in a batch.
+      batch_size: examples in a batch, over all replicas of the run.
       is_training: whether to shuffle and repeat.
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
@@ -151,26 +225,106 @@ def batches(
       bucket: make batches of examples of about the same length. Without is_training the features then have
         `position`, int64 [batch], each example's place in the file; a place is at most POOL_BATCHES batches off.
       coarse: see `trim`.
+      share: Share, what this process reads. Each batch has batch_size / share.count examples then, and of one batch
+        of the whole run come share.replicas batches, one after another: that of replica k has the rows k, k + count,
+        k + 2 count, ... With `bucket`, in which rows are sorted, no replica then waits for one with longer texts.
+      deterministic: false lets several threads read shards in training and pass records on as they arrive: faster
+        where files are slow to come, but no two runs are the same. Processes that share out by batch need one order
+        and do without.
 
     Returns:
       tf.data.Dataset.
+
+    Raises:
+      ValueError: batch_size is no multiple of share.count.
+      UserError: a file is missing.
     """
-    dataset = tf.data.TFRecordDataset(path)
-    if is_training and bucket:
-        dataset = _shuffled_batches_by_length(dataset, count_records(path), parse, batch_size, seed or 0, start_step)
-    elif bucket:
-        dataset = _batches_by_length(dataset, parse, batch_size)
+    if batch_size % share.count:
+        raise ValueError(f"a batch of {batch_size} cannot be shared out evenly to {share.count} replicas")
+    files = find_shards(path)
+    if not is_training:
+        dataset, size = read_records(files), batch_size // share.count
+        if bucket:
+            dataset = _batches_by_length(dataset, parse, size, share)
+        else:
+            dataset = _own_records(dataset, share).batch(size, drop_remainder=drop_remainder)
+            dataset = dataset.map(parse, num_parallel_calls=2)
     else:
-        if is_training:
-            dataset = shuffled_epochs(dataset, count_records(path), seed, start_step * batch_size)
-        dataset = dataset.batch(batch_size, drop_remainder=drop_remainder).map(parse, num_parallel_calls=2)
+        if share.by_file:
+            read, records = _own_epochs(files, seed, deterministic, share)
+            batch_size, start_step, share = batch_size // share.count, start_step * share.replicas, WHOLE
+        else:
+            one_order = deterministic or share.count > share.replicas
+            read, records = _epochs(files, seed, one_order), count_records(path)
+        if bucket:
+            dataset = _shuffled_batches_by_length(read, records, parse, batch_size, seed or 0, start_step)
+            dataset = _own_rows(dataset, share)
+        else:
+            dataset = shuffled_epochs(read, records, seed, start_step * batch_size)
+            dataset = _own_rows(dataset.batch(batch_size, drop_remainder=drop_remainder), share)
+            dataset = dataset.map(parse, num_parallel_calls=2)
     if trimmed:
         dataset = dataset.map(lambda features: trim(features, trimmed, coarse))
     return dataset.prefetch(2)
 
 
-def input_fn_builder(path, columns, trimmed, is_training, seed, start_step, bucket, coarse):
-    """input_fn(params) giving `batches` of params["batch_size"] examples with these columns; arguments as there."""
+def _epochs(files, seed, deterministic):
+    """Function from the number of an epoch to all records, for `shuffled_epochs`."""
+    return lambda epoch: read_records(files, epoch, seed, deterministic)
+
+
+def _own_epochs(files, seed, deterministic, share):
+    """(function as that of `_epochs`, records) of the part of the files that this process reads by itself."""
+    process, processes = _process(share)
+    if len(files) >= processes:
+        own = files[process::processes]
+        read, records = _epochs(own, seed, deterministic), sum(map(count_by_length, own))
+    else:
+        # In one order everywhere, or the parts would overlap.
+        read = _own_records_of(_epochs(files, seed, True), share)
+        records = len(range(process, sum(map(count_by_length, files)), processes))
+    if not records:
+        raise UserError(f"{files[0]}: too few records; expected one or more for each of {processes} processes")
+    return read, records
+
+
+def _process(share):
+    """(number, count): which of the run's processes this is."""
+    return share.index // share.replicas, share.count // share.replicas
+
+
+def _own_records_of(read, share):
+    return lambda epoch: _own_records(read(epoch), share)
+
+
+def _own_records(dataset, share):
+    """Every so many-th record."""
+    process, processes = _process(share)
+    return dataset.shard(processes, process) if processes > 1 else dataset
+
+
+def _own_rows(dataset, share):
+    """The rows of this process's replicas in each batch of the whole run: a batch for each replica."""
+    if share.count == 1:
+        return dataset
+
+    def cut(batch):
+        own = range(share.index, share.index + share.replicas)
+        rows = tf.nest.map_structure(lambda value: tf.stack([value[k :: share.count] for k in own]), batch)
+        return tf.data.Dataset.from_tensor_slices(rows)
+
+    return dataset.flat_map(cut)
+
+
+def input_fn_builder(
+    path, columns, trimmed, is_training, seed, start_step, bucket, coarse, share=WHOLE, deterministic=True, static=False
+):
+    """input_fn(params) giving `batches` of params["batch_size"] examples with these columns; arguments as there.
+
+    Args:
+      static: batches of one shape that is known beforehand, as a TPU needs them: neither trimmed nor by length.
+    """
+    trimmed, bucket = ((), False) if static else (trimmed, bucket)
 
     def input_fn(params):
         return batches(
@@ -180,9 +334,12 @@ def input_fn_builder(path, columns, trimmed, is_training, seed, start_step, buck
             is_training,
             seed,
             start_step,
+            drop_remainder=static,
             trimmed=trimmed,
             bucket=bucket,
             coarse=coarse,
+            share=share,
+            deterministic=deterministic,
         )
 
     return input_fn
@@ -220,14 +377,15 @@ def _shuffled_batches_by_length(dataset, records, parse, batch_size, seed, start
     return tf.data.Dataset.zip((numbers, shuffled)).apply(pools).skip(start_step - first_batch)
 
 
-def _batches_by_length(dataset, parse, batch_size):
+def _batches_by_length(dataset, parse, batch_size, share):
     """Batches of examples of about the same length, once; the features have each example's `position` too."""
     positions = tf.data.Dataset.range(np.iinfo(np.int64).max)
 
     def batches_of(positions, serialized):
         return _sorted_batches(dict(parse(serialized), position=positions), batch_size)
 
-    return tf.data.Dataset.zip((positions, dataset)).batch(POOL_BATCHES * batch_size).flat_map(batches_of)
+    numbered = _own_records(tf.data.Dataset.zip((positions, dataset)), share)
+    return numbered.batch(POOL_BATCHES * batch_size).flat_map(batches_of)
 
 
 def _sorted_batches(features, batch_size):

@@ -37,7 +37,12 @@ def batches(path, steps, is_training=False, graph_seed=None, label_ids=IDS, para
     """The first `steps` batches, or all up to the end."""
     kwargs.setdefault("drop_remainder", False)
     input_fn = records.file_based_input_fn_builder(
-        str(path), LENGTH, is_training, label_ids=label_ids, batch_size=batch_size, **kwargs
+        path if isinstance(path, list) else str(path),
+        LENGTH,
+        is_training,
+        label_ids=label_ids,
+        batch_size=batch_size,
+        **kwargs,
     )
     found = []
     with tf.Graph().as_default(), tf.Session() as session:

@@ -86,19 +86,30 @@ def detect_scheme(sentences):
       "BIOES" if E- or S- tags occur and the sentences obey it; "BIO" (IOB2) likewise; None for anything else, as
       IOB1 or tags without prefixes.
     """
-    sentences = list(sentences)
-    prefixes = {split_tag(tag)[0] for tags in sentences for tag in tags}
+    return scheme_of(count_transitions(sentences))
+
+
+def count_transitions(sentences):
+    """How often each tag follows each, of lists of tags: Counter of (previous, tag), previous None at a beginning."""
+    counts = collections.Counter()
+    for tags in sentences:
+        counts.update(zip([None] + tags, tags))
+    return counts
+
+
+def scheme_of(transitions):
+    """`detect_scheme`, of what `count_transitions` gives."""
+    prefixes = {split_tag(tag)[0] for _, tag in transitions}
     name = "BIOES" if prefixes & {"E", "S"} else "BIO"
     scheme = SCHEMES[name]
     if not prefixes <= set(scheme.free) or prefixes <= {OUTSIDE}:
         return None
     steps = broken = 0
-    for tags in sentences:
+    for (previous, tag), count in transitions.items():
         # Judged at the tags of entities only, of which there are few: O after O says nothing.
-        for previous, tag in zip([None] + tags, tags):
-            if tag != OUTSIDE or previous not in (None, OUTSIDE):
-                steps += 1
-                broken += not may_follow(scheme, previous, tag)
+        if tag != OUTSIDE or previous not in (None, OUTSIDE):
+            steps += count
+            broken += 0 if may_follow(scheme, previous, tag) else count
     return name if broken <= (1.0 - WELL_FORMED_SHARE) * steps else None
 
 

@@ -1,14 +1,17 @@
 """TFRecord files of encoded windows, and the input pipelines that read them.
 
 Each record is a tf.train.Example with the int64 lists `input_ids`, `input_mask`, `segment_ids` and `label_ids`, all of
-length max_seq_length, 0 where padded. Beside each file lies its fingerprint, see bert/records.py.
+length max_seq_length, 0 where padded. Files may lie in shards, and beside them lies their fingerprint: see
+bert/records.py.
 """
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert import records
+from bert.errors import UserError
 from bert.files import sha256
+from train import corpus
 from train.labels import CLS, PIECE, SEP
 
 FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
@@ -34,19 +37,35 @@ def write_records(path, encoded, max_seq_length, made_from):
       encoded: iterable of features.Encoded.
       made_from: JSON value, see `fingerprint`.
     """
-    return records.write_records(path, (_example(window, max_seq_length) for window in encoded), made_from)
+    return records.write_records(path, (corpus.record(window, max_seq_length) for window in encoded), made_from)
 
 
-def _example(window, max_seq_length):
-    length = len(window.input_ids)
-    values = {
-        "input_ids": window.input_ids,
-        "input_mask": [1] * length,
-        "segment_ids": [0] * length,
-        "label_ids": window.label_ids,
-    }
-    padding = [0] * (max_seq_length - length)
-    return records.make_example({name: value + padding for name, value in values.items()})
+def write_file(path, data_file, tokenizer, label_ids, max_seq_length, made_from, shards=1, processes=None):
+    """Writes the windows of a CoNLL file, as `write_records` those of a list; the file need not fit in memory.
+
+    Args:
+      path: TFRecord file, or the name of its shards.
+      data_file: CoNLL file whose tags are all in label_ids.
+      tokenizer: FullTokenizer.
+      label_ids: dict from label to id.
+      made_from: JSON value, see `fingerprint`.
+      shards: how many files.
+      processes: how many encode, see corpus.summarize; the files do not depend on it.
+
+    Raises:
+      UserError: there is no window, or the files cannot be written; what was there before is still whole.
+    """
+    examples = corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes)
+    return records.write_records(path, _one_or_more(examples, data_file), made_from, shards)
+
+
+def _one_or_more(examples, data_file):
+    is_empty = True
+    for example in examples:
+        is_empty = False
+        yield example
+    if is_empty:
+        raise UserError(f"{data_file}: no word in it tokenizes to anything with this -vocab_file")
 
 
 def file_based_input_fn_builder(
@@ -61,6 +80,8 @@ def file_based_input_fn_builder(
     trim=True,
     bucket=False,
     coarse=False,
+    share=records.WHOLE,
+    deterministic=True,
 ):
     """An input function over a record file.
 
@@ -68,17 +89,19 @@ def file_based_input_fn_builder(
     a run that stopped after `start_step` batches goes on with the records it would have seen next.
 
     Args:
-      input_file: path of the record file.
+      input_file: the record file, the name of its shards, a pattern, or a list of these.
       seq_length: max_seq_length of the file.
       is_training: shuffle and repeat.
       drop_remainder: leave out a last batch that is not full, for static shapes.
       label_ids: dict from label to id.
-      batch_size: windows a batch; a `batch_size` in the estimator's params goes before.
+      batch_size: windows a batch, over all replicas; a `batch_size` in the estimator's params goes before.
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
       trim: cut each batch to its longest window.
       bucket: in training, make batches of windows of about the same length.
       coarse: with trim, let fewer different lengths occur, see bert/records.py.
+      share: what this process of a run of several reads, see records.batches.
+      deterministic: false lets several threads read shards, in an order that differs from run to run.
 
     Returns:
       input_fn(params) giving batches of features: the four fields, int32 [batch, seq_len], and `word_start`, 1 at the
@@ -106,6 +129,8 @@ def file_based_input_fn_builder(
             trimmed=FIELDS + ("word_start",) if trim else (),
             bucket=bucket,
             coarse=coarse,
+            share=share,
+            deterministic=deterministic,
         )
 
     return input_fn
