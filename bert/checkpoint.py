@@ -1,15 +1,18 @@
 """Checkpoints: finding them, checking them before anything is built on them, and starting a model from one."""
 
+import contextlib
 import glob
 import logging
 import os
 import re
+import shutil
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert import release
-from bert.errors import UserError
+from bert.errors import UserError, cannot_be_written
+from bert.files import atomic_open, is_leftover, sync
 from bert.modeling import get_assignment_map_from_checkpoint
 from bert.startup import LOGGER
 
@@ -17,6 +20,13 @@ log = logging.getLogger(LOGGER)
 OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
 # What the checkpoint reader raises differs between TensorFlow releases.
 READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
+# What TensorFlow writes before it takes its final name: shards, parts of them, and small files.
+UNFINISHED_FOLDER = re.compile(r"model\.ckpt-\d+_temp(_[0-9a-f]{32})?$")
+UNFINISHED_SHARD = re.compile(r"part-\d{5}-of-\d{5}\.")
+UNFINISHED_FILE = re.compile(
+    r"(model\.ckpt-\d+\.data-\d{5}-of-\d{5}\.tempstate\d+|(checkpoint|graph\.pbtxt|model\.ckpt.*\.meta)\.tmp[0-9a-f]{32})$"
+)
+FILE = re.compile(r".+\.(index|meta|data-\d{5}-of-\d{5})$")
 HUGGING_FACE_FILE = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?$")
 
 
@@ -43,9 +53,9 @@ def resolve(path, output_dir=None):
     if not tf.gfile.IsDirectory(path):
         return path
     path = path.rstrip("/") or "/"
-    found = latest(path)
-    if found:
-        return found
+    named = _named(path)
+    if named and tf.train.checkpoint_exists(named):
+        return named
     files = tf.gfile.ListDirectory(path)
     prefixes = sorted(name[: -len(".index")] for name in files if name.endswith(".index"))
     if len(prefixes) == 1:
@@ -84,7 +94,16 @@ def check_whole(prefix):
     """Reads every tensor once; UserError when the checkpoint is missing, cut off or damaged."""
     reader = open_checkpoint(prefix)
     for name in sorted(reader.get_variable_to_shape_map()):
-        _read(reader, prefix, name)
+        read_tensor(reader, prefix, name)
+
+
+def is_whole(prefix):
+    """Whether `check_whole` finds nothing wrong."""
+    try:
+        check_whole(prefix)
+    except UserError:
+        return False
+    return True
 
 
 def check_shapes(prefix, shapes):
@@ -128,15 +147,19 @@ def write_without_slots(prefix, target):
 def read(prefix, names):
     """The values of these variables: dict from name to array; UserError when the checkpoint is damaged."""
     reader = open_checkpoint(prefix)
-    return {name: _read(reader, prefix, name) for name in sorted(names)}
+    return {name: read_tensor(reader, prefix, name) for name in sorted(names)}
 
 
 def write(target, values):
     """Writes a checkpoint with the prefix `target` of a dict from name to array.
 
-    The new files take their names one after the other; what stood there before is whole until then.
+    What stood there before is whole until the new files are; they then take their names, the index, without which
+    there is no checkpoint of that name, as the last.
     """
     names = sorted(values)
+    for file in glob.glob(glob.escape(target) + ".tmp-*"):
+        if is_leftover(re.match(r"(.*\.tmp-\d+)?", file).group()):
+            os.remove(file)
     temporary = f"{target}.tmp-{os.getpid()}"
     try:
         with tf.Graph().as_default(), tf.Session() as session:
@@ -146,32 +169,109 @@ def write(target, values):
                 prefix=temporary, tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors
             )
             session.run(save, {tensor: values[name] for tensor, name in zip(tensors, names)})
-        for file in sorted(glob.glob(glob.escape(temporary) + ".*")):
+        written = sorted(glob.glob(glob.escape(temporary) + ".*"))  # .data-..., .index
+        for file in written:
+            sync(file)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(target + ".index")
+        for file in written:
             os.replace(file, target + file[len(temporary) :])
     except (tf.errors.OpError, OSError) as error:
-        raise UserError(f"{target}: cannot be written: {_first_line(error)}")
+        raise cannot_be_written(target, error)
     finally:
         for file in glob.glob(glob.escape(temporary) + ".*"):
             os.remove(file)
 
 
 def latest(directory):
-    """The newest checkpoint's prefix by the directory's `checkpoint` file, or None."""
-    return tf.train.latest_checkpoint(directory)
+    """The newest checkpoint's prefix: the one that the file `checkpoint` names, else that of the last step, or None."""
+    named = _named(directory)
+    if named and tf.train.checkpoint_exists(named):
+        return named
+    return next(iter(_by_step(directory)), None)
+
+
+def newest_whole(directory):
+    """The newest checkpoint of a run that can be read to its end: its prefix, None where there is no checkpoint.
+
+    A newer one, that a crash cut off, stays where it is; a warning names both, and the file `checkpoint` then names the
+    whole one, so that TensorFlow goes on from it too.
+
+    Raises:
+      UserError: there are checkpoints and none is whole.
+    """
+    named, others = _named(directory), _by_step(directory)
+    damage = None
+    if named and (others or tf.train.checkpoint_exists(named)):
+        others = [named] + [prefix for prefix in others if prefix != named]
+    for prefix in others:
+        try:
+            check_whole(prefix)
+        except UserError as error:
+            damage = damage or error
+            continue
+        if damage:
+            log.warning("%s; goes on from %s, the newest that is whole", damage, prefix)
+        if prefix != named:
+            make_latest(prefix)
+        return prefix
+    if damage:
+        raise UserError(f"{damage}; no other checkpoint in {directory} is whole")
+    return None
+
+
+def make_latest(prefix):
+    """Makes the file `checkpoint` beside a checkpoint name it as the newest."""
+    name = os.path.basename(prefix)
+    with atomic_open(os.path.join(os.path.dirname(prefix), "checkpoint")) as writer:
+        writer.write(f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
+
+
+def _named(directory):
+    """The prefix that the file `checkpoint` names, or None; whether there is such a checkpoint is another question."""
+    try:
+        state = tf.train.get_checkpoint_state(directory)
+    except (tf.errors.OpError, ValueError):  # the file is damaged
+        return None
+    return state.model_checkpoint_path if state else None
+
+
+def _by_step(directory):
+    """The prefixes of the checkpoints whose names end with their step, the last step first."""
+    steps = {}
+    for name in tf.gfile.ListDirectory(directory) if tf.gfile.IsDirectory(directory) else ():
+        numbered = re.match(r"(.+-(\d+))\.index$", name)  # the file that is written last
+        if numbered:
+            steps[os.path.join(directory, numbered.group(1))] = int(numbered.group(2))
+    return sorted(steps, key=steps.get, reverse=True)
 
 
 def step_of(prefix):
     """The global step in a checkpoint; 0 where it has none, as a released encoder."""
     reader = open_checkpoint(prefix)
-    return int(_read(reader, prefix, "global_step")) if reader.has_tensor("global_step") else 0
+    return int(read_tensor(reader, prefix, "global_step")) if reader.has_tensor("global_step") else 0
 
 
-def _read(reader, prefix, name):
+def read_tensor(reader, prefix, name):
     """A tensor's value; UserError when the checkpoint does not hold it as its index says."""
     try:
         return reader.get_tensor(name)
     except READ_ERRORS as error:
         raise UserError(f"{prefix}: the checkpoint is cut off or damaged at {name}: {_first_line(error)}")
+
+
+def remove_unfinished(directory):
+    """Removes what a saver of TensorFlow's that was killed, or found the disk full, left of a checkpoint half-written.
+
+    Not to be called while a checkpoint is being saved in the directory.
+    """
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if UNFINISHED_FOLDER.match(name) and all(UNFINISHED_SHARD.match(shard) for shard in os.listdir(path)):
+            shutil.rmtree(path, ignore_errors=True)
+        elif UNFINISHED_FILE.match(name):
+            with contextlib.suppress(OSError):
+                os.remove(path)
 
 
 def _first_line(error):

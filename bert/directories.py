@@ -2,18 +2,24 @@
 
 import contextlib
 import filecmp
+import glob
 import os
 import shutil
+import time
 
 from bert.errors import UserError
-from bert.files import make_dir
+from bert.files import is_leftover, make_dir, sync_tree
+
+# Process numbers say nothing of another machine that shares the file system; what it is filling is younger than this.
+LEFTOVER_SECONDS = 3600
 
 
 @contextlib.contextmanager
 def complete_directory(path, overwrite=False, remedy="expected another directory"):
     """Gives a temporary directory; the files written there are moved to `path` when nothing went wrong.
 
-    A directory that is new appears with all its files at once. In one that exists the files appear one by one.
+    A directory that is new appears with all its files at once. In one that exists the files appear one by one. What a
+    killed process left of its temporary directory is removed when it is an hour old.
 
     Args:
       path: the directory to make or to add to.
@@ -28,9 +34,11 @@ def complete_directory(path, overwrite=False, remedy="expected another directory
     make_dir(os.path.dirname(path) if is_new else path)
     # An existing one may be a file system of its own, to which nothing beside it can be renamed.
     temporary = f"{path}.tmp-{os.getpid()}" if is_new else os.path.join(path, f".tmp-{os.getpid()}")
+    _remove_leftovers(temporary)
     try:
         os.mkdir(temporary)
         yield temporary
+        sync_tree(temporary)
         if is_new and not os.path.lexists(path):
             os.rename(temporary, path)
         else:
@@ -39,6 +47,13 @@ def complete_directory(path, overwrite=False, remedy="expected another directory
         raise UserError(f"{path}: cannot be written: {error.strerror or error}")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_leftovers(temporary):
+    for folder in glob.glob(glob.escape(temporary.rpartition("-")[0]) + "-*"):
+        with contextlib.suppress(OSError):
+            if is_leftover(folder) and os.path.getmtime(folder) < time.time() - LEFTOVER_SECONDS:
+                shutil.rmtree(folder)
 
 
 def _merge(source, target, overwrite, remedy):

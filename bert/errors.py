@@ -1,6 +1,12 @@
 """Problems a user can mend: one exception, and the one place that turns it into exit code 2."""
 
+import contextlib
+import errno
 import sys
+
+from bert import interruption
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a disk that takes no more
 
 
 class UserError(Exception):
@@ -11,13 +17,40 @@ class UserError(Exception):
     """
 
 
+def cannot_be_written(path, error):
+    """The UserError for an error of writing, an OSError or TensorFlow's OpError.
+
+    Of the many lines of the latter it has what the system said, "<file>; <reason>".
+    """
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+    else:
+        lines = error.message.splitlines()
+        of_a_file = [line for line in lines if "; " in line]
+        reason = of_a_file[0].rpartition("; ")[2] if of_a_file else lines[0]
+    return UserError(f"{path}: cannot be written: {reason}")
+
+
 def run_program(main):
-    """Calls `main()`; a UserError becomes one line on standard error and exit code 2."""
+    """Calls `main()`; what ends it early becomes one line on standard error and an exit code.
+
+    2 for a UserError and a full disk, 143 for SIGTERM, 130 for Ctrl-C.
+    """
     try:
-        main()
+        with interruption.handled():
+            main()
     except UserError as error:
-        sys.stderr.write("error: " + " ".join(str(error).splitlines()) + "\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on from the last checkpoint\n")
-        sys.exit(130)
+        _end(f"error: {error}", 2)
+    except interruption.Interrupted as stop:
+        _end(str(stop), stop.exit_code)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _end(f"error: {error.filename or 'standard output'}: cannot be written: {error.strerror}", 2)
+
+
+def _end(text, exit_code):
+    with contextlib.suppress(OSError):  # where standard error itself cannot be written
+        sys.stderr.write(" ".join(text.splitlines()) + "\n")
+        sys.stderr.flush()
+    sys.exit(exit_code)

@@ -5,19 +5,26 @@ import glob
 import hashlib
 import json
 import os
+import re
 
-from bert.errors import UserError
+from bert.errors import UserError, cannot_be_written
 
 
 @contextlib.contextmanager
 def atomic_path(path):
-    """Gives a temporary name beside `path`; what was written there takes the final name if nothing went wrong."""
+    """Gives a temporary name beside `path`; what was written there takes the final name if nothing went wrong.
+
+    It takes it when it is on the disk: a power cut leaves the old content or the new one. What a killed process left
+    under its temporary name is removed.
+    """
+    _remove_leftovers(path)
     temporary = f"{path}.tmp-{os.getpid()}"
     try:
         yield temporary
+        sync(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}")
+        raise cannot_be_written(path, error)
     finally:
         with contextlib.suppress(OSError):
             os.remove(temporary)
@@ -28,8 +35,43 @@ def atomic_open(path):
     """A UTF-8 text file for writing, lines ending as given, that appears under its name when complete."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as writer:
         yield writer
-        writer.flush()
-        os.fsync(writer.fileno())
+
+
+def _remove_leftovers(path):
+    for file in glob.glob(glob.escape(path) + ".tmp-*"):
+        if is_leftover(file):
+            with contextlib.suppress(OSError):
+                os.remove(file)
+
+
+def is_leftover(path):
+    """Whether a name is a temporary one, `<name>.tmp-<pid>`, of a process that is no more."""
+    temporary = re.match(r".*\.tmp-(\d+)$", path, re.DOTALL)
+    if not temporary:
+        return False
+    try:
+        os.kill(int(temporary.group(1)), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # it is somebody else's, or no number of a process
+        pass
+    return False
+
+
+def sync(path):
+    """Returns when a file's or directory's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(directory):
+    """Returns when all files in a directory, and in those in it, are on the disk."""
+    for folder, _, files in os.walk(directory):
+        for path in [os.path.join(folder, name) for name in files] + [folder]:
+            sync(path)
 
 
 def write_json(path, value):

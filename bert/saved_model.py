@@ -12,27 +12,36 @@ import time
 import tensorflow.compat.v1 as tf
 
 from bert import checkpoint, devices
-from bert.files import make_dir
+from bert.errors import cannot_be_written
+from bert.files import is_leftover, make_dir, sync_tree
+
+ASSETS = "-assets"  # ends the name of the directory where assets are kept until the SavedModel takes them
 
 
 def frozen_weights(prefix, unused=()):
     """A variable scope in which every variable is a constant with its value in the checkpoint.
+
+    What asks for the same variable twice within it, as a graph built twice, gets the same constant.
 
     Args:
       prefix: checkpoint prefix.
       unused: names of variables that nothing depends on and that may be missing.
     """
     reader = checkpoint.open_checkpoint(prefix)
+    made = {}
 
     def constant(getter, name, *args, **kwargs):
-        if name in unused and not reader.has_tensor(name):
-            return tf.zeros(kwargs["shape"])
-        return tf.constant(reader.get_tensor(name))
+        if name not in made:
+            missing = name in unused and not reader.has_tensor(name)
+            made[name] = (
+                tf.zeros(kwargs["shape"]) if missing else tf.constant(checkpoint.read_tensor(reader, prefix, name))
+            )
+        return made[name]
 
     return tf.variable_scope("", custom_getter=constant)
 
 
-def write_saved_model(export_dir, build_signatures, vocab_file, settings):
+def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_extra=None):
     """Writes `export_dir/<timestamp>/`, complete or not at all.
 
     Args:
@@ -41,6 +50,7 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings):
         SignatureDefs by name.
       vocab_file: path of the vocabulary, an asset under the name vocab.txt.
       settings: dict from the file names of the other assets to their content, JSON values.
+      write_extra: function that writes what lies beside the model, in the directory given to it.
 
     Returns:
       The directory written.
@@ -50,8 +60,11 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings):
     while os.path.exists(os.path.join(export_dir, str(timestamp))):
         timestamp += 1
     final = os.path.join(export_dir, str(timestamp))
-    temporary = os.path.join(export_dir, f"temp-{timestamp}")
-    asset_dir = temporary + "-assets"
+    for name in os.listdir(export_dir):
+        if is_leftover(name.replace(ASSETS, "")):
+            shutil.rmtree(os.path.join(export_dir, name), ignore_errors=True)
+    temporary = f"{final}.tmp-{os.getpid()}"  # no number, so no version for a server that watches the directory
+    asset_dir = temporary + ASSETS
     try:
         with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
             signatures = build_signatures()
@@ -64,7 +77,12 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings):
                 strip_default_attrs=True,
             )
             builder.save()
+        if write_extra:
+            write_extra(temporary)
+        sync_tree(temporary)
         os.replace(temporary, final)
+    except (tf.errors.OpError, OSError) as error:
+        raise cannot_be_written(final, error)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(asset_dir, ignore_errors=True)

@@ -232,3 +232,87 @@ def test_the_step_of_a_checkpoint_is_what_it_holds_not_what_it_is_called(evaluat
     assert checkpoint.step_of(named) == 7
     without = tf.train.Saver(tf.trainable_variables()).save(evaluate.session, str(tmp_path / "bert_model.ckpt-3"))
     assert checkpoint.step_of(without) == 0
+
+
+def save(session, directory, step):
+    return tf.train.Saver().save(session, os.path.join(str(directory), "model.ckpt"), global_step=step)
+
+
+def test_the_newest_whole_checkpoint(evaluate, tmp_path, log_lines):
+    tf.get_variable("w", [100])
+    assert checkpoint.newest_whole(str(tmp_path)) is None
+    assert checkpoint.newest_whole(str(tmp_path / "missing")) is None
+    evaluate([])
+    prefixes = [save(evaluate.session, tmp_path, step) for step in (8, 9, 10, 100)]
+    assert checkpoint.newest_whole(str(tmp_path)) == prefixes[3] and not log_lines()
+    cut(prefixes[3] + DATA, 0.5)
+    os.remove(prefixes[2] + DATA)
+    assert checkpoint.newest_whole(str(tmp_path)) == prefixes[1]
+    (line,) = log_lines()
+    assert line.startswith(f"{prefixes[3]}: the checkpoint is cut off or damaged at w: ")
+    assert line.endswith(f"; goes on from {prefixes[1]}, the newest that is whole")
+    assert tf.train.latest_checkpoint(str(tmp_path)) == prefixes[1]
+    for prefix in prefixes[:2]:
+        cut(prefix + INDEX, 0)
+    with pytest.raises(UserError, match=f"^{prefixes[1]}: .*; no other checkpoint in {tmp_path} is whole$"):
+        checkpoint.newest_whole(str(tmp_path))
+
+
+def test_the_checkpoint_that_is_named_goes_before_those_of_later_steps(evaluate, tmp_path):
+    """As after a fall-back: the later ones are of the training that was given up."""
+    tf.get_variable("w", [1])
+    evaluate([])
+    early, _ = (save(evaluate.session, tmp_path, step) for step in (5, 20))
+    checkpoint.make_latest(early)
+    assert checkpoint.latest(str(tmp_path)) == checkpoint.newest_whole(str(tmp_path)) == early
+    plain = tf.train.Saver().save(evaluate.session, str(tmp_path / "alone" / "model.ckpt"))
+    assert checkpoint.latest(str(tmp_path / "alone")) == checkpoint.newest_whole(str(tmp_path / "alone")) == plain
+
+
+def test_a_first_checkpoint_that_a_kill_prevented_is_none(evaluate, tmp_path):
+    """The index is written last; what has none was never finished."""
+    tf.get_variable("w", [1])
+    evaluate([])
+    os.remove(save(evaluate.session, tmp_path, 0) + INDEX)
+    os.remove(str(tmp_path / "checkpoint"))
+    assert checkpoint.latest(str(tmp_path)) is None and checkpoint.newest_whole(str(tmp_path)) is None
+
+
+def test_what_savers_left_half_written(tmp_path):
+    hexadecimal = "0123456789abcdef" * 2
+    left = [
+        "model.ckpt-3_temp/part-00000-of-00001.data-00000-of-00001.tempstate5",
+        f"model.ckpt-12_temp_{hexadecimal}/part-00001-of-00002.index",
+        "model.ckpt-7.data-00000-of-00001.tempstate123",
+        f"checkpoint.tmp{hexadecimal}",
+        f"graph.pbtxt.tmp{hexadecimal}",
+        f"model.ckpt-7.meta.tmp{hexadecimal}",
+    ]
+    kept = ["model.ckpt-3.index", "checkpoint", "notes.tmp", "model.ckpt-4_temp/notes.txt", "model.ckpt_temp/part-1"]
+    for name in left + kept:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "model.ckpt-9_temp").mkdir()
+    checkpoint.remove_unfinished(str(tmp_path))
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+    assert not (tmp_path / "model.ckpt-9_temp").exists() and not (tmp_path / "model.ckpt-3_temp").exists()
+
+
+def test_a_checkpoint_written_over_another_is_never_a_mixture(saved, tmp_path, monkeypatch):
+    """Killed between any two of its steps: the old one, none of that name, or the new one."""
+    prefix, values = saved
+    target = str(tmp_path / "small.ckpt")
+    checkpoint.write(target, {"dense/bias": np.zeros([40], np.float32)})
+    seen = []
+    replace = os.replace
+
+    def look(*names):
+        replace(*names)
+        seen.append(checkpoint.is_whole(target))
+        if not seen[-1]:
+            assert not os.path.exists(target + INDEX)
+
+    monkeypatch.setattr(os, "replace", look)
+    checkpoint.write_without_slots(prefix, target)
+    assert seen == [False, True]
+    np.testing.assert_array_equal(contents(target)["dense/bias"], values["dense/bias"])

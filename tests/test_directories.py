@@ -1,10 +1,13 @@
 """Directories that appear whole, and what is there already."""
 
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 
-from bert.directories import complete_directory
+from bert.directories import LEFTOVER_SECONDS, complete_directory
 from bert.errors import UserError
 
 
@@ -72,3 +75,26 @@ def test_one_that_another_process_made_meanwhile(tmp_path):
         target.mkdir()
         fill(str(target), a="1")
     assert contents(target) == {"a": "1"} and os.listdir(str(tmp_path)) == ["new"]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_a_killed_process_left_is_removed_when_it_is_old(is_new, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    target = tmp_path / "target"
+    beside = [tmp_path / f"target.tmp-{pid}" for pid in (process.pid, os.getppid())]
+    if not is_new:
+        target.mkdir()
+        beside = [target / f".tmp-{pid}" for pid in (process.pid, os.getppid())]
+    for folder in beside:
+        folder.mkdir()
+        fill(str(folder), half="1")
+    with complete_directory(str(target)):
+        assert beside[0].exists()  # another machine may be filling it
+    if is_new:
+        target.rmdir()
+    long_ago = time.time() - 2 * LEFTOVER_SECONDS
+    for folder in beside:
+        os.utime(str(folder), (long_ago, long_ago))
+    with complete_directory(str(target)):
+        assert [folder.exists() for folder in beside] == [False, True]

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -108,3 +110,43 @@ def test_sha256(tmp_path):
     content = bytes(range(256)) * 10000  # some blocks, the last of them not full
     path.write_bytes(content)
     assert files.sha256(str(path)) == hashlib.sha256(content).hexdigest()
+
+
+def dead_process():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path):
+    path = tmp_path / "out.txt"
+    left = tmp_path / f"out.txt.tmp-{dead_process()}"
+    others = [
+        tmp_path / f"out.txt.tmp-{os.getppid()}",  # alive
+        tmp_path / "out.txt.tmp-of-mine",
+        tmp_path / f"out.txt.tmp-{'9' * 30}",  # no process's number
+        tmp_path / f"other.txt.tmp-{dead_process()}",
+    ]
+    for file in (left, *others):
+        file.write_text("half")
+    with files.atomic_open(str(path)) as writer:
+        writer.write("new")
+        assert not left.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+
+
+@pytest.mark.parametrize("name", ["1795370567", "a.tmp-", ".tmp-x", "a.tmp-1-assets"])
+def test_other_names_are_no_leftovers(name):
+    assert not files.is_leftover(name)
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    """So that a power cut cannot leave an empty file where a whole one was."""
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append(os.fstat(descriptor).st_size), fsync(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replace(*names)))
+    with files.atomic_path(str(tmp_path / "out")) as temporary, open(temporary, "wb") as writer:
+        writer.write(b"12345")
+    assert done == [5, "replace"]

@@ -5,22 +5,29 @@ which checkpoint is the best, whether training has come to its end. It is replac
 """
 
 import contextlib
+import logging
 import os
 import pickle
 import re
 import shutil
 
-from bert.checkpoint import latest
+from bert import checkpoint
 from bert.errors import UserError
-from bert.files import atomic_open, atomic_path, make_dir, read_json, write_json
+from bert.files import atomic_path, make_dir, read_json, write_json
+from bert.startup import LOGGER
+
+log = logging.getLogger(LOGGER)
 
 RUN_STATE = "run.json"
 LABEL2ID = "label2id.json"
+VOCAB = "vocab.txt"
+BERT_CONFIG = "bert_config.json"
 LABEL_LIST_PICKLE = "label_list.pkl"
 LABEL2ID_PICKLE = "label2id.pkl"
 RECORDS = {"train": "train.tf_record", "dev": "eval.tf_record", "test": "predict.tf_record"}
 TAGGED = {"dev": "label_dev.txt", "test": "label_test.txt"}
 REPORT = {"dev": "predict_score_dev.txt", "test": "predict_score.txt"}
+REPORT_PAGE = "report.html"
 PIECES = "token_test.txt"
 EVAL_RESULTS = "eval_results.txt"
 CHECKPOINT = "model.ckpt"
@@ -31,23 +38,44 @@ EVAL_EVENTS = "eval"
 # The files of ours by their path from -output_dir; `-clean` touches nothing else.
 _CHECKPOINT_FILE = r"(checkpoint|model\.ckpt(-\d+)?\.(index|meta|data-\d{5}-of-\d{5}))"
 _EVENTS = r"events\.out\.tfevents\..*"
-_NAMED = [LABEL2ID, LABEL_LIST_PICKLE, LABEL2ID_PICKLE, PIECES, EVAL_RESULTS, RUN_STATE]
+_NAMED = [LABEL2ID, LABEL_LIST_PICKLE, LABEL2ID_PICKLE, PIECES, EVAL_RESULTS, RUN_STATE, REPORT_PAGE]
 _NAMED += [name for names in (TAGGED, REPORT) for name in names.values()]
 _NAMED += [name + end for name in RECORDS.values() for end in ("", ".json")]
-_PATTERNS = [re.escape(name) for name in _NAMED]
-_PATTERNS += [_CHECKPOINT_FILE, f"{BEST}/{_CHECKPOINT_FILE}", "graph.pbtxt", _EVENTS, f"{EVAL_EVENTS}/{_EVENTS}"]
+_PATTERNS = [re.escape(name) for name in _NAMED] + [re.escape(RECORDS["train"]) + r"-\d{5,}-of-\d{5,}"]
 _PATTERNS += [
-    EXPORT + r"/(temp-)?\d+/(saved_model\.pb|(variables|assets|assets\.extra)/.*)",
-    EXPORT + r"/temp-\d+-assets/.*",
+    _CHECKPOINT_FILE,
+    r"model\.ckpt\.tmp-\d+\.(index|data-\d{5}-of-\d{5})",
+    f"{BEST}/{_CHECKPOINT_FILE}",
+    "graph.pbtxt",
+    _EVENTS,
+    f"{EVAL_EVENTS}/{_EVENTS}",
+]
+_PATTERNS += [
+    EXPORT + r"/(temp-)?\d+(\.tmp-\d+)?/(saved_model\.pb|(variables|assets|assets\.extra)/.*)",
+    EXPORT + r"/(temp-\d+|\d+\.tmp-\d+)-assets/.*",
 ]
 # The endings are those of files that a killed run was writing.
-OURS = re.compile(r"({})(\.tmp-\d+|\.tempstate\d+)?$".format("|".join(_PATTERNS)))
+OURS = re.compile(r"({})(\.tmp-\d+|\.tmp[0-9a-f]{{32}}|\.tempstate\d+)?$".format("|".join(_PATTERNS)))
+
+
+_STATE_KEYS = {"model", "training", "finished", "evaluations", "best", "foreign"}
 
 
 def read_state(output_dir):
-    """The run's state, or None where no run of ours has been."""
+    """The run's state, or None where no run of ours has been; UserError where the file is damaged."""
     path = os.path.join(output_dir, RUN_STATE)
-    return read_json(path) if os.path.exists(path) else None
+    if not os.path.exists(path):
+        return None
+    try:
+        state, found = read_json(path), "something else"
+    except UserError as error:
+        state, found = None, str(error)
+    if not isinstance(state, dict) or not set(state) >= _STATE_KEYS:
+        raise UserError(
+            f"{path}: damaged ({found}); expected the state of a run. Without that file -do_train=false uses what was "
+            f"trained, and -init_checkpoint in another -output_dir starts from it"
+        )
+    return state
 
 
 def write_state(output_dir, state):
@@ -68,13 +96,45 @@ def new_state(output_dir, model, training):
         "evaluations": [],  # {"step", "loss", "accuracy", "precision", "recall", "f1"} in order
         "best": None,  # the one whose checkpoint is in best/
         "foreign": _foreign_files(output_dir),
+        "copied": _copied(output_dir),
     }
 
 
-def clean(output_dir):
-    """Removes what runs of this program wrote; folders only if they are empty then."""
+def copy_encoder_files(output_dir, state, vocab_file, bert_config_file):
+    """Lays vocab.txt and bert_config.json beside the checkpoints, so that nothing else is needed to use them.
+
+    A file of that name that no run of ours put there stays. What is copied is noted in the state, which is written.
+    """
+    sources = {VOCAB: vocab_file, BERT_CONFIG: bert_config_file}
+    noted = _copied(output_dir)
+    copied = [name for name in sources if name in noted or not os.path.lexists(os.path.join(output_dir, name))]
+    if copied != state.get("copied"):
+        state["copied"] = copied
+        write_state(output_dir, state)  # before the files: what is there by then is known to be ours
+    for name in copied:
+        target = os.path.join(output_dir, name)
+        if not os.path.exists(target) or not os.path.samefile(sources[name], target):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(sources[name], temporary)
+
+
+def _copied(output_dir):
+    """The names under which `copy_encoder_files` laid files here, noted as such; runs of earlier versions did not."""
+    return (read_state(output_dir) or {}).get("copied", [])
+
+
+def clean(output_dir, kept=()):
+    """Removes what runs of this program wrote; folders only if they are empty then.
+
+    Args:
+      kept: paths of files that stay, as those that the next run is given.
+    """
     foreign = set(_foreign_files(output_dir))
     removed = [path for path in _files_of_ours(output_dir) if path not in foreign]
+    copied = _copied(output_dir)
+    removed += [name for name in os.listdir(output_dir) if re.sub(r"\.tmp-\d+$", "", name) in copied]
+    kept = {os.path.realpath(path) for path in kept}
+    removed = [path for path in removed if os.path.realpath(os.path.join(output_dir, path)) not in kept]
     # The state goes last: until then the run is known to be ours and a second -clean ends what one cut short began.
     for path in sorted(removed, key=lambda path: path == RUN_STATE):
         os.remove(os.path.join(output_dir, path))
@@ -128,15 +188,20 @@ def keep_as_best(output_dir, prefix):
     best = os.path.join(output_dir, BEST)
     make_dir(best)
     name = os.path.basename(prefix)
-    for file in os.listdir(os.path.dirname(prefix)):
-        if file.startswith(name + "."):
-            with atomic_path(os.path.join(best, file)) as temporary:
-                _link_or_copy(os.path.join(os.path.dirname(prefix), file), temporary)
-    with atomic_open(os.path.join(best, "checkpoint")) as writer:
-        writer.write(f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
+    _take(prefix, best)
     for file in os.listdir(best):
         if re.match(_CHECKPOINT_FILE + "$", file) and file != "checkpoint" and not file.startswith(name + "."):
             os.remove(os.path.join(best, file))
+
+
+def _take(prefix, directory):
+    """Gives a checkpoint of another directory to this one, as its newest; on the disk when this returns."""
+    name = os.path.basename(prefix)
+    for file in sorted(os.listdir(os.path.dirname(prefix))):  # the index behind the data
+        if file.startswith(name + ".") and checkpoint.FILE.match(file):
+            with atomic_path(os.path.join(directory, file)) as temporary:
+                _link_or_copy(os.path.join(os.path.dirname(prefix), file), temporary)
+    checkpoint.make_latest(os.path.join(directory, name))
 
 
 def _link_or_copy(source, target):
@@ -149,4 +214,58 @@ def _link_or_copy(source, target):
 
 def checkpoint_to_use(output_dir):
     """The prefix of the best checkpoint, else of the newest, else None."""
-    return latest(os.path.join(output_dir, BEST)) or latest(output_dir)
+    return checkpoint.latest(os.path.join(output_dir, BEST)) or checkpoint.latest(output_dir)
+
+
+def check_usable(output_dir, prefix):
+    """UserError unless the checkpoint to be used is whole: another one never takes its place unasked."""
+    try:
+        checkpoint.check_whole(prefix)
+    except UserError as error:
+        other = checkpoint.latest(output_dir)
+        if os.path.basename(os.path.dirname(prefix)) != BEST or not (other and checkpoint.is_whole(other)):
+            raise
+        raise UserError(f"{error}; {other} is whole and used when {os.path.dirname(prefix)} is removed")
+
+
+def checkpoint_to_go_on_from(output_dir):
+    """The prefix of the newest whole checkpoint, or None; where only best/ has a whole one, that, taken out of it.
+
+    UserError where there are checkpoints and none is whole.
+    """
+    best = checkpoint.latest(os.path.join(output_dir, BEST))
+    try:
+        found = checkpoint.newest_whole(output_dir)
+        if found or not best:
+            return found
+    except UserError as error:
+        if not (best and checkpoint.is_whole(best)):
+            raise UserError(f"{error}; to start afresh remove {os.path.join(output_dir, CHECKPOINT)}-*")
+        log.warning("%s; goes on from %s", error, best)
+    checkpoint.check_whole(best)
+    _take(best, output_dir)
+    return os.path.join(output_dir, os.path.basename(best))
+
+
+def match_checkpoints(output_dir, state):
+    """Makes the state of a run that goes on agree with the checkpoints that a crash left of it.
+
+    What was evaluated behind the newest checkpoint will be evaluated again; the best so far stays the best even so. It
+    is taken into best/ if the crash prevented that, and given up, with a warning, only if its checkpoint is lost.
+    """
+    latest = checkpoint.latest(output_dir)
+    step = checkpoint.step_of(latest) if latest else 0
+    state["evaluations"] = [scores for scores in state["evaluations"] if scores["step"] <= step]
+    best = state["best"]
+    kept = checkpoint.latest(os.path.join(output_dir, BEST))
+    if best is None or (kept and checkpoint.is_whole(kept) and checkpoint.step_of(kept) == best["step"]):
+        return
+    source = os.path.join(output_dir, f"{CHECKPOINT}-{best['step']}")
+    if checkpoint.is_whole(source):
+        keep_as_best(output_dir, source)
+        return
+    log.warning(
+        "%s: the best checkpoint so far, of step %d with F1 %.4f, is lost; the best of what follows takes its place",
+        os.path.join(output_dir, BEST), best["step"], best["f1"],
+    )  # fmt: skip
+    state["best"] = None

@@ -1,0 +1,141 @@
+"""Ending a program from outside: by SIGTERM, as schedulers of clusters send it, or by Ctrl-C.
+
+The first signal raises `Interrupted` where the program stands, or is put off where work has to be brought to a good end
+first, as a step of training and its checkpoint (bert/stopping.py). The second ends the process at once. Either way the
+exit code is 128 and the signal's number: 143 for SIGTERM, 130 for Ctrl-C. No TensorFlow here.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Some send one signal twice, to the process and to its group, as coreutils' timeout does: that is one.
+SAME_SIGNAL_SECONDS = 1.0
+
+
+class Interrupted(BaseException):
+    """A signal asked for the end; like KeyboardInterrupt no Exception, as it is no error to be dealt with on the way.
+
+    Args:
+      signum: the signal's number.
+      text: one line for the user: where the program stopped, how to go on.
+    """
+
+    def __init__(self, signum, text=None):
+        self.signum = signum
+        super().__init__(
+            text or f"stopped by {name(signum)}; what is written is whole, and the same command goes on from there"
+        )
+
+    @property
+    def exit_code(self):
+        return 128 + self.signum
+
+
+_received = None  # number of the signal that came
+_is_put_off = False
+
+
+def name(signum):
+    """SIGTERM for 15."""
+    return signal.Signals(signum).name
+
+
+def received():
+    """The number of the signal that was put off, or None."""
+    return _received
+
+
+def put_off(value):
+    """Whether a signal from now on only makes itself known by `received`, instead of raising Interrupted."""
+    global _is_put_off
+    _is_put_off = value
+
+
+@contextlib.contextmanager
+def not_put_off():
+    """Within it a signal raises Interrupted, at its beginning if one came before."""
+    was_put_off = _is_put_off
+    put_off(False)
+    try:
+        if _received:
+            raise Interrupted(_received)
+        yield
+    finally:
+        put_off(was_put_off)
+
+
+@contextlib.contextmanager
+def handled():
+    """Within it SIGTERM and SIGINT do what this module says; a signal that was ignored before stays so, as for nohup.
+
+    Outside of the main thread, which alone may handle signals, it does nothing.
+    """
+    global _received
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    before = {signum: handler for signum, handler in before.items() if handler != signal.SIG_IGN}
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    _received = None
+    # A handler of Python's waits until the main thread is back from TensorFlow; this pipe hears of signals at once.
+    descriptor_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_end_at_second, args=(reading,), daemon=True)
+    watcher.start()
+    for signum in before:
+        signal.signal(signum, _handle)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        signal.set_wakeup_fd(descriptor_before)
+        os.close(writing)  # which ends the watcher
+        watcher.join()
+        os.close(reading)
+        _received = None
+        put_off(False)
+
+
+def _handle(signum, frame):
+    global _received
+    if _received:
+        return
+    _received = signum
+    if not _is_put_off:
+        raise Interrupted(signum)
+    # Not by sys.stderr, which the main thread may be writing to just now.
+    os.write(2, f"{name(signum)}: ends after this step and its checkpoint; once more ends at once\n".encode())
+
+
+def _end_at_second(reading):
+    """Reads the numbers of signals from the pipe until that is closed; ends the process at a second one."""
+    first = None
+    while True:
+        numbers = os.read(reading, 1)
+        if not numbers:
+            return
+        if numbers[0] not in [int(signum) for signum in SIGNALS]:
+            continue
+        now = time.monotonic()
+        if first is None:
+            first = now
+        elif now - first >= SAME_SIGNAL_SECONDS:
+            os.write(2, f"ended at once by a second {name(numbers[0])}; the same command goes on\n".encode())
+            os._exit(128 + numbers[0])
+
+
+def _forget_in_child():
+    """A forked process dies of its signals as any other, and does not tell its parent of them."""
+    for signum in SIGNALS:
+        if signal.getsignal(signum) is _handle:
+            signal.signal(signum, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,124 @@
+"""How training ends before its time: by a signal, which leaves a checkpoint, or by a disk that takes no more.
+
+A program trains in `stoppable`, with its hooks, and saves by `CheckpointSaver`.
+"""
+
+import contextlib
+import os
+
+import tensorflow.compat.v1 as tf
+
+from bert import checkpoint, interruption
+from bert.errors import FULL, cannot_be_written
+
+# What is the cluster's to mend, and TensorFlow's sessions deal with.
+PREEMPTION = (tf.errors.AbortedError, tf.errors.UnavailableError)
+
+
+@contextlib.contextmanager
+def stoppable(output_dir, num_train_steps):
+    """Training goes on in it, with the hooks it gives: a list.
+
+    A signal lets the step that is running end and a checkpoint be saved; where no step is running, as in an evaluation,
+    it ends that at once.
+
+    Args:
+      output_dir: directory of the checkpoints.
+      num_train_steps: step at which training is to end, for the message.
+
+    Raises:
+      interruption.Interrupted: a signal came; names the step and how to go on.
+      UserError: nothing can be written to the directory.
+    """
+    try:
+        with _told_if_full(output_dir):
+            yield [_StopAtSignal()]
+        if interruption.received():
+            raise interruption.Interrupted(interruption.received())
+    except interruption.Interrupted as stop:
+        interruption.put_off(False)
+        latest = checkpoint.latest(output_dir)
+        if not latest:
+            raise
+        raise interruption.Interrupted(
+            stop.signum,
+            f"stopped by {interruption.name(stop.signum)} at step {checkpoint.step_of(latest)} of {num_train_steps}, "
+            f"saved in {latest}; the same command goes on from there",
+        )
+    finally:
+        interruption.put_off(False)
+
+
+class _StopAtSignal(tf.train.SessionRunHook):
+    """Ends training behind the step in which a signal came; the saver's hook then saves, as at any end."""
+
+    def before_run(self, run_context):
+        interruption.put_off(True)
+
+    def after_run(self, run_context, run_values):
+        if interruption.received():
+            run_context.request_stop()
+
+
+class CheckpointSaver(tf.train.CheckpointSaverHook):
+    """TensorFlow's hook that saves checkpoints; a checkpoint that cannot be written is a UserError.
+
+    Args:
+      output_dir: directory of the checkpoints.
+      save_steps: steps between them.
+      listeners: list of CheckpointSaverListener; their errors are their own.
+    """
+
+    def __init__(self, output_dir, save_steps, listeners=(), **kwargs):
+        self._saving = _Saving()
+        super().__init__(output_dir, save_steps=save_steps, listeners=[self._saving, *listeners], **kwargs)
+        self._prefix = os.path.join(output_dir, "model.ckpt")
+
+    def after_create_session(self, session, coord):
+        with self._told():
+            super().after_create_session(session, coord)
+
+    def after_run(self, run_context, run_values):
+        with self._told():
+            super().after_run(run_context, run_values)
+
+    def end(self, session):
+        with self._told():
+            super().end(session)
+
+    @contextlib.contextmanager
+    def _told(self):
+        try:
+            yield
+        except PREEMPTION:
+            raise
+        except tf.errors.OpError as error:
+            if self._saving.step is None:
+                raise
+            # Here, as a loop of training takes some of these for the end of its data (OutOfRangeError: a file grew
+            # larger than it may).
+            checkpoint.remove_unfinished(os.path.dirname(self._prefix))
+            raise cannot_be_written(f"{self._prefix}-{self._saving.step}", error)
+
+
+class _Saving(tf.train.CheckpointSaverListener):
+    """Knows the step whose checkpoint is being written; the first of the listeners."""
+
+    step = None
+
+    def before_save(self, session, global_step_value):
+        self.step = int(global_step_value)
+
+    def after_save(self, session, global_step_value):
+        self.step = None
+
+
+@contextlib.contextmanager
+def _told_if_full(output_dir):
+    """Turns what else TensorFlow says of a full disk, when it writes events, into a UserError."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not any(os.strerror(number) in error.message for number in FULL):
+            raise
+        raise cannot_be_written(output_dir, error)

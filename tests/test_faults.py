@@ -1,0 +1,515 @@
+"""What is left of a run that was killed, stopped, or met a full disk or damaged files, and what the next makes of it.
+
+Every run here is without dropout, so that one in pieces has to give what one in one piece gives.
+FAULTS_KILLS=30 python -m pytest tests/test_faults.py -k kills -s is the long form of that test.
+"""
+
+import contextlib
+import glob
+import json
+import logging
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert import checkpoint, interruption, run_classifier, run_lock, stopping
+from bert.errors import UserError
+from bert.progress import TrainingLog
+from bert.startup import LOGGER
+from tests import test_run_classifier
+from tests.test_run import PIECES, REPOSITORY, data_file, run, succeed, tagged, write_data
+from train import bert_lstm_ner, run_dir
+from train.conll import read_conll
+from train.train_helper import get_args_parser
+
+KILLS = int(os.environ.get("FAULTS_KILLS", "2"))
+STEPS = 12
+STOPPED_AT = 10
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Flags of a run of 12 steps: an evaluation every 4 of them, a checkpoint every 3."""
+    data, encoder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("bert")
+    write_data(data)
+    (encoder / "vocab.txt").write_bytes(("\n".join(PIECES) + "\n").encode("utf-8"))
+    config = {
+        "vocab_size": len(PIECES), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 32, "max_position_embeddings": 32, "type_vocab_size": 2,
+        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+    }  # fmt: skip
+    (encoder / "bert_config.json").write_text(json.dumps(config))
+    return [
+        *("-data_dir", str(data), "-bert_dir", str(encoder), "-max_seq_length", "16", "-batch_size", "8"),
+        *("-learning_rate", "5e-3", "-num_train_epochs", "2", "-lstm_size", "8", "-dropout_rate", "0"),
+        *("-eval_every", "4", "-save_checkpoints_steps", "3"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(given, tmp_path_factory):
+    """The output directory of a run that nothing befell."""
+    output = str(tmp_path_factory.mktemp("whole") / "output")
+    train(given, output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def stopped_run(given, tmp_path_factory):
+    """The output directory of a run that SIGTERM stopped at step 10, and what the program said."""
+    output = str(tmp_path_factory.mktemp("stopped") / "output")
+    # The hook that asks for the end comes before the one that acts here, so it is the next step that is the last.
+    with at_step(STOPPED_AT - 1, lambda: os.kill(os.getpid(), signal.SIGTERM)), interruption.handled(), pytest.raises(
+        interruption.Interrupted
+    ) as stop:
+        train(given, output)
+    return output, stop.value
+
+
+@pytest.fixture
+def stopped(stopped_run, tmp_path):
+    """A copy of it, to be gone on with."""
+    output = str(tmp_path / "output")
+    shutil.copytree(stopped_run[0], output)
+    return output
+
+
+def train(given, output, *more):
+    return bert_lstm_ner.train(get_args_parser([*given, "-output_dir", output, *more]))
+
+
+@contextlib.contextmanager
+def at_step(step, action):
+    """Within it `action()` is done once behind that step of training, before anything is saved."""
+    after_run, steps = TrainingLog.after_run, []
+
+    def acting(self, run_context, run_values):
+        after_run(self, run_context, run_values)
+        steps.append(run_context.session.run(tf.train.get_global_step()))
+        if steps[-1] == step:
+            action()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TrainingLog, "after_run", acting)
+        yield steps
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """No file can grow beyond so many bytes: as on a full disk, writing ends early. Nobody but root could fill one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """The lines of warning of our log, as they come."""
+    lines = []
+    logger = logging.getLogger(LOGGER)
+    monkeypatch.setattr(logger, "warning", lambda text, *values: lines.append(text % values))
+    return lines
+
+
+def step_of(output):
+    return checkpoint.step_of(checkpoint.latest(output))
+
+
+def assert_as(whole, output, given):
+    """All that counts in `output` is as the run without faults left it, and nothing half-written is there."""
+    state, expected = run_dir.read_state(output), run_dir.read_state(whole)
+    assert state["finished"] and step_of(output) == step_of(whole)
+    assert [scores["step"] for scores in state["evaluations"]] == list(range(4, step_of(whole) + 1, 4))
+    for found, wanted in zip(state["evaluations"], expected["evaluations"]):
+        np.testing.assert_allclose([found[name] for name in wanted], list(wanted.values()), rtol=1e-4)
+    assert_best_is_best(output, given)
+    for name in ("label_test.txt", "label_dev.txt", "predict_score.txt", "token_test.txt", "label2id.json"):
+        assert read(os.path.join(output, name)) == read(os.path.join(whole, name)), name
+    assert_nothing_half_written(output)
+
+
+def assert_best_is_best(output, given):
+    """The checkpoint in best/ has the step and the scores of the best evaluation, and the reports are made with it."""
+    state = run_dir.read_state(output)
+    assert state["best"]["f1"] == max(scores["f1"] for scores in state["evaluations"])
+    (best,) = glob.glob(os.path.join(output, "best", "*.index"))
+    best = best[: -len(".index")]
+    assert checkpoint.latest(os.path.join(output, "best")) == best
+    checkpoint.check_whole(best)
+    assert checkpoint.step_of(best) == state["best"]["step"]
+    results = dict(line.split(" = ") for line in read(os.path.join(output, run_dir.EVAL_RESULTS)).decode().splitlines())
+    assert float(results["eval_f1"]) == state["best"]["f1"]  # tagged again, by what lies in best/
+    for split in ("dev", "test"):
+        words = [list(sentence.words) for sentence in read_conll(data_file(given, split))]
+        assert [[row[0] for row in block] for block in tagged(output, split)] == words
+
+
+def assert_nothing_half_written(output):
+    names = [name for _, folders, files in os.walk(output) for name in folders + files]
+    assert not [name for name in names if "tmp" in name or "temp" in name or name == run_lock.LOCK_FILE], names
+
+
+def read(path):
+    with open(path, "rb") as reader:
+        return reader.read()
+
+
+def contents(output):
+    """Name and content of every file but TensorBoard's."""
+    paths = [path for path in glob.glob(os.path.join(output, "**"), recursive=True) if os.path.isfile(path)]
+    return {path: read(path) for path in paths if "events.out" not in path}
+
+
+def test_kills(given, tmp_path):
+    """Killed at random moments of its start, its training, its evaluations and its reports, a run comes to its end."""
+    flags = [*given, "-num_train_epochs", str(max(KILLS, 2)), "-do_export"]
+    whole, output = str(tmp_path / "whole"), str(tmp_path / "killed")
+    train(flags, whole)
+    flags += ["-output_dir", output]
+    rng = random.Random(KILLS)
+    start = None  # seconds until the first checkpoint, after which the first run is killed
+    log = open(str(tmp_path / "log"), "w+")
+    ends = []
+    for _ in range(KILLS):
+        command = [sys.executable, os.path.join(REPOSITORY, "run.py"), *flags]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        since = time.time()
+        while start is None and not os.path.exists(os.path.join(output, "model.ckpt-0.index")):
+            assert process.poll() is None and time.time() < since + 120
+            time.sleep(0.02)
+        try:
+            process.wait(rng.uniform(0.1, 1.7) * start if start else 0.01)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        start = start or time.time() - since
+        ends.append(process.wait())
+        at = f"step {step_of(output)}" if os.path.isdir(output) and checkpoint.latest(output) else "no step"
+        print(f"kill {len(ends)}: exit code {ends[-1]}, {at}", flush=True)
+    succeed(*flags)
+    log.seek(0)
+    assert set(ends) <= {-signal.SIGKILL, 0} and -signal.SIGKILL in ends, log.read()[-3000:]
+    assert_as(whole, output, given)
+
+
+def test_a_stopped_run_has_saved_its_step(stopped_run):
+    output, stop = stopped_run
+    saved = os.path.join(output, f"model.ckpt-{STOPPED_AT}")
+    assert str(stop) == (
+        f"stopped by SIGTERM at step {STOPPED_AT} of {STEPS}, saved in {saved}; the same command goes on from there"
+    )
+    assert stop.exit_code == 143
+    checkpoint.check_whole(saved)
+    assert not run_dir.read_state(output)["finished"]
+    assert_nothing_half_written(output)
+
+
+def test_a_stopped_run_goes_on(given, whole, stopped):
+    """And removes what one that was killed might have left, too."""
+    left = [
+        "model.ckpt-3_temp/part-00000-of-00001.index",
+        "model.ckpt-7.data-00000-of-00001.tempstate123",
+        "run.json.tmp-999999999",
+        "run.lock",
+    ]
+    for name in left:
+        os.makedirs(os.path.dirname(os.path.join(stopped, name)), exist_ok=True)
+        open(os.path.join(stopped, name), "w").close()
+    with at_step(0, None) as steps:
+        train(given, stopped)
+    assert steps[0] == STOPPED_AT + 1
+    assert_as(whole, stopped, given)
+    assert not [name for name in left if os.path.exists(os.path.join(stopped, name))]
+
+
+def test_a_run_stopped_in_a_process_of_its_own(given, tmp_path):
+    """The exit code, and one line behind the log."""
+    output = str(tmp_path / "output")
+    command = [sys.executable, os.path.join(REPOSITORY, "run.py"), *given, "-output_dir", output]
+    process = subprocess.Popen([*command, "-num_train_epochs", "1000"], stderr=subprocess.PIPE, encoding="utf-8")
+    deadline = time.time() + 120
+    while not os.path.exists(os.path.join(output, "model.ckpt-6.index")) and time.time() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    # While it lives, it is alone.
+    refused = run(*given, "-output_dir", output)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {output}: another run (process {process.pid} on ")
+    assert len(refused.stderr.splitlines()) == 1
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=120)
+    step = step_of(output)
+    assert process.returncode == 130
+    assert log.splitlines()[-1] == (
+        f"stopped by SIGINT at step {step} of 6000, saved in {output}/model.ckpt-{step}; "
+        f"the same command goes on from there"
+    )
+    assert "Traceback" not in log
+    assert_nothing_half_written(output)
+
+
+def test_a_signal_in_an_evaluation_ends_it_at_once(given, whole, stopped, monkeypatch):
+    tag, tagged_with = bert_lstm_ner._tag, []
+
+    def tag_and_stop(args, inputs, records, split, prefix):
+        tagged_with.append(prefix)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return tag(args, inputs, records, split, prefix)
+
+    monkeypatch.setattr(bert_lstm_ner, "_tag", tag_and_stop)
+    with interruption.handled(), pytest.raises(interruption.Interrupted, match=f"at step 12 of {STEPS}, saved in"):
+        train(given, stopped)
+    assert [scores["step"] for scores in run_dir.read_state(stopped)["evaluations"]] == [4, 8]
+    monkeypatch.undo()
+    train(given, stopped)
+    assert_as(whole, stopped, given)
+
+
+@pytest.mark.parametrize("at", ["_write_pieces", "write_records"])
+def test_a_signal_while_files_are_written(at, given, whole, tmp_path, monkeypatch):
+    output = str(tmp_path / "output")
+    written = getattr(bert_lstm_ner, at)
+
+    def write(*args):
+        written(*args)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(bert_lstm_ner, at, write)
+    with interruption.handled(), pytest.raises(interruption.Interrupted, match="what is written is whole"):
+        train(given, output)
+    assert_nothing_half_written(output)
+
+
+def cut(path):
+    with open(path, "r+b") as file:
+        file.truncate(os.path.getsize(path) // 2)
+
+
+DAMAGES = {
+    "cut off": lambda prefix: cut(prefix + ".data-00000-of-00001"),
+    "a shard missing": lambda prefix: os.remove(prefix + ".data-00000-of-00001"),
+    "index empty": lambda prefix: open(prefix + ".index", "w").close(),
+    "not there": lambda prefix: [os.remove(file) for file in glob.glob(prefix + ".*")],
+}
+
+
+def break_links(output):
+    """Gives best/ files of its own, so that damage to a checkpoint beside it is none to that."""
+    for file in glob.glob(os.path.join(output, "best", "*")):
+        shutil.copy(file, file + ".copy")
+        os.replace(file + ".copy", file)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_gives_way_to_the_newest_whole_one(damage, stopped, given, warnings):
+    newest, before = (os.path.join(stopped, f"model.ckpt-{step}") for step in (10, 9))
+    DAMAGES[damage](newest)
+    assert run_dir.checkpoint_to_go_on_from(stopped) == before
+    assert len(warnings) == 1 and warnings[0].startswith(f"{newest}: ")
+    assert warnings[0].endswith(f"; goes on from {before}, the newest that is whole")
+    assert tf.train.latest_checkpoint(stopped) == before  # TensorFlow sees it so too
+    assert run_dir.checkpoint_to_go_on_from(stopped) == before and len(warnings) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'model_checkpoint_path: "model.ckpt', None])
+def test_a_damaged_list_of_checkpoints(content, stopped, warnings):
+    path = os.path.join(stopped, "checkpoint")
+    os.remove(path)
+    if content is not None:
+        with open(path, "wb") as writer:
+            writer.write(content)
+    newest = os.path.join(stopped, "model.ckpt-10")
+    assert checkpoint.latest(stopped) == newest
+    assert run_dir.checkpoint_to_go_on_from(stopped) == newest
+    assert tf.train.latest_checkpoint(stopped) == newest and not warnings
+
+
+def test_falling_back_behind_evaluations(given, whole, stopped, warnings):
+    """The evaluations behind the checkpoint that is left are made again, none twice; the best so far stays."""
+    for step in (8, 9, 10):
+        DAMAGES["not there"](os.path.join(stopped, f"model.ckpt-{step}"))
+    state = run_dir.read_state(stopped)
+    assert [scores["step"] for scores in state["evaluations"]] == [4, 8]
+    train(given, stopped)
+    (line,) = warnings
+    assert "model.ckpt-10: no checkpoint of that name" in line and line.endswith("-6, the newest that is whole")
+    assert_as(whole, stopped, given)
+
+
+def test_only_the_best_checkpoint_is_left(stopped, warnings):
+    break_links(stopped)
+    best = checkpoint.latest(os.path.join(stopped, "best"))
+    for file in glob.glob(os.path.join(stopped, "model.ckpt-*.index")):
+        cut(file)
+    taken = run_dir.checkpoint_to_go_on_from(stopped)
+    assert taken == os.path.join(stopped, os.path.basename(best)) and len(warnings) == 1
+    checkpoint.check_whole(taken)
+    checkpoint.check_whole(best)
+    cut(best + ".index")
+    cut(taken + ".index")
+    with pytest.raises(UserError, match=r"model\.ckpt-\d+: .*is whole; to start afresh remove"):
+        run_dir.checkpoint_to_go_on_from(stopped)
+
+
+def test_a_best_checkpoint_that_is_lost(given, stopped, warnings):
+    """In training it is taken again from beside it, else the best of what follows takes its place."""
+    state = run_dir.read_state(stopped)
+    best = state["best"]
+    beside = os.path.join(stopped, f"model.ckpt-{best['step']}")
+    break_links(stopped)
+    cut(checkpoint.latest(os.path.join(stopped, "best")) + ".data-00000-of-00001")
+    run_dir.match_checkpoints(stopped, state)
+    assert state["best"] == best and not warnings
+    checkpoint.check_whole(checkpoint.latest(os.path.join(stopped, "best")))
+    cut(beside + ".data-00000-of-00001")  # the same file by another name
+    train(given, stopped)
+    (line,) = warnings
+    assert f"of step {best['step']} with F1" in line and "is lost" in line
+    state = run_dir.read_state(stopped)
+    assert state["best"] == state["evaluations"][-1]  # the only one since
+
+
+def test_prediction_never_takes_another_checkpoint_unasked(given, stopped):
+    break_links(stopped)
+    best = checkpoint.latest(os.path.join(stopped, "best"))
+    cut(best + ".data-00000-of-00001")
+    before = contents(stopped)
+    with pytest.raises(UserError, match=r"best/.*; .*/model\.ckpt-10 is whole and used when .*/best is removed"):
+        train(given, stopped, "-do_train=false")
+    assert contents(stopped) == before
+    shutil.rmtree(os.path.join(stopped, "best"))
+    assert set(train(given, stopped, "-do_train=false")) == {"dev", "test"}
+
+
+@pytest.mark.parametrize("content", ["", '{"model": ', "[]", '{"model": {}}'])
+def test_a_damaged_state(content, given, stopped):
+    with open(os.path.join(stopped, "run.json"), "w") as writer:
+        writer.write(content)
+    before = contents(stopped)
+    for more in ([], ["-do_train=false"], ["-clean"]):
+        with pytest.raises(UserError, match=r"run\.json: damaged .*expected the state of a run"):
+            train(given, stopped, *more)
+    assert contents(stopped) == before
+
+
+@pytest.mark.parametrize("file", ["model.ckpt-12", "best/model.ckpt-4.meta"])
+def test_a_full_disk_when_a_checkpoint_is_saved(file, given, whole, stopped, monkeypatch):
+    size = os.path.getsize(os.path.join(stopped, "model.ckpt-10.data-00000-of-00001"))
+    full = contextlib.ExitStack()
+    if file.startswith("best"):
+        shutil.rmtree(stopped)  # the first evaluation is the best so far, whatever it finds
+        # Where there are no links, best/ is a copy, and needs the space for it.
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "Operation not permitted")))
+        keep = run_dir.keep_as_best
+        monkeypatch.setattr(
+            run_dir, "keep_as_best", lambda *args: (full.enter_context(largest_file(size - 1)), keep(*args))
+        )
+    else:
+        save = stopping._Saving.before_save
+
+        def before_save(self, session, step_of_checkpoint):
+            save(self, session, step_of_checkpoint)
+            if step_of_checkpoint == 12:
+                full.enter_context(largest_file(size - 1))
+
+        monkeypatch.setattr(stopping._Saving, "before_save", before_save)
+    before = contents(stopped)
+    with full, pytest.raises(UserError) as caught:
+        train(given, stopped)
+    monkeypatch.undo()
+    assert str(caught.value) == f"{stopped}/{file}: cannot be written: File too large"
+    assert_nothing_half_written(stopped)
+    found = contents(stopped)
+    for path, content in before.items():
+        if not path.endswith(("graph.pbtxt", ".meta", "run.json", "checkpoint")):  # written anew
+            assert found[path] == content, path
+    train(given, stopped)
+    assert_as(whole, stopped, given)
+
+
+def test_a_full_disk_when_records_are_written(given, whole, tmp_path):
+    output = str(tmp_path / "output")
+    with largest_file(3000), pytest.raises(UserError) as caught:
+        train(given, output)
+    assert str(caught.value) == f"{output}/train.tf_record: cannot be written: File too large"
+    assert_nothing_half_written(output)
+    assert not glob.glob(os.path.join(output, "*.tf_record"))
+    train(given, output)
+    assert_as(whole, output, given)
+
+
+def test_a_full_disk_when_reports_and_the_export_are_written(given, whole, tmp_path):
+    output = str(tmp_path / "output")
+    shutil.copytree(whole, output)
+    only_export = ["-do_train=false", "-do_eval=false", "-do_predict=false", "-do_export"]
+    train(given, output, *only_export)
+    before = contents(output)
+    exports = os.path.join(output, "export")
+    with largest_file(os.path.getsize(os.path.join(whole, "label_test.txt")) - 1), pytest.raises(UserError) as caught:
+        train(given, output, "-do_train=false")
+    assert str(caught.value).endswith(".txt: cannot be written: File too large")
+    with largest_file(20000), pytest.raises(UserError) as caught:
+        train(given, output, *only_export)
+    assert str(caught.value).startswith(exports) and str(caught.value).endswith("cannot be written: File too large")
+    assert {path: content for path, content in contents(output).items() if path in before} == before
+    assert len(os.listdir(exports)) == 1
+    assert_nothing_half_written(output)
+    train(given, output, "-do_export")
+    assert len(os.listdir(exports)) == 2
+    assert_as(whole, output, given)
+
+
+@pytest.fixture(scope="module")
+def classifier_flags(tmp_path_factory):
+    """Flags of a run_classifier of 32 steps that saves a checkpoint every 4."""
+    data, encoder = tmp_path_factory.mktemp("mrpc"), tmp_path_factory.mktemp("encoder")
+    test_run_classifier.write_mrpc(data, train=128, others=10)
+    test_run_classifier.write_lines(encoder / "vocab.txt", test_run_classifier.PIECES)
+    (encoder / "bert_config.json").write_text(json.dumps(test_run_classifier.CONFIG))
+
+    def flags(output):
+        more = ["--num_train_epochs=4", "--save_checkpoints_steps=4", "--do_train=true", "--do_eval=true"]
+        return test_run_classifier.flags_of(encoder, data, output, "mrpc", *more)
+
+    return flags
+
+
+def test_the_classifier_too(classifier_flags, tmp_path, warnings):
+    """Stopped, one run at a time, the newest whole checkpoint, and in the end what a run without faults gives."""
+    output, whole = str(tmp_path / "output"), str(tmp_path / "whole")
+
+    def stop():
+        with pytest.raises(UserError, match=f"another run .process {os.getpid()} "):
+            run_classifier.main(classifier_flags(output))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with at_step(9, stop), interruption.handled(), pytest.raises(interruption.Interrupted) as stopped:
+        run_classifier.main(classifier_flags(output))
+    prefix = checkpoint.latest(output)
+    step = checkpoint.step_of(prefix)
+    assert 9 <= step <= 10
+    assert str(stopped.value).startswith(
+        f"stopped by SIGTERM at step {step} of 32, saved in {prefix}; the same command"
+    )
+    cut(prefix + ".data-00000-of-00001")
+    assert not warnings
+    with at_step(0, None) as steps:
+        run_classifier.main(classifier_flags(output))
+    assert steps[0] == 9 and len(warnings) == 1 and warnings[0].startswith(f"{prefix}: the checkpoint is cut off")
+    run_classifier.main(classifier_flags(whole))
+    results = [open(os.path.join(folder, "eval_results.txt")).read() for folder in (output, whole)]
+    assert "global_step = 32" in results[0].splitlines()
+    values = [[float(line.split(" = ")[1]) for line in text.splitlines()] for text in results]
+    np.testing.assert_allclose(*values, rtol=1e-3)
+    assert_nothing_half_written(output)

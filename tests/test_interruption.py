@@ -1,0 +1,169 @@
+"""Signals: what they do to a program, at once and put off, once and twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from bert import interruption
+from bert.errors import UserError, run_program
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def send(signum=signal.SIGTERM):
+    os.kill(os.getpid(), signum)
+
+
+def end_of(main, capsys):
+    """(exit code, standard error) of a program that does `main`."""
+    with pytest.raises(SystemExit) as ended:
+        run_program(main)
+    return ended.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("signum,name,code", [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "SIGINT", 130)])
+def test_a_signal_ends_the_program_where_it_stands(signum, name, code, capsys):
+    cleaned = []
+
+    def main():
+        try:
+            send(signum)
+            time.sleep(30)
+        except Exception:
+            cleaned.append("taken for an error")
+        finally:
+            cleaned.append("cleaned up")
+
+    assert end_of(main, capsys) == (
+        code, f"stopped by {name}; what is written is whole, and the same command goes on from there\n"
+    )  # fmt: skip
+    assert cleaned == ["cleaned up"]
+
+
+def test_a_signal_that_is_put_off_only_makes_itself_known(capsys):
+    done = []
+
+    def main():
+        interruption.put_off(True)
+        assert interruption.received() is None
+        send()
+        send()  # the same once more within the second, as coreutils' timeout sends it
+        done.append(interruption.received())
+        with interruption.not_put_off():
+            done.append("never")
+
+    code, printed = end_of(main, capsys)
+    assert code == 143 and done == [signal.SIGTERM]
+    assert printed.endswith("same command goes on from there\n")
+
+
+def test_it_is_put_off_again_behind_a_stretch_where_it_is_not():
+    with interruption.handled():
+        interruption.put_off(True)
+        with interruption.not_put_off():
+            pass
+        send()
+        assert interruption.received() == signal.SIGTERM
+    assert interruption.received() is None
+
+
+def test_everything_is_as_before_behind_it():
+    before = [signal.getsignal(signum) for signum in interruption.SIGNALS]
+    threads = threading.active_count()
+    with pytest.raises(UserError), interruption.handled():
+        raise UserError("x")
+    assert [signal.getsignal(signum) for signum in interruption.SIGNALS] == before
+    assert threading.active_count() == threads and signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_signal_ignored_before_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a job in the background of a script
+    try:
+        with interruption.handled():
+            send(signal.SIGINT)
+            time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_outside_of_the_main_thread_nothing_is_handled():
+    found = []
+
+    def main():
+        with interruption.handled():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    thread.join()
+    assert found == [signal.getsignal(signal.SIGTERM)]
+
+
+def program(body, tmp_path):
+    """A started process that does `body` as a program and has written to `ready` when it is at its `wait()`."""
+    ready = str(tmp_path / "ready")
+    lines = [
+        "import ctypes, os, signal, sys, time",
+        f"sys.path.insert(0, {REPOSITORY!r})",
+        "from bert import interruption",
+        "from bert.errors import run_program",
+        "def wait():",
+        f"    open({ready!r}, 'w').close()",
+        "    end = time.monotonic() + 30",
+        "    while time.monotonic() < end: time.sleep(0.01)",
+        "def main():",
+        *["    " + line for line in body],
+        "run_program(main)",
+    ]
+    process = subprocess.Popen([sys.executable, "-c", "\n".join(lines)], stderr=subprocess.PIPE, encoding="utf-8")
+    deadline = time.time() + 30
+    while not os.path.exists(ready) and time.time() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    return process
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    """Even where the main thread never comes back to Python, as in a long step of TensorFlow's."""
+    busy = "open(READY, 'w').close(); ctypes.CDLL(None).sleep(60)".replace("READY", repr(str(tmp_path / "ready")))
+    process = program(["interruption.put_off(True)", "while True:", "    " + busy], tmp_path)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(interruption.SAME_SIGNAL_SECONDS + 0.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    assert process.stderr.read().endswith("ended at once by a second SIGINT; the same command goes on\n")
+
+
+def test_a_child_dies_of_its_signal_and_the_parent_hears_nothing(tmp_path):
+    process = program(
+        [
+            "child = os.fork()",
+            "if child == 0: time.sleep(60)",
+            "time.sleep(0.1)",
+            "os.kill(child, signal.SIGTERM)",
+            "status = os.waitpid(child, 0)[1]",
+            "assert os.WTERMSIG(status) == signal.SIGTERM and interruption.received() is None",
+            "wait()",
+        ],
+        tmp_path,
+    )
+    time.sleep(interruption.SAME_SIGNAL_SECONDS + 0.1)
+    process.send_signal(signal.SIGTERM)  # the parent's first
+    assert process.wait(10) == 143
+    assert "at once" not in process.stderr.read()
+
+
+def test_a_disk_full_elsewhere_than_in_files_of_ours(capsys):
+    def main():
+        with open("/dev/full", "w") as writer:
+            writer.write("x")
+
+    code, printed = end_of(main, capsys)
+    assert code == 2 and printed == "error: standard output: cannot be written: No space left on device\n"
