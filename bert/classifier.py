@@ -8,10 +8,9 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, classifier_metrics, glue, kernels, modeling, pair_features, saved_model
+from bert import checkpoint, classifier_metrics, glue, kernels, modeling, pair_features, saved_model, strategies
 from bert.files import atomic_open
 from bert.optimization import build_train_step, training_options
-from bert.progress import TrainingLog
 
 DROPOUT = 0.1  # of the pooled output
 WEIGHTS, BIAS = "output_weights", "output_bias"
@@ -112,7 +111,8 @@ def model_fn_builder(
             features["segment_ids"],
             features.get("label_ids", labels),
             num_labels,
-            compute=compute,
+            strategies.on_tpu(),
+            compute,
         )
         if init_checkpoint:
             checkpoint.init_from_checkpoint(init_checkpoint)
@@ -123,9 +123,7 @@ def model_fn_builder(
             return tf.estimator.EstimatorSpec(mode, loss=loss, predictions=predictions)
 
         step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps, **training_options(compute))
-        tf.summary.scalar("learning_rate", step.learning_rate)
-        progress = TrainingLog(loss, step.learning_rate, step.gradient_norm, num_train_steps, train_batch_size)
-        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op, training_hooks=[progress])
+        return strategies.training_spec(step, num_train_steps, train_batch_size)
 
     return model_fn
 

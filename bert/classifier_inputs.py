@@ -43,7 +43,7 @@ def load_inputs(args):
     devices.check_possible(args.precision, args.xla)
     if splits:
         program.require(args, "data_dir")
-    trained = checkpoint.latest(args.output_dir)
+    trained = program.trained(args)
     if not trained:
         args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     task = _find_task(args, trained)
@@ -169,7 +169,16 @@ def label_id(task, label):
 
 
 def input_fn_builder(
-    path, max_seq_length, label_type, is_training=False, seed=0, start_step=0, bucket=False, coarse=False
+    path,
+    max_seq_length,
+    label_type,
+    is_training=False,
+    seed=0,
+    start_step=0,
+    bucket=False,
+    coarse=False,
+    share=records.WHOLE,
+    static=False,
 ):
     """An input function over a record file of `make_records`.
 
@@ -180,7 +189,8 @@ def input_fn_builder(
       is_training: shuffle, and repeat for ever; otherwise every record once.
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
-      bucket, coarse: batches by length and their lengths, see records.batches.
+      bucket, coarse, share: batches by length, their lengths, and the part this process reads, see records.batches.
+      static: all batches of one shape, see records.input_fn_builder.
 
     Returns:
       input_fn(params) giving batches of params["batch_size"] features, each as long as its longest text.
@@ -189,4 +199,6 @@ def input_fn_builder(
     if label_type is not None:
         columns["label_ids"] = tf.io.FixedLenFeature([], label_type)
 
-    return records.input_fn_builder(path, columns, pair_features.FIELDS, is_training, seed, start_step, bucket, coarse)
+    return records.input_fn_builder(
+        path, columns, pair_features.FIELDS, is_training, seed, start_step, bucket, coarse, share, static=static
+    )

@@ -4,6 +4,7 @@
 `run_config` are what sessions and Estimators are made with.
 """
 
+import functools
 import logging
 import os
 import re
@@ -27,12 +28,19 @@ def prepare(device_map=None):
     """Call once, before any graph is built: TensorFlow's mode, and the GPUs that may be used.
 
     Args:
-      device_map: value for CUDA_VISIBLE_DEVICES, as "0,1"; None leaves the environment's.
+      device_map: value for CUDA_VISIBLE_DEVICES, as "0,1", "-1" for none; None leaves the environment's.
+
+    Raises:
+      UserError: a GPU of device_map is not there.
     """
-    if device_map is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device_map
     tf.disable_eager_execution()
     tf.enable_resource_variables()
+    if device_map is None:
+        return
+    os.environ["CUDA_VISIBLE_DEVICES"] = device_map
+    asked = [name for name in device_map.split(",") if name.strip() not in ("", "-1")]
+    if len(gpus()) < len(asked):
+        raise UserError(f"-device_map {device_map}: of these GPUs there are {len(gpus())}; devices: {listed()}")
 
 
 def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, announce=False):
@@ -111,22 +119,54 @@ def gpus():
     return found
 
 
-def session_config(is_training=False):
+def gpu_names(number=None):
+    """The GPUs to be used: list of names.
+
+    Args:
+      number: how many of those there are; None for all.
+
+    Raises:
+      UserError: there are fewer.
+    """
+    found = [f"/gpu:{i}" for i in range(len(gpus()))]
+    if number is not None and len(found) < number:
+        raise UserError(f"-num_gpus {number}: there are {len(found)}; devices: {listed()}")
+    return found[:number]
+
+
+def listed():
+    """The devices there are, for messages."""
+    return ", ".join(["/cpu:0"] + [f"/gpu:{i}" for i in range(len(gpus()))])
+
+
+def session_config(is_training=False, cpus=None):
     """tf.ConfigProto of every session: GPU memory is taken as it is needed, not all at once.
 
     Args:
+      cpus: CPU devices to have; default: one.
       is_training: leave matmul and bias apart, as the fusion TensorFlow would make of them is slow on a CPU where the
         weights change from step to step.
     """
     config = tf.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
+    if cpus:
+        config.device_count["CPU"] = cpus
     if is_training:
         config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
     return config
 
 
-def run_config(model_dir, seed, save_summary_steps, keep_checkpoint_max=5, strategy=None):
-    """The Estimator's RunConfig; checkpoints and the log are left to the hooks of training.
+def run_config(
+    model_dir,
+    seed,
+    save_summary_steps,
+    keep_checkpoint_max=5,
+    strategy=None,
+    cpus=None,
+    tpu=None,
+    save_checkpoints_steps=None,
+):
+    """The Estimator's RunConfig; the log, and unless asked for checkpoints too, are left to the hooks of training.
 
     Args:
       model_dir: directory of the checkpoints.
@@ -134,15 +174,20 @@ def run_config(model_dir, seed, save_summary_steps, keep_checkpoint_max=5, strat
       save_summary_steps: steps between TensorBoard summaries.
       keep_checkpoint_max: checkpoints kept.
       strategy: tf.distribute strategy to train under, or None.
+      cpus: CPU devices that sessions are to have, None for one.
+      tpu: cluster resolver of the TPU that the strategy is for, or None.
+      save_checkpoints_steps: steps between checkpoints, or None.
     """
-    return tf.estimator.RunConfig(
+    kind = functools.partial(tf.estimator.tpu.RunConfig, cluster=tpu) if tpu else tf.estimator.RunConfig
+    return kind(
         model_dir=model_dir,
         tf_random_seed=seed,
-        session_config=session_config(is_training=True),
+        session_config=session_config(is_training=True, cpus=cpus),
         keep_checkpoint_max=keep_checkpoint_max,
-        save_checkpoints_steps=None,
+        save_checkpoints_steps=save_checkpoints_steps,
         save_checkpoints_secs=None,
         save_summary_steps=save_summary_steps,
         log_step_count_steps=None,
         train_distribute=strategy,
+        experimental_max_worker_delay_secs=0,  # tasks have waited for each other already, see cluster.py
     )

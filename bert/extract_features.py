@@ -69,7 +69,7 @@ def parse_flags(argv=None):
     switch("use_one_hot_embeddings", False, help="look words up by a matrix product, as TPUs like it")
     program.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
     add_encoding_speed_flags(*parser.flag_group("speed"))
-    program.add_device_flags(parser)
+    program.add_device_flags(parser, training=False)
     args = parser.parse_args(argv)
     program.require(args, "input_file", "output_file")
     if args.use_tpu:

@@ -6,6 +6,7 @@ import functools
 from bert.errors import UserError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server", "tpu")
 
 
 class FlagParser(argparse.ArgumentParser):
@@ -57,6 +58,26 @@ def add_speed_flags(parser, bucket=True):
         switch("bucket", True, help="train on batches of texts of about the same length")
     switch("recompute", False, help="compute each layer again in the backward pass: less memory, a third more time")
     switch("profile", False, help="write timelines of a few steps to -output_dir/profile, for chrome://tracing")
+
+
+def add_strategy_flags(flag, switch):
+    """What training is spread over, see bert/strategies.py; batch sizes are of all replicas together."""
+    flag("strategy", choices=STRATEGIES, help="how training is spread over devices; default: by what there is: "
+         "TF_CONFIG's cluster, the TPU of -tpu_name, several GPUs, one device")  # fmt: skip
+    flag("num_gpus", type=non_negative_int, help="GPUs to train on; default: all there are")
+    flag("num_cpus", type=positive_int, help="train on so many CPU devices as replicas, to try out what GPUs would do")
+    add_tpu_flags(flag, switch)
+    flag("iterations_per_loop", type=positive_int, default=1000, help="steps in one call of a TPU, at most")
+
+
+def add_tpu_flags(flag, switch):
+    """-device_map, and Google BERT's flags of TPUs."""
+    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES, -1 for none; default: all there are")
+    switch("use_tpu", None, help="train on a TPU, as -strategy tpu")
+    flag("tpu_name", help="the Cloud TPU's name or grpc:// address")
+    flag("tpu_zone", help="its zone")
+    flag("gcp_project", help="its project")
+    flag("num_tpu_cores", type=positive_int, default=8, help="cores of the TPU")
 
 
 def parse_bool(text):

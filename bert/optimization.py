@@ -36,7 +36,8 @@ def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
     return tf.where(step < float(num_warmup_steps), warming, decayed)
 
 
-TrainStep = collections.namedtuple("TrainStep", ["train_op", "learning_rate", "gradient_norm"])
+# What `build_train_step` gives: the op, and scalars of the step. loss: over the examples of all replicas; means: list.
+TrainStep = collections.namedtuple("TrainStep", ["train_op", "learning_rate", "gradient_norm", "loss", "means"])
 
 
 def create_optimizer(loss, init_lr, num_train_steps, num_warmup_steps, use_tpu):
@@ -59,6 +60,7 @@ def build_train_step(
     accumulation_steps=1,
     fused=False,
     scale_loss=False,
+    reported=(),
 ):
     """One training step: gradients, mean over replicas, clipping, update, global step.
 
@@ -76,9 +78,11 @@ def build_train_step(
       fused: update each variable in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
       scale_loss: for gradients in float16, whose range is small: multiply the loss by as large a power of two as they
         bear. A step whose gradients are not finite changes nothing but this factor, which is then halved.
+      reported: other scalars to be averaged over replicas, for summaries. Averaged for a summary alone they would hold
+        up a run of several tasks, of which one writes summaries.
 
     Returns:
-      TrainStep: the op, and the learning rate and gradient norm (before clipping) of the step as scalars.
+      TrainStep: the op, and the learning rate, gradient norm (before clipping) and mean loss of the step.
     """
     global_step = tf.train.get_or_create_global_step()
     learning_rate = learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps)
@@ -94,7 +98,8 @@ def build_train_step(
         gradients = [gradient / tf.identity(factor) for gradient in gradients]
     elif replicas == 1 and accumulation_steps == 1:
         gradients = [_narrow(gradient) for gradient in gradients]
-    gradients = _mean_over_replicas(gradients)
+    averaged = mean_over_replicas([*gradients, loss, *reported])
+    gradients, loss, means = averaged[: len(gradients)], averaged[len(gradients)], averaged[len(gradients) + 1 :]
 
     due = None
     if accumulation_steps > 1:
@@ -119,7 +124,8 @@ def build_train_step(
         (gradient if replicas == 1 else gradient / replicas, var) for gradient, var in zip(gradients, variables)
     ]
     if apply_when is None:
-        return TrainStep(optimizer.apply_gradients(to_apply, global_step=global_step), learning_rate, norm)
+        train_op = optimizer.apply_gradients(to_apply, global_step=global_step)
+        return TrainStep(train_op, learning_rate, norm, loss, means)
     applied = optimizer.apply_gradients(to_apply)
     with tf.control_dependencies([applied]):
         done = [global_step.assign_add(tf.cast(apply_when, global_step.dtype))]
@@ -127,7 +133,7 @@ def build_train_step(
             done.append(reset())
         if scale_loss:
             done.append(_adjust(factor, finite, True if due is None else due))
-        return TrainStep(tf.group(*done), learning_rate, norm)
+        return TrainStep(tf.group(*done), learning_rate, norm, loss, means)
 
 
 def training_options(compute):
@@ -145,18 +151,18 @@ def _name(var):
     return re.sub(r"/replica_\d+$", "", var.op.name)
 
 
-def _mean_over_replicas(gradients):
-    """Each gradient averaged over the replicas of the strategy in force; the same on every one of them."""
+def mean_over_replicas(tensors):
+    """Each tensor averaged over the replicas of the strategy in force; the same on every one of them. No gradient."""
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync == 1:
-        return gradients
+        return tensors
 
     def reduce(strategy, *per_replica):
         return strategy.extended.batch_reduce_to(
-            tf.distribute.ReduceOp.MEAN, [(gradient, gradient) for gradient in per_replica]
+            tf.distribute.ReduceOp.MEAN, [(tensor, tensor) for tensor in per_replica]
         )
 
-    return tf.distribute.get_replica_context().merge_call(reduce, args=tuple(gradients))
+    return tf.distribute.get_replica_context().merge_call(reduce, args=tuple(tensors))
 
 
 def _accumulate(gradients, variables, steps):

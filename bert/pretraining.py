@@ -6,9 +6,8 @@ section 3.1; the names of variables and of metrics are those of Google's release
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, kernels, modeling
-from bert.optimization import build_train_step, training_options
-from bert.progress import TrainingLog
+from bert import checkpoint, kernels, modeling, strategies
+from bert.optimization import build_train_step, mean_over_replicas, training_options
 
 
 def get_masked_lm_output(bert_config, input_tensor, output_weights, positions, label_ids, label_weights):
@@ -35,8 +34,10 @@ def get_masked_lm_output(bert_config, input_tensor, output_weights, positions, l
         logits = tf.nn.bias_add(tf.matmul(masked, output_weights, transpose_b=True), bias)
     per_example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(label_ids, [-1]), logits=logits)
     weights = tf.reshape(label_weights, [-1])
-    # The constant keeps a batch without any prediction finite; it is Google's.
-    loss = tf.reduce_sum(weights * per_example_loss) / (tf.reduce_sum(weights) + 1e-5)
+    # Replicas have different numbers of predictions; divided by their mean, each counts alike. The constant keeps a
+    # batch without any prediction finite; it is Google's.
+    (predictions,) = mean_over_replicas([tf.reduce_sum(weights)])
+    loss = tf.reduce_sum(weights * per_example_loss) / (predictions + 1e-5)
     return loss, per_example_loss, tf.nn.log_softmax(logits)
 
 
@@ -119,7 +120,7 @@ def model_fn_builder(
             input_ids=features["input_ids"],
             input_mask=features["input_mask"],
             token_type_ids=features["segment_ids"],
-            use_one_hot_embeddings=use_one_hot_embeddings,
+            use_one_hot_embeddings=use_one_hot_embeddings or strategies.on_tpu(),
             compute=compute,
         )
         masked_lm = get_masked_lm_output(
@@ -140,12 +141,18 @@ def model_fn_builder(
             metrics = _metrics(features, masked_lm, next_sentence)
             return tf.estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
 
-        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps, **training_options(compute))
-        tf.summary.scalar("learning_rate", step.learning_rate)
-        tf.summary.scalar("masked_lm_loss", masked_lm[0])
-        tf.summary.scalar("next_sentence_loss", next_sentence[0])
-        progress = TrainingLog(loss, step.learning_rate, step.gradient_norm, num_train_steps, train_batch_size)
-        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op, training_hooks=[progress])
+        step = build_train_step(
+            loss,
+            learning_rate,
+            num_train_steps,
+            num_warmup_steps,
+            reported=(masked_lm[0], next_sentence[0]),
+            **training_options(compute),
+        )
+        if not strategies.on_tpu():
+            for name, mean in zip(("masked_lm_loss", "next_sentence_loss"), step.means):
+                tf.summary.scalar(name, mean)
+        return strategies.training_spec(step, num_train_steps, train_batch_size)
 
     return model_fn
 

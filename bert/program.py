@@ -3,15 +3,16 @@
 The flags are Google BERT's, with its defaults.
 """
 
+import contextlib
 import logging
 import os
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, modeling, tokenization
+from bert import checkpoint, devices, modeling, run_lock, stopping, strategies, tokenization
 from bert.errors import UserError
 from bert.files import atomic_open, make_dir
-from bert.flags import fraction, non_negative_int, positive_float, positive_int
+from bert.flags import add_strategy_flags, add_tpu_flags, fraction, non_negative_int, positive_float, positive_int
 from bert.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
@@ -42,20 +43,14 @@ def add_training_flags(parser, learning_rate=5e-5, num_train_epochs=3.0):
 
 def add_checkpoint_flags(flag):
     flag("save_checkpoints_steps", type=positive_int, default=1000, help="steps between checkpoints")
-    flag("iterations_per_loop", type=positive_int, default=1000, help="steps in one call of a TPU")
     flag("seed", type=non_negative_int, default=42, help="of initialisation, dropout and shuffling")
 
 
-def add_device_flags(parser):
-    """Google BERT's TPU flags, and -device_map and -verbose."""
+def add_device_flags(parser, training=True):
+    """Google BERT's TPU flags and -device_map, for training what else it is spread over, and -verbose."""
     flag, switch = parser.flag_group("devices")
-    switch("use_tpu", False, help="train on a TPU")
-    flag("tpu_name", help="the Cloud TPU's name or grpc:// address")
-    flag("tpu_zone", help="its zone")
-    flag("gcp_project", help="its project")
+    (add_strategy_flags if training else add_tpu_flags)(flag, switch)
     flag("master", help="accepted for old scripts; not used")
-    flag("num_tpu_cores", type=positive_int, default=8, help="cores of the TPU")
-    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
     switch("verbose", False, help="show TensorFlow's own log too")
 
 
@@ -132,11 +127,51 @@ def check_init_checkpoint(args, config):
     checkpoint.check_whole(args.init_checkpoint)
 
 
-def make_estimator(model_fn, args, batch_size):
-    """A tf.estimator.Estimator in -output_dir; `batch_size` is in the params of model_fn and input_fn."""
-    config = devices.run_config(args.output_dir, args.seed, args.save_checkpoints_steps)
-    config = config.replace(save_checkpoints_steps=args.save_checkpoints_steps)
-    return tf.estimator.Estimator(model_fn, config=config, params={"batch_size": batch_size})
+def make_estimator(model_fn, args, batch_size, distribution=None):
+    """A tf.estimator.Estimator in -output_dir; `batch_size` is in the params of model_fn and input_fn.
+
+    Args:
+      distribution: strategies.Distribution to train under; default: one device.
+    """
+    return strategies.make_estimator(
+        model_fn,
+        distribution or strategies.Distribution(),
+        batch_size,
+        strategies.loop_length(args.iterations_per_loop, args.save_checkpoints_steps),
+        model_dir=args.output_dir,
+        seed=args.seed,
+        save_summary_steps=args.save_checkpoints_steps,
+        save_checkpoints_steps=args.save_checkpoints_steps,
+    )
+
+
+@contextlib.contextmanager
+def opened(args, load_inputs, is_chief, writes=True):
+    """Gives what `load_inputs(args)` returns, and keeps other runs out of -output_dir from before that on.
+
+    Args:
+      is_chief: whether this process is the one of its run that writes there.
+      writes: whether it writes what another run could write too.
+
+    Raises:
+      UserError: another run writes there.
+    """
+    with run_lock.held(args.output_dir, lambda: load_inputs(args), is_chief and writes) as inputs:
+        if is_chief and args.do_train:
+            checkpoint.remove_unfinished(args.output_dir)
+        yield inputs
+
+
+def trained(args):
+    """The checkpoint in -output_dir that training goes on from, the newest whole one, or that is used; or None."""
+    return checkpoint.newest_whole(args.output_dir) if args.do_train else checkpoint.latest(args.output_dir)
+
+
+def train(args, estimator, distribution, input_fn, num_train_steps, start_step):
+    """Trains from start_step up to num_train_steps, or until a signal comes, see stopping.stoppable."""
+    with stopping.stoppable(args.output_dir, num_train_steps) as hooks:
+        hooks = hooks + profile_hooks(args, num_train_steps - start_step) if distribution.task.is_chief else []
+        strategies.train(estimator, distribution, input_fn, num_train_steps, hooks)
 
 
 def steps_of_training(examples, args):

@@ -17,19 +17,22 @@ class TrainingLog(tf.train.SessionRunHook):
     """Logs the mean loss since the last line, learning rate, gradient norm and examples a second.
 
     Args:
-      loss, learning_rate, gradient_norm: scalar tensors.
+      loss, learning_rate, gradient_norm: scalar tensors; None for the Estimator's own loss and no more, as where a
+        step's tensors stay on a TPU.
       total_steps: global step at which training ends.
       examples_per_call: examples that one run of the training op sees.
     """
 
     def __init__(self, loss, learning_rate, gradient_norm, total_steps, examples_per_call):
-        self._tensors = {"loss": loss, "learning_rate": learning_rate, "gradient_norm": gradient_norm}
+        given = {"loss": loss, "learning_rate": learning_rate, "gradient_norm": gradient_norm}
+        self._tensors = {name: tensor for name, tensor in given.items() if tensor is not None}
         self._total_steps = total_steps
         self._examples_per_call = examples_per_call
         self._every = max(total_steps // LINES_A_RUN, SHORTEST_INTERVAL)
 
     def begin(self):
         self._tensors["step"] = tf.train.get_global_step()
+        self._tensors.setdefault("loss", (tf.get_collection(tf.GraphKeys.LOSSES) or [None])[-1])
 
     def after_create_session(self, session, coord):
         step = session.run(self._tensors["step"])
@@ -48,16 +51,16 @@ class TrainingLog(tf.train.SessionRunHook):
         self._bar.update(step - self._bar.n)
         if step - self._last_step < self._every:
             return
-        rate = len(self._losses) * self._examples_per_call / (time.time() - self._since)
-        log.info(
-            "step %d/%d  loss %.4f  learning rate %.3g  gradient norm %.3g  %.1f examples/s",
-            step,
-            self._total_steps,
-            sum(self._losses) / len(self._losses),
-            values["learning_rate"],
-            values["gradient_norm"],
-            rate,
-        )
+        # A call may be a share of a step, or many steps; and other workers may have made steps too.
+        calls = max(len(self._losses), step - self._last_step)
+        parts = [f"step {step}/{self._total_steps}", f"loss {sum(self._losses) / len(self._losses):.4f}"]
+        parts += [
+            f"{name.replace('_', ' ')} {values[name]:.3g}"
+            for name in ("learning_rate", "gradient_norm")
+            if name in values
+        ]
+        parts.append(f"{calls * self._examples_per_call / (time.time() - self._since):.1f} examples/s")
+        log.info("%s", "  ".join(parts))
         self._last_step = step
         self._start_interval()
 

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert import checkpoint, classifier, classifier_inputs, devices, glue, kernels, prediction, program
+from bert import checkpoint, classifier, classifier_inputs, devices, glue, kernels, prediction, program, strategies
 from bert.errors import run_program
 from bert.flags import FlagParser, add_speed_flags
 from bert.records import count_records
@@ -72,9 +72,20 @@ def main(argv=None):
     args = parse_args(argv)
     devices.prepare(args.device_map)
     startup.set_up_logging(args.verbose)
-    inputs = classifier_inputs.load_inputs(args)
+    distribution = strategies.join(args)
+    if distribution is None:
+        return
+    writes = args.do_train or args.do_eval or args.do_predict
+    with program.opened(args, classifier_inputs.load_inputs, distribution.task.is_chief, writes) as inputs:
+        run(args, inputs, distribution)
+
+
+def run(args, inputs, distribution):
+    """Trains, evaluates, predicts and exports as the flags say."""
     if args.do_train:
-        train(args, inputs)
+        train(args, inputs, distribution)
+        if not distribution.task.is_chief:
+            return
         inputs = inputs._replace(init_checkpoint=None)
     if args.do_eval:
         evaluate(args, inputs)
@@ -84,9 +95,10 @@ def main(argv=None):
         export(args, inputs)
 
 
-def train(args, inputs):
+def train(args, inputs, distribution):
     """Fine-tunes on the training file, going on from the checkpoint in -output_dir if there is one."""
-    classifier_inputs.write_task(args.output_dir, inputs.task)
+    if distribution.task.is_chief:
+        classifier_inputs.write_task(args.output_dir, inputs.task)
     (data,) = inputs.data["train"]
     path = classifier_inputs.make_records(args, inputs, "train", data)
     num_train_steps, num_warmup_steps = program.steps_of_training(len(data.examples), args)
@@ -106,11 +118,12 @@ def train(args, inputs):
         start_step,
         bucket=args.bucket,
         coarse=compute.kernels is kernels.FUSED,
+        share=distribution.share,
+        static=distribution.is_tpu,
     )
     model_fn = _model_fn(args, inputs, compute, inputs.init_checkpoint, num_train_steps, num_warmup_steps)
-    estimator = program.make_estimator(model_fn, args, args.train_batch_size)
-    hooks = program.profile_hooks(args, num_train_steps - start_step)
-    estimator.train(input_fn, max_steps=num_train_steps, hooks=hooks)
+    estimator = program.make_estimator(model_fn, args, args.train_batch_size, distribution)
+    program.train(args, estimator, distribution, input_fn, num_train_steps, start_step)
 
 
 def evaluate(args, inputs):

@@ -20,7 +20,7 @@ import logging
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, modeling, pretraining, pretraining_inputs, program
+from bert import checkpoint, devices, modeling, pretraining, pretraining_inputs, program, strategies
 from bert.errors import UserError, run_program
 from bert.files import find_files, make_dir
 from bert.flags import FlagParser, add_speed_flags, non_negative_int, positive_float, positive_int
@@ -68,15 +68,25 @@ def main(argv=None):
     args = parse_args(argv)
     devices.prepare(args.device_map)
     startup.set_up_logging(args.verbose)
-    inputs = load_inputs(args)
+    distribution = strategies.join(args)
+    if distribution is None:
+        return
     try:
-        if args.do_train:
-            train(args, inputs)
-            inputs = inputs._replace(init_checkpoint=None)
-        if args.do_eval:
-            evaluate(args, inputs)
+        with program.opened(args, load_inputs, distribution.task.is_chief) as inputs:
+            run(args, inputs, distribution)
     except tf.errors.DataLossError as error:
         raise UserError(f"{args.input_file}: a record in it is damaged: {error.message}")
+
+
+def run(args, inputs, distribution):
+    """Trains and evaluates as the flags say."""
+    if args.do_train:
+        train(args, inputs, distribution)
+        if not distribution.task.is_chief:
+            return
+        inputs = inputs._replace(init_checkpoint=None)
+    if args.do_eval:
+        evaluate(args, inputs)
 
 
 def load_inputs(args):
@@ -103,7 +113,7 @@ def load_inputs(args):
         files, args.max_seq_length, args.max_predictions_per_seq, config.vocab_size
     )
     # What was trained here goes before what it was to start from.
-    prefix = checkpoint.latest(args.output_dir)
+    prefix = program.trained(args)
     if not prefix:
         args.init_checkpoint = prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     if prefix:
@@ -115,7 +125,7 @@ def load_inputs(args):
     return Inputs(config, files, records, prefix if prefix == args.init_checkpoint else None)
 
 
-def train(args, inputs):
+def train(args, inputs, distribution):
     """Trains up to -num_train_steps, going on from the checkpoint in -output_dir if there is one."""
     start_step = program.start_step(args.output_dir)
     log.info("%d examples, %d steps of %d", inputs.records, args.num_train_steps, args.train_batch_size)
@@ -124,11 +134,11 @@ def train(args, inputs):
     elif not inputs.init_checkpoint:
         log.info("no -init_checkpoint: starts from random weights")
     input_fn = pretraining_inputs.input_fn_builder(
-        inputs.files, args.max_seq_length, args.max_predictions_per_seq, inputs.records, args.seed, start_step
+        inputs.files, args.max_seq_length, args.max_predictions_per_seq, True, args.seed, start_step, distribution.share
     )
     steps = args.num_train_steps - start_step
-    estimator = _estimator(args, inputs, args.train_batch_size, steps)
-    estimator.train(input_fn, max_steps=args.num_train_steps, hooks=program.profile_hooks(args, steps))
+    estimator = _estimator(args, inputs, args.train_batch_size, steps, distribution)
+    program.train(args, estimator, distribution, input_fn, args.num_train_steps, start_step)
 
 
 def evaluate(args, inputs):
@@ -140,7 +150,7 @@ def evaluate(args, inputs):
     program.write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
 
 
-def _estimator(args, inputs, batch_size, steps):
+def _estimator(args, inputs, batch_size, steps, distribution=None):
     """The Estimator that computes about so many batches."""
     model_fn = pretraining.model_fn_builder(
         inputs.config,
@@ -149,10 +159,9 @@ def _estimator(args, inputs, batch_size, steps):
         args.num_train_steps,
         args.num_warmup_steps,
         args.train_batch_size,
-        args.use_tpu,
-        program.choose_compute(args, inputs.config, steps, announce=True),
+        compute=program.choose_compute(args, inputs.config, steps, announce=True),
     )
-    return program.make_estimator(model_fn, args, batch_size)
+    return program.make_estimator(model_fn, args, batch_size, distribution)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from bert import (
     squad_data,
     squad_records,
     squad_score,
+    strategies,
 )
 from bert.errors import UserError, run_program
 from bert.files import atomic_open, make_dir, sha256
@@ -89,10 +90,15 @@ def run(args):
     """
     devices.prepare(args.device_map)
     startup.set_up_logging(args.verbose)
-    inputs = load_inputs(args)
-    if args.do_train:
-        train(args, inputs)
-    return predict(args, inputs) if args.do_predict else None
+    distribution = strategies.join(args)
+    if distribution is None:
+        return None
+    with program.opened(args, load_inputs, distribution.task.is_chief) as inputs:
+        if args.do_train:
+            train(args, inputs, distribution)
+        if not distribution.task.is_chief:
+            return None
+        return predict(args, inputs) if args.do_predict else None
 
 
 def load_inputs(args):
@@ -119,7 +125,7 @@ def load_inputs(args):
 
 def check_checkpoints(args, config):
     """UserError unless what the model will start from, or go on from, is whole and fits."""
-    latest = checkpoint.latest(args.output_dir)
+    latest = program.trained(args)
     if not latest:
         args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     prefix = latest or args.init_checkpoint
@@ -141,7 +147,7 @@ def check_checkpoints(args, config):
             raise UserError(f"{prefix}: no {min(missing)} in it; expected a checkpoint of this program")
 
 
-def train(args, inputs):
+def train(args, inputs, distribution):
     """Fine-tunes, from the newest checkpoint in -output_dir if there is one."""
     path = os.path.join(args.output_dir, "train.tf_record")
     made_from = fingerprint(args, args.train_file)
@@ -153,6 +159,7 @@ def train(args, inputs):
     start_step = program.start_step(args.output_dir)
     if start_step >= num_train_steps:
         log.info("%s: trained for %d steps already, %d are asked for", args.output_dir, start_step, num_train_steps)
+        distribution.let_in(args.output_dir, trains=False)
         return
     if start_step:
         log.info("goes on from step %d of %d", start_step, num_train_steps)
@@ -169,10 +176,11 @@ def train(args, inputs):
         start_step,
         bucket=args.bucket,
         coarse=compute.kernels is kernels.FUSED,
+        share=distribution.share,
+        static=distribution.is_tpu,
     )
-    estimator = program.make_estimator(model_fn, args, args.train_batch_size)
-    hooks = program.profile_hooks(args, num_train_steps - start_step)
-    estimator.train(input_fn, max_steps=num_train_steps, hooks=hooks)
+    estimator = program.make_estimator(model_fn, args, args.train_batch_size, distribution)
+    program.train(args, estimator, distribution, input_fn, num_train_steps, start_step)
 
 
 def predict(args, inputs):
@@ -231,7 +239,7 @@ def score(args, questions, predictions, null_odds):
 
 def make_model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, num_warmup_steps=0):
     return squad.model_fn_builder(
-        inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.use_tpu, compute
+        inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, compute=compute
     )
 
 

@@ -2,9 +2,8 @@
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, kernels, modeling
+from bert import checkpoint, kernels, modeling, strategies
 from bert.optimization import build_train_step, training_options
-from bert.progress import TrainingLog
 
 PADDING_LOGIT = -1e9
 
@@ -78,7 +77,9 @@ def model_fn_builder(
 
     def model_fn(features, labels, mode, params):
         is_training = mode == tf.estimator.ModeKeys.TRAIN
-        start_logits, end_logits = span_logits(bert_config, is_training, features, use_one_hot_embeddings, compute)
+        start_logits, end_logits = span_logits(
+            bert_config, is_training, features, use_one_hot_embeddings or strategies.on_tpu(), compute
+        )
         if init_checkpoint:
             checkpoint.init_from_checkpoint(init_checkpoint)
         if not is_training:
@@ -93,8 +94,6 @@ def model_fn_builder(
         end_losses = position_losses(end_logits, features["end_positions"], features["input_mask"])
         loss = tf.reduce_mean(start_losses + end_losses) / 2.0
         step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps, **training_options(compute))
-        tf.summary.scalar("learning_rate", step.learning_rate)
-        progress = TrainingLog(loss, step.learning_rate, step.gradient_norm, num_train_steps, params["batch_size"])
-        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op, training_hooks=[progress])
+        return strategies.training_spec(step, num_train_steps, params["batch_size"])
 
     return model_fn

@@ -21,7 +21,17 @@ FORMAT = 1  # raised when the content of a record changes, so that files written
 FIRST_UNIQUE_ID = 1000000000
 
 
-def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0, bucket=False, coarse=False):
+def input_fn_builder(
+    path,
+    max_seq_length,
+    is_training,
+    seed=0,
+    start_step=0,
+    bucket=False,
+    coarse=False,
+    share=records.WHOLE,
+    static=False,
+):
     """An input function over a record file; a batch is as long as its longest window.
 
     Args:
@@ -30,7 +40,8 @@ def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0, bu
       is_training: shuffle and go on for ever; the features then hold start_positions and end_positions, int [batch].
       seed: int, of the shuffle.
       start_step: batches of training to leave out at the start.
-      bucket, coarse: batches by length and their lengths, see records.batches.
+      bucket, coarse, share: batches by length, their lengths, and the part this process reads, see records.batches.
+      static: all batches of one shape, see records.input_fn_builder.
 
     Returns:
       input_fn(params) giving dicts: unique_ids int32 [batch], and input_ids, input_mask, segment_ids int32
@@ -40,7 +51,9 @@ def input_fn_builder(path, max_seq_length, is_training, seed=0, start_step=0, bu
     columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in pair_features.FIELDS}
     columns.update({name: tf.io.FixedLenFeature([], tf.int64) for name in numbers})
 
-    return records.input_fn_builder(path, columns, pair_features.FIELDS, is_training, seed, start_step, bucket, coarse)
+    return records.input_fn_builder(
+        path, columns, pair_features.FIELDS, is_training, seed, start_step, bucket, coarse, share, static=static
+    )
 
 
 def write_training(path, questions, tokenizer, args, made_from):

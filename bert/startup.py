@@ -10,6 +10,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow 1.15 on a newer numpy warns of its own code at every import.
 warnings.filterwarnings("ignore", category=FutureWarning)
 warnings.filterwarnings("ignore", category=DeprecationWarning)
+# TensorFlow 2 warns of what it does itself when a data set is shared out to replicas.
+warnings.filterwarnings("ignore", message="To make it possible to preserve tf.data options")
 
 LOGGER = "bert"
 

@@ -135,6 +135,7 @@ def test_encoder(file, spoil, expected, setting, check):
         (["-do_train", "false"], r"label2id\.json|no checkpoint"),
         (["-do_train=false", "-do_eval=false", "-do_predict=false"], r"nothing to do"),
         (["-do_train=false", "-clean"], r"-clean"),
+        (["-report", "-do_predict=false"], r"-report .*expected -do_predict"),
         (["-ner", "other"], r"-ner other"),
         (["-bert_dir", "no_such_dir"], r"no_such_dir: expected a directory"),
     ],

@@ -55,10 +55,19 @@ DEFAULTS = {
     "bucket": True,
     "recompute": False,
     "profile": False,
+    "strategy": None,
+    "num_gpus": None,
+    "num_cpus": None,
+    "use_tpu": None,
+    "tpu_name": None,
+    "tpu_zone": None,
+    "gcp_project": None,
+    "num_tpu_cores": 8,
+    "iterations_per_loop": 1000,
 }
-SWITCHES = sorted(["xla"] + [name for name, value in DEFAULTS.items() if isinstance(value, bool)])
+SWITCHES = sorted(["xla", "use_tpu"] + [name for name, value in DEFAULTS.items() if isinstance(value, bool)])
 OTHER_VALUES = {int: ("7", 7), float: ("0.25", 0.25), str: ("text", "text")}
-CHOICES = {"cell": "gru", "subword_labels": "first", "precision": "bf16"}
+CHOICES = {"cell": "gru", "subword_labels": "first", "precision": "bf16", "strategy": "mirrored"}
 
 
 def parse(*argv):
@@ -81,6 +90,8 @@ def test_one_dash_or_two_and_either_way_to_give_a_value(name):
         "freeze_layers": int,
         "eval_every": int,
         "early_stop": int,
+        "num_gpus": int,
+        "num_cpus": int,
         "num_train_epochs": float,
     }
     default = DEFAULTS[name]

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import tokenization
+from tests.pages import Page
 from train import conlleval, run_dir
 from train.conll import read_conll
 
@@ -90,7 +92,7 @@ def given(tmp_path_factory):
 def finished(given, tmp_path_factory):
     """(output directory, process) of a whole run."""
     output = str(tmp_path_factory.mktemp("run") / "output")
-    return output, succeed(*given, "-output_dir", output, "-do_export", "-filter_adam_var")
+    return output, succeed(*given, "-output_dir", output, "-do_export", "-filter_adam_var", "-report")
 
 
 def data_file(given, split):
@@ -144,6 +146,26 @@ def test_reports(given, finished):
         assert state["best"][name] == value
     np.testing.assert_allclose(float(results["eval_loss"]), state["best"]["loss"], rtol=1e-5)
     assert int(results["global_step"]) == state["best"]["step"]
+
+
+def test_report_page(finished):
+    output, _ = finished
+    with open(os.path.join(output, run_dir.REPORT_PAGE), encoding="utf-8") as reader:
+        page = Page(reader.read())
+    figures = iter(page.texts["dd", None])
+    for split in ("dev", "test"):
+        with open(os.path.join(output, run_dir.REPORT[split])) as reader:
+            report = reader.read()
+        scores = dict(re.findall(r"(accuracy|precision|recall|FB1): +([\d.]+)", report)[:4])
+        assert [next(figures) for _ in range(4)] == [scores[n] for n in ("FB1", "precision", "recall", "accuracy")]
+        next(figures)  # the loss
+        table = page.tables[f"{split}-types", "Entities by type"]
+        by_type = re.findall(r"^ *(\w+): precision: +(\S+)%; recall: +(\S+)%; FB1: +(\S+) +(\d+)$", report, re.M)
+        assert [[row[0], row[2], row[3], row[1], row[5]] for row in table[1:-1]] == [list(row) for row in by_type]
+    evaluations = page.tables["learning", "Evaluations of the dev set"]
+    assert len(evaluations) == 1 + len(run_dir.read_state(output)["evaluations"])
+    assert "Losses by step of training" in page.texts["title", None]
+    assert any(text.startswith("F1") for text in page.texts["title", None])
 
 
 def test_the_best_checkpoint_is_kept(finished):

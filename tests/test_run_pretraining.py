@@ -255,11 +255,11 @@ def test_input(tmp_path):
         write_numbered(path, numbers)
     assert pretraining_inputs.count_records(files, 4, 2, 9) == 8
     assert numbers_of(files, 3) == list(range(8))  # the last batch is of two
-    trained = numbers_of(files, 8, shuffled_records=8, seed=3)
+    trained = numbers_of(files, 8, is_training=True, seed=3)
     for epoch in range(3):
         assert sorted(trained[8 * epoch : 8 * epoch + 8]) == list(range(8))
     assert trained[:8] != trained[8:16]
-    assert numbers_of(files, 3, shuffled_records=8, seed=3, start_step=5) == trained[15:]
+    assert numbers_of(files, 3, is_training=True, seed=3, start_step=5) == trained[15:]
 
 
 def test_record_files_that_are_none(tmp_path):

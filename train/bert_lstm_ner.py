@@ -9,6 +9,7 @@ In: the flags of train_helper. Out: what run_dir lists, in -output_dir.
 
 from bert import startup  # noqa: I001  before TensorFlow
 
+import argparse
 import collections
 import logging
 import os
@@ -16,24 +17,24 @@ import re
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, kernels, program
-from bert.errors import UserError, run_program
+from bert import checkpoint, devices, kernels, program, run_lock, stopping, strategies
+from bert.errors import run_program
 from bert.files import atomic_open
 from bert.optimization import build_train_step, training_options
-from bert.progress import TrainingLog
 from bert.records import count_records, is_current
-from train import evaluation, export, run_dir, tf_metrics
+from train import cluster_evaluation, evaluation, export, report_page, run_dir, tf_metrics
 from train.features import encode
 from train.frozen import FrozenTagger
 from train.inputs import load_inputs
 from train.labels import OUTSIDE, PIECE, SPECIAL, constraint
 from train.models import build_tagger, predict_tags
-from train.records import file_based_input_fn_builder, fingerprint, write_records
+from train.records import file_based_input_fn_builder, fingerprint, write_file, write_records
 from train.train_helper import get_args_parser
 
 log = logging.getLogger(startup.LOGGER)
 
-# path: record file; encoded: list of features.Encoded, the windows in it; count: how many.
+# path: record file; encoded: list of features.Encoded, the windows in it, None for the train split, which need not fit
+# in memory; count: how many windows.
 Records = collections.namedtuple("Records", ["path", "encoded", "count"])
 
 
@@ -91,7 +92,7 @@ def model_fn_builder(
             features["segment_ids"],
             label_ids,
             num_labels,
-            False,
+            strategies.on_tpu(),
             args.dropout_rate,
             args.lstm_size,
             args.cell,
@@ -101,7 +102,7 @@ def model_fn_builder(
             compute,
         )
         if is_training:
-            return _training_spec(mode, tagger)
+            return _training_spec(tagger)
 
         piece_id = label_map[PIECE] if label_map else 0
         use_rules = rules if word_start is not None else None
@@ -117,7 +118,7 @@ def model_fn_builder(
             eval_metric_ops=_metrics(tagger.losses, label_ids, pred_ids, word_start, features["input_mask"]),
         )
 
-    def _training_spec(mode, tagger):
+    def _training_spec(tagger):
         loss = tf.reduce_mean(tagger.losses)
         if init_checkpoint:
             checkpoint.init_from_checkpoint(init_checkpoint)
@@ -132,12 +133,10 @@ def model_fn_builder(
             accumulation_steps=args.gradient_accumulation_steps,
             **training_options(compute),
         )
-        tf.summary.scalar("learning_rate", step.learning_rate)
-        tf.summary.scalar("gradient_norm", step.gradient_norm)
-        tf.summary.histogram("transitions", tagger.transitions)
-        tf.summary.image("transitions", tagger.transitions[None, :, :, None])
-        progress = TrainingLog(loss, step.learning_rate, step.gradient_norm, num_train_steps, args.batch_size)
-        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op, training_hooks=[progress])
+        if not strategies.on_tpu():
+            tf.summary.histogram("transitions", tagger.transitions)
+            tf.summary.image("transitions", tagger.transitions[None, :, :, None])
+        return strategies.training_spec(step, num_train_steps, args.batch_size)
 
     def _metrics(losses, label_ids, pred_ids, word_start, input_mask):
         """Of words where it is known which pieces begin one, else of pieces. Label by label, not entity by entity."""
@@ -191,17 +190,38 @@ def train(args):
     """
     devices.prepare(args.device_map)
     startup.set_up_logging(args.verbose)
-    inputs = load_inputs(args)
-    state = _open_run(args, inputs)
-    records = {split: _make_records(args, inputs, split) for split in inputs.sentences}
+    distribution = strategies.join(args, "batch_size")
+    if distribution is None:
+        return {}
+    is_chief = distribution.task.is_chief
+    if not is_chief:  # what comes behind training is the chief's
+        later = ("do_eval", "do_predict", "do_export", "filter_adam_var", "report", "clean")
+        args = argparse.Namespace(**dict(vars(args), **dict.fromkeys(later, False)))
+    # An export alone writes only a directory of its own; every other run writes files that a second would write too.
+    writes = args.do_train or args.do_eval or args.do_predict or args.filter_adam_var
+    with run_lock.held(args.output_dir, lambda: load_inputs(args), writes and is_chief) as inputs:
+        return _run(args, inputs, distribution)
+
+
+def _run(args, inputs, distribution):
+    is_chief = distribution.task.is_chief
+    state = _open_run(args, inputs) if is_chief else inputs.state
+    records = {split: _make_records(args, inputs, split) for split in inputs.files}
 
     if args.do_train:
-        _train(args, inputs, state, records)
+        _train(args, inputs, state, records, distribution)
+    if not is_chief:
+        return {}
     prefix = run_dir.checkpoint_to_use(args.output_dir)
-    results = {}
+    results, evaluated = {}, collections.OrderedDict()
     for split in ("dev", "test"):
         if (split == "dev" and args.do_eval) or args.do_predict:
-            results[split] = _evaluate_and_report(args, inputs, records[split], split, prefix)
+            evaluated[split] = _evaluate_and_report(args, inputs, records[split], split, prefix)
+            results[split] = evaluated[split].scores
+    if args.report:
+        settings = inputs.model, inputs.training
+        step = checkpoint.step_of(prefix)
+        report_page.write_page(args.output_dir, list(evaluated.values()), prefix, step, settings)
     if args.do_export:
         results["export"] = export.export_saved_model(
             os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args, program.export_compute(args)
@@ -219,9 +239,10 @@ def _open_run(args, inputs):
     state = inputs.state
     if not args.do_train:
         return state
+    checkpoint.remove_unfinished(args.output_dir)
     if state is None:
         if args.clean:
-            run_dir.clean(args.output_dir)
+            run_dir.clean(args.output_dir, kept=[args.vocab_file, args.bert_config_file])
         state = run_dir.new_state(args.output_dir, inputs.model, inputs.training)
     else:
         changed = sorted(name for name in inputs.training if inputs.training[name] != state["training"].get(name))
@@ -232,26 +253,29 @@ def _open_run(args, inputs):
             state.update(evaluations=[], best=None)  # scores on another dev set compare with nothing
     run_dir.write_state(args.output_dir, state)
     run_dir.write_labels(args.output_dir, inputs.labels, inputs.label_ids)
+    run_dir.copy_encoder_files(args.output_dir, state, args.vocab_file, args.bert_config_file)
     return state
 
 
 def _make_records(args, inputs, split):
     """The split's record file, written anew unless it was made from just this data with just these settings."""
     path = os.path.join(args.output_dir, run_dir.RECORDS[split])
-    encoded = list(encode(inputs.sentences[split], inputs.tokenizer, inputs.label_ids, args.max_seq_length))
-    if not encoded and split == "train":
-        raise UserError(f"{inputs.files[split]}: no word in it tokenizes to anything with {args.vocab_file}")
-    made_from = fingerprint(
-        inputs.files[split], args.vocab_file, inputs.labels, args.do_lower_case, args.max_seq_length
-    )
-    if is_current(path, made_from):
+    data_file, encoding = inputs.files[split], (inputs.tokenizer, inputs.label_ids, args.max_seq_length)
+    made_from = fingerprint(data_file, args.vocab_file, inputs.labels, args.do_lower_case, args.max_seq_length)
+    is_train = split == "train"
+    shards = args.record_shards if is_train else 1
+    encoded = None if is_train else list(encode(inputs.sentences[split], *encoding))
+    if is_current(path, made_from, shards):
         log.info("%s is up to date, %d windows", path, count_records(path))
+    elif is_train:
+        count = write_file(path, data_file, *encoding, made_from, shards, args.processes)
+        log.info("wrote %s: %d sentences, %d windows", path, inputs.corpus.sentences, count)
     else:
         write_records(path, encoded, args.max_seq_length, made_from)
         log.info("wrote %s: %d sentences, %d windows", path, len(inputs.sentences[split]), len(encoded))
     if split == "test":
         _write_pieces(os.path.join(args.output_dir, run_dir.PIECES), encoded)
-    return Records(path, encoded, len(encoded))
+    return Records(path, encoded, count_records(path))
 
 
 def _write_pieces(path, encoded):
@@ -265,16 +289,22 @@ def _write_pieces(path, encoded):
             writer.writelines(token + "\n" for token in window.tokens[window.own])
 
 
-def _train(args, inputs, state, records):
+def _train(args, inputs, state, records, distribution):
+    task = distribution.task
     examples_per_step = args.batch_size * args.gradient_accumulation_steps
     steps_per_epoch = max(round(records["train"].count / examples_per_step), 1)
     num_train_steps = max(int(records["train"].count * args.num_train_epochs / examples_per_step), 1)
     eval_every = args.eval_every or steps_per_epoch
-    if state["finished"]:
-        log.info("training has come to its end before; -clean starts it afresh")
-        return
+    if task.is_chief:
+        if state["finished"]:
+            log.info("training has come to its end before; -clean starts it afresh")
+            distribution.let_in(args.output_dir, trains=False)
+            return
+        run_dir.match_checkpoints(args.output_dir, state)
     latest = checkpoint.latest(args.output_dir)
     start_step = checkpoint.step_of(latest) if latest else 0
+    if not task.is_chief:
+        start_step = distribution.start_step  # there may be newer checkpoints already
     log.info(
         "%d windows, %d steps of %d, warm-up %d steps, dev set every %d steps",
         records["train"].count,
@@ -288,8 +318,9 @@ def _train(args, inputs, state, records):
     elif not args.init_checkpoint:
         log.info("no -init_checkpoint: the encoder starts from random weights")
 
-    compute = program.choose_compute(args, inputs.bert_config, num_train_steps - start_step, announce=True)
-    estimator = _estimator(args, inputs, compute, None if latest else args.init_checkpoint, num_train_steps)
+    # The others train if the chief lets them in to do so.
+    trains = not task.is_chief or (start_step < num_train_steps and not evaluation.should_stop(state, args.early_stop))
+    distribution.let_in(args.output_dir, trains)
 
     def is_due(step):
         return step > 0 and (step % eval_every == 0 or step == num_train_steps)
@@ -297,32 +328,62 @@ def _train(args, inputs, state, records):
     def evaluate(prefix):
         return evaluation.score(inputs.sentences["dev"], _tag(args, inputs, records["dev"], "dev", prefix))
 
-    dev_evaluation = evaluation.DevEvaluation(args.output_dir, state, evaluate, is_due, args.early_stop)
-    saver = evaluation.ScheduledSaver(
-        args.output_dir, lambda step: is_due(step) or step % args.save_checkpoints_steps == 0, [dev_evaluation]
-    )
-    if start_step < num_train_steps and not evaluation.should_stop(state, args.early_stop):
+    def dev_evaluation(state, is_due=is_due):
+        return evaluation.DevEvaluation(args.output_dir, state, evaluate, is_due, args.early_stop)
+
+    span = (is_due, start_step, num_train_steps, args.early_stop)
+    if task.is_evaluator:
+        cluster_evaluation.follow(args.output_dir, dev_evaluation(run_dir.read_state(args.output_dir)), *span)
+        return
+    hooks = []
+    if task.is_chief:
+        listeners = []
+        if not task.has_evaluator:
+            is_late = distribution.name == strategies.PARAMETER_SERVER  # others go on while the chief looks
+            listeners = [dev_evaluation(state, cluster_evaluation.late(is_due, state) if is_late else is_due)]
+        saver = evaluation.ScheduledSaver(
+            args.output_dir, lambda step: is_due(step) or step % args.save_checkpoints_steps == 0, listeners
+        )
+        hooks = [saver] + program.profile_hooks(args, num_train_steps - start_step)
+    if task.is_one_of_many and (task.has_evaluator if task.is_chief else args.early_stop):
+        hooks.append(cluster_evaluation.EvaluationGate(args.output_dir, *span, lags=task.has_evaluator))
+    if trains:
+        compute = program.choose_compute(args, inputs.bert_config, num_train_steps - start_step, task.is_chief)
         input_fn = file_based_input_fn_builder(
             records["train"].path,
             args.max_seq_length,
             True,
-            False,
+            distribution.is_tpu,
             inputs.label_ids,
             args.batch_size,
             args.seed,
             start_step * args.gradient_accumulation_steps,
-            bucket=args.bucket,
+            trim=not distribution.is_tpu,
+            bucket=args.bucket and not distribution.is_tpu,
             coarse=compute.kernels is kernels.FUSED,
+            share=distribution.share._replace(by_file=args.share_records == "file"),
+            deterministic=args.deterministic,
         )
-        hooks = [saver] + program.profile_hooks(args, num_train_steps - start_step)
-        estimator.train(input_fn, max_steps=num_train_steps, hooks=hooks)
-    else:
-        dev_evaluation.after_save(None, start_step)
+        init_checkpoint = None if latest else args.init_checkpoint
+        loop = strategies.loop_length(args.iterations_per_loop, eval_every)
+        keep = max(5, -(-eval_every // args.save_checkpoints_steps) + 3) if task.has_evaluator else 5
+        estimator = _estimator(args, inputs, compute, init_checkpoint, num_train_steps, distribution, loop, keep)
+        if distribution.is_tpu:
+            saver._set_steps_per_run(loop)
+        with stopping.stoppable(args.output_dir, num_train_steps) as stop_hooks:
+            hooks += stop_hooks if task.is_chief else []
+            strategies.train(estimator, distribution, input_fn, num_train_steps, hooks)
+    elif not task.has_evaluator:
+        listeners[0].after_save(None, start_step)
+    if not task.is_chief:
+        return
+    if task.has_evaluator:
+        state = cluster_evaluation.wait_for_last(args.output_dir, num_train_steps, args.early_stop)
     state["finished"] = True
     run_dir.write_state(args.output_dir, state)
 
 
-def _estimator(args, inputs, compute, init_checkpoint, num_train_steps):
+def _estimator(args, inputs, compute, init_checkpoint, num_train_steps, distribution, loop, keep_checkpoint_max):
     model_fn = model_fn_builder(
         inputs.bert_config,
         len(inputs.labels) + 1,
@@ -335,8 +396,16 @@ def _estimator(args, inputs, compute, init_checkpoint, num_train_steps):
         inputs.scheme,
         compute,
     )
-    config = devices.run_config(args.output_dir, args.seed, args.save_summary_steps)
-    return tf.estimator.Estimator(model_fn, config=config, params={"batch_size": args.batch_size})
+    return strategies.make_estimator(
+        model_fn,
+        distribution,
+        args.batch_size,
+        loop,
+        model_dir=args.output_dir,
+        seed=args.seed,
+        save_summary_steps=args.save_summary_steps,
+        keep_checkpoint_max=keep_checkpoint_max,
+    )
 
 
 def _tag(args, inputs, records, split, prefix):
@@ -362,7 +431,7 @@ def _evaluate_and_report(args, inputs, records, split, prefix):
     if args.do_predict:
         report = evaluation.write_report(args.output_dir, split, inputs.sentences[split], tagged)
         print(f"{inputs.files[split]}\n{report}", flush=True)
-    return scores
+    return report_page.Evaluated(split, inputs.files[split], inputs.sentences[split], tagged, scores)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,20 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from bert import interruption
 from bert.files import atomic_open
 from bert.program import write_results
 from bert.startup import LOGGER
+from bert.stopping import CheckpointSaver
 from train import conlleval, run_dir
-from train.features import join_windows
+from train.features import join_scores, join_windows
 from train.mymetrics import entity_table
 
 log = logging.getLogger(LOGGER)
 
-# tags: list of lists, one tag for every word of the file; loss: mean over windows.
-Tagged = collections.namedtuple("Tagged", ["tags", "loss"])
+# tags: list of lists, one tag for every word of the file; loss: mean over windows; scores: as tags, the probability of
+# the label the model chose for each word, None for a word that tokenizes to nothing.
+Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores"])
 
 
 def tag_file(tagger, sentences, encoded, labels, scheme, batch_size):
@@ -36,13 +39,19 @@ def tag_file(tagger, sentences, encoded, labels, scheme, batch_size):
     """
     predictions = tagger.tag(encoded, batch_size)
     tags = join_windows(sentences, encoded, [prediction.label_ids for prediction in predictions], labels, scheme)
+    scores = join_scores(sentences, encoded, [prediction.scores for prediction in predictions], unseen=None)
     losses = [prediction.loss for prediction in predictions]
-    return Tagged(tags, float(np.mean(losses)) if losses else 0.0)
+    return Tagged(tags, float(np.mean(losses)) if losses else 0.0, scores)
+
+
+def count(sentences, tagged):
+    """conlleval's counts of a tagged file, an EvalCounts: what its report is made of."""
+    return conlleval.evaluate(_lines(sentences, tagged.tags))
 
 
 def score(sentences, tagged):
     """{"loss", "accuracy", "precision", "recall", "f1"}: accuracy of tokens, conlleval's scores of entities, 0 to 1."""
-    counts = conlleval.evaluate(_lines(sentences, tagged.tags))
+    counts = count(sentences, tagged)
     overall, _ = conlleval.metrics(counts)
     return {
         "loss": tagged.loss,
@@ -106,15 +115,20 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
         evaluations = self._state["evaluations"]
         if not self._is_due(step) or (evaluations and evaluations[-1]["step"] >= step):
             return False
+        if interruption.received():
+            return True  # and the run that goes on from here begins with the evaluation
         prefix = os.path.join(self._output_dir, f"{run_dir.CHECKPOINT}-{step}")
-        scores = dict(self._evaluate(prefix), step=step)
+        with interruption.not_put_off():  # it may take long, and all there is to be saved has been
+            scores = dict(self._evaluate(prefix), step=step)
         evaluations.append(scores)
         best = self._state["best"]
         improved = best is None or scores["f1"] > best["f1"]
         if improved:
-            run_dir.keep_as_best(self._output_dir, prefix)
             self._state["best"] = scores
+        # In this order: from the state a run that is started again sees what best/ is to hold, not the reverse.
         run_dir.write_state(self._output_dir, self._state)
+        if improved:
+            run_dir.keep_as_best(self._output_dir, prefix)
         self._write_summary(scores)
         log.info(
             "dev at step %d: loss %.4f  accuracy %.4f  precision %.4f  recall %.4f  F1 %.4f%s",
@@ -145,7 +159,7 @@ def should_stop(state, early_stop):
     return True
 
 
-class ScheduledSaver(tf.train.CheckpointSaverHook):
+class ScheduledSaver(CheckpointSaver):
     """Saves checkpoints at the steps of a schedule, at the start and at the end; tells the listeners.
 
     Args:
@@ -155,7 +169,7 @@ class ScheduledSaver(tf.train.CheckpointSaverHook):
     """
 
     def __init__(self, output_dir, is_scheduled, listeners):
-        super().__init__(output_dir, save_steps=1, listeners=listeners, checkpoint_basename=run_dir.CHECKPOINT)
+        super().__init__(output_dir, 1, listeners)
         self._timer = _Schedule(is_scheduled)
 
 

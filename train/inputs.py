@@ -8,14 +8,16 @@ from bert.errors import UserError
 from bert.files import make_dir, sha256
 from bert.program import check_init_checkpoint, load_encoder
 from train import run_dir
-from train.conll import check_tags, read_conll
+from train.conll import check_tags, read_conll, read_sentences
+from train.corpus import summarize
 from train.labels import detect_scheme, label_ids, label_list, read_label_list
 
 # bert_config: BertConfig; tokenizer: FullTokenizer; labels: list, ids from 1; label_ids: dict; scheme: name or None;
-# files, sentences: dicts from split ("train", "dev", "test") to path and to list of Sentence; model, training: the
-# settings as run.json keeps them; state: what run.json in -output_dir says, None for a run that begins afresh.
+# files: dict from split ("train", "dev", "test") to path; sentences: dict from "dev" and "test" to list of Sentence;
+# model, training: the settings as run.json keeps them; state: what run.json in -output_dir says, None for a run that
+# begins afresh; corpus: corpus.Corpus of the train split, which may be too large for a list, or None.
 Inputs = collections.namedtuple(
-    "Inputs", "bert_config tokenizer labels label_ids scheme files sentences model training state"
+    "Inputs", "bert_config tokenizer labels label_ids scheme files sentences model training state corpus"
 )
 
 # Flags a trained checkpoint cannot be used without, and those that only say how it is trained.
@@ -23,12 +25,15 @@ MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", 
 TRAINING_FLAGS = (
     ("init_checkpoint", "batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "warmup_proportion")
     + ("dropout_rate", "clip", "gradient_accumulation_steps", "freeze_layers", "eval_every", "early_stop")
-    + ("constrain", "seed", "precision", "bucket")
+    + ("constrain", "seed", "precision", "bucket", "record_shards")
 )
 
 
 def load_inputs(args):
-    """Reads and checks all that the run will use. Nothing is written but the output directory itself.
+    """Reads and checks all that the run will use.
+
+    Nothing is written but the output directory itself and, where the newest checkpoint in it is damaged, the name of
+    the one that training goes on from instead.
 
     Args:
       args: Namespace of train_helper.get_args_parser.
@@ -44,11 +49,14 @@ def load_inputs(args):
     if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
         raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
     files = {split: os.path.join(args.data_dir, f"{split}.txt") for split in splits_used(args)}
-    sentences = {split: read_conll(path) for split, path in files.items()}
+    corpus = summarize(files["train"], args.processes) if args.do_train else None
+    sentences = {split: read_conll(path) for split, path in files.items() if split != "train"}
     state = run_dir.read_state(args.output_dir)
-    labels, scheme = _load_labels(args, sentences, state)
-    for split, path in files.items():
-        check_tags(path, sentences[split], labels)
+    labels, scheme = _load_labels(args, corpus, sentences, state)
+    if corpus and corpus.tags - set(labels):
+        check_tags(corpus.path, read_sentences(corpus.path), labels)
+    for split in sentences:
+        check_tags(files[split], sentences[split], labels)
 
     model = {name: getattr(args, name) for name in MODEL_FLAGS}
     model.update(labels=labels, scheme=scheme, bert_config=bert_config.to_dict(), vocab=sha256(args.vocab_file))
@@ -59,9 +67,10 @@ def load_inputs(args):
         state = None
         check_init_checkpoint(args, bert_config)
     else:
-        _check_trained(args, state, model)
+        _check_trained(args, state, model, training)
     make_dir(args.output_dir)
-    return Inputs(bert_config, tokenizer, labels, label_ids(labels), scheme, files, sentences, model, training, state)
+    ids = label_ids(labels)
+    return Inputs(bert_config, tokenizer, labels, ids, scheme, files, sentences, model, training, state, corpus)
 
 
 def splits_used(args):
@@ -81,17 +90,18 @@ def _check_flags(args):
             raise UserError(f"-{name}{alternative} is missing")
     if args.ner != "ner":
         raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
+    if args.report and not args.do_predict:
+        raise UserError("-report is about what -do_predict tags; expected -do_predict with it")
     if args.clean and not args.do_train:
         raise UserError("-clean starts a run afresh; expected -do_train with it")
 
 
-def _load_labels(args, sentences, state):
+def _load_labels(args, corpus, sentences, state):
     """(labels, scheme): of the data or the user's list in training, of the trained model else."""
     given = read_label_list(args.label_list) if args.label_list else None
     label_file = os.path.join(args.output_dir, run_dir.LABEL2ID)
     if args.do_train:
-        tags = (tag for sentence in sentences["train"] for tag in sentence.tags)
-        labels = given or label_list(tags)
+        labels = given or label_list(corpus.tags)
     elif os.path.exists(label_file):
         labels = run_dir.read_labels(args.output_dir)
         if given not in (None, labels):
@@ -103,8 +113,9 @@ def _load_labels(args, sentences, state):
 
     if state is not None and not args.do_train:
         return labels, state["model"]["scheme"]
-    judged = sentences.get("train") or sentences.get("dev") or []
-    return labels, detect_scheme([sentence.tags for sentence in judged])
+    if corpus:
+        return labels, corpus.scheme
+    return labels, detect_scheme([sentence.tags for sentence in sentences.get("dev", [])])
 
 
 def _begins_afresh(args, state, model, training):
@@ -120,12 +131,14 @@ def _begins_afresh(args, state, model, training):
     same = state["model"] == model and state["training"] == training
     if args.clean and (state["finished"] or not same):
         return True
-    return found is None
+    return found is None and run_dir.checkpoint_to_use(args.output_dir) is None
 
 
-def _check_trained(args, state, model):
+def _check_trained(args, state, model, training):
     """Checks the checkpoint in -output_dir that training goes on from or that is to be used."""
-    prefix = checkpoint.latest(args.output_dir) if args.do_train else run_dir.checkpoint_to_use(args.output_dir)
+    goes_on = args.do_train and not (state["finished"] and state["training"] == training)
+    find = run_dir.checkpoint_to_go_on_from if goes_on else run_dir.checkpoint_to_use
+    prefix = find(args.output_dir)
     if prefix is None:
         raise UserError(f"{args.output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
     label_file = os.path.join(args.output_dir, run_dir.LABEL2ID)
@@ -145,4 +158,5 @@ def _check_trained(args, state, model):
     if found != [num_labels] * 2:
         raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
     checkpoint.check_shapes(prefix, modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"])))
-    checkpoint.check_whole(prefix)
+    if not goes_on:  # what it goes on from has been found whole
+        run_dir.check_usable(args.output_dir, prefix)

@@ -4,7 +4,15 @@ import os
 
 from bert import release
 from bert.errors import UserError
-from bert.flags import FlagParser, add_speed_flags, fraction, non_negative_int, positive_float, positive_int
+from bert.flags import (
+    FlagParser,
+    add_speed_flags,
+    add_strategy_flags,
+    fraction,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
 from train import __version__
 
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt", "init_checkpoint": "bert_model.ckpt"}
@@ -44,6 +52,7 @@ def _build_parser():
     switch("do_train", True, help="fine-tune on train.txt")
     switch("do_eval", True, help="evaluate on dev.txt, write eval_results.txt")
     switch("do_predict", True, help="tag dev.txt and test.txt, write label_*.txt and predict_score*.txt")
+    switch("report", False, help="with -do_predict: write report.html, a page on what the tagger gets right and wrong")
     switch("do_export", False, help="write a SavedModel to export/")
     switch("filter_adam_var", False, help="write model.ckpt without the optimizer's variables, a third the size")
 
@@ -66,7 +75,7 @@ def _build_parser():
     switch("constrain", True, help="predict only tag sequences that are well-formed")
 
     flag, _ = parser.flag_group("training")
-    flag("batch_size", type=positive_int, default=64, help="windows in a batch")
+    flag("batch_size", type=positive_int, default=64, help="windows in a batch, over all replicas")
     flag("learning_rate", type=positive_float, default=1e-5, help="peak learning rate of Adam")
     flag("head_learning_rate", type=positive_float, help="the same for RNN, projection and CRF; default: no other")
     flag("num_train_epochs", type=positive_float, default=10.0, help="times through train.txt")
@@ -87,8 +96,21 @@ def _build_parser():
 
     add_speed_flags(parser)
 
+    flag, switch = parser.flag_group("large training files")
+    flag("processes", type=positive_int, help="processes that read and encode train.txt; default: one for each core "
+         "from 16 MB on, else one; what they write does not depend on it")  # fmt: skip
+    flag("record_shards", type=positive_int, default=1, help="files that train.tf_record is written in, as "
+         "train.tf_record-00000-of-00016")  # fmt: skip
+    flag("share_records", choices=["batch", "file"], default="batch",
+         help="how several machines share train.tf_record out: each takes its part of every batch, the same batches as "
+         "on one; or each reads shards of its own, which costs less reading")  # fmt: skip
+    switch("deterministic", True, help="read shards in an order that the seed says; false: several at a time, as they "
+           "come")  # fmt: skip
+
+    flag, switch = parser.flag_group("devices")
+    add_strategy_flags(flag, switch)
+
     flag, switch = parser.flag_group("other")
-    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
     switch("verbose", False, help="show TensorFlow's own log too")
     flag("ner", default="ner", help="kind of model; only ner")
     flag("version", action="version", version=__version__, help="print the version and exit")

@@ -1,0 +1,149 @@
+"""The launcher with small programs as tasks: what they are told, what becomes of them when one dies."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bert import launch
+from bert.errors import UserError
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+WHO = "import json, os, sys; c = json.loads(os.environ['TF_CONFIG']); t = c['task']; me = t['type']; n = t['index']\n"
+
+
+def start(folder, program, *flags):
+    """The launcher, started with a program for its tasks that runs in the folder."""
+    (folder / "task.py").write_text(WHO + program)
+    command = [sys.executable, "-m", "bert.launch", *flags, "--", "task.py", "-a=b"]
+    return subprocess.Popen(
+        command,
+        cwd=str(folder),
+        env=dict(os.environ, PYTHONPATH=REPOSITORY),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as reader:
+            return reader.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def run(folder, program, *flags):
+    """(exit code, standard output, standard error) of the launcher."""
+    process = start(folder, program, *flags)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_every_task_gets_its_place_in_one_cluster(tmp_path):
+    program = "print(json.dumps(c), sys.argv[1:]); print('wrong', file=sys.stderr)"
+    code, out, err = run(tmp_path, program, "-workers=3", "-evaluator")
+    assert code == 0
+    found = {}
+    for line in out.splitlines():
+        name, config = re.match(r"\[(.+?)\] (.+) \['-a=b'\]$", line).groups()
+        found[name] = json.loads(config)
+    assert sorted(found) == ["chief 0", "evaluator 0", "worker 0", "worker 1"]
+    clusters = [config["cluster"] for config in found.values()]
+    assert all(cluster == clusters[0] for cluster in clusters)
+    assert {name: len(addresses) for name, addresses in clusters[0].items()} == {
+        "chief": 1, "worker": 2, "evaluator": 1,
+    }  # fmt: skip
+    addresses = sum(clusters[0].values(), [])
+    assert len(set(addresses)) == 4 and all(re.match(r"127\.0\.0\.1:\d+$", address) for address in addresses)
+    for name, config in found.items():
+        assert name == f"{config['task']['type']} {config['task']['index']}"
+    assert sorted(err.splitlines()) == sorted(f"[{name}] wrong" for name in found)
+
+
+# Each task notes that it has begun; the one that is to die waits until all have.
+NOTE = (
+    "import signal, time\n"
+    "open(f'{me}{n}-{os.getpid()}', 'w').close()\n"
+    "while len(os.listdir('.')) % 3 != 1: time.sleep(0.01)\n"
+)
+
+
+@pytest.mark.parametrize("victim", ["chief", "worker", "evaluator"])
+def test_when_one_is_killed_all_start_again(victim, tmp_path):
+    program = NOTE + (
+        "first = len(os.listdir('.')) == 4\n"
+        f"if first and me == '{victim}': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if first: time.sleep(60)\n"
+        "print('done')\n"
+    )
+    code, out, err = run(tmp_path, program, "-workers=2", "-evaluator")
+    assert code == 0
+    assert sorted(out.splitlines()) == ["[chief 0] done", "[evaluator 0] done", "[worker 0] done"]
+    assert err == f"[launch] {victim} 0 died of SIGKILL; all tasks start again from the last checkpoint (1 of 10)\n"
+    assert len(os.listdir(str(tmp_path))) == 7
+
+
+def test_it_gives_up_in_the_end(tmp_path):
+    program = "import time\nsys.exit(3) if n else time.sleep(60)"
+    code, _, err = run(tmp_path, program, "-workers=3", "-restarts=2")
+    assert code == 1
+    assert err.splitlines()[-1] == "[launch] worker 1 died of exit code 3; started again 2 times already, see -restarts"
+    assert err.count("start again") == 2
+
+
+@pytest.mark.parametrize("code", [2, 143])
+def test_what_was_asked_for_is_not_started_again(code, tmp_path):
+    found, _, err = run(tmp_path, f"sys.exit({code}) if me == 'chief' else __import__('time').sleep(60)")
+    assert (found, err) == (code, "")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_goes_to_the_chief_and_ends_all(signum, tmp_path):
+    program = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(130))\n"
+        "print(me, os.getpid()); time.sleep(60)\n"
+    )
+    process = start(tmp_path, program, "-workers=2", "-ps=1")
+    pids = [int(process.stdout.readline().split()[-1]) for _ in range(3)]
+    process.send_signal(signum)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert not any(map(is_alive, pids))
+
+
+def test_tasks_end_with_the_launcher(tmp_path):
+    process = start(tmp_path, "import time\nprint(me, os.getpid()); time.sleep(60)\n")
+    pids = [int(process.stdout.readline().split()[-1]) for _ in range(2)]
+    process.kill()
+    process.wait()
+    deadline = time.time() + 30
+    while any(map(is_alive, pids)) and time.time() < deadline:
+        time.sleep(0.01)
+    assert not any(map(is_alive, pids))
+
+
+@pytest.mark.parametrize(
+    "argv,expected",
+    [
+        (["--", "run.py", "-x"], [sys.executable, "run.py", "-x"]),
+        (["-workers", "3", "--", "-m", "bert.run_squad"], [sys.executable, "-m", "bert.run_squad"]),
+        (["--", "./train.sh", "--", "y"], ["./train.sh", "--", "y"]),
+    ],
+)
+def test_command_of_a_task(argv, expected):
+    assert launch.parse_args(argv)[1] == expected
+
+
+@pytest.mark.parametrize("argv", [[], ["-workers=2"], ["-workers=2", "--"], ["-workers=0", "--", "run.py"], ["run.py"]])
+def test_wrong_command_lines(argv):
+    with pytest.raises(UserError):
+        launch.parse_args(argv)
