@@ -1,0 +1,413 @@
+"""Entities from plain text by a model that TF Serving serves.
+
+    from train.serving_client import ServingClient
+
+    client = ServingClient("localhost:8501", "ner")
+    client("Ann Lee lives in Paris.")
+
+In and out are those of `predictor.Predictor`, and so are the answers. Against the signature `serving_text` nothing else
+is needed; against `serving_default` the words are cut into pieces here, with the assets of the export. Neither needs
+TensorFlow, unless the protocol is gRPC.
+"""
+
+import collections
+import http.client
+import json
+import os
+import random
+import socket
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import numpy as np
+
+from bert.errors import UserError, run_program
+from bert.files import read_json
+from bert.flags import FlagParser, non_negative_int, positive_float, positive_int
+from train.conll import Sentence
+from train.entities import Token
+from train.features import Encoded, cut_windows, join_scores, join_windows, settle_seams
+from train.labels import SPECIAL
+from train.predict_formats import rounded
+from train.text import cut_places
+from train.text_tagger import TextTagger, load_model
+
+TEXT_SIGNATURE = "serving_text"
+ID_SIGNATURE = "serving_default"
+PROTOCOLS = ("rest", "grpc")
+EXTRA = "train/requirements-serving.txt"
+
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds between attempts; each is about twice the one before
+TIMED_OUT_ATTEMPTS = 2  # a server that was too slow twice is overloaded, and more requests make that worse
+
+# What cannot travel, and what is the same to the tokenizer: a character that is dropped, and one no vocabulary has.
+_SENDABLE = {0: "\ufffd"}
+_SENDABLE.update(dict.fromkeys(range(55296, 57344), "\U0010ffff"))
+
+# What the server says of windows of pieces, as frozen.Prediction.
+Prediction = collections.namedtuple("Prediction", ["label_ids", "scores"])
+# What the server says of a text: for each of its words spans (start, end), tags, scores and pieces; whether it is
+# too_long, how many pieces the model takes, and the tags' scheme or "".
+Answer = collections.namedtuple("Answer", "spans tags scores pieces too_long max_pieces scheme")
+# Words of a text the model sees at once, `seen`, and those of them whose tags are taken: indices of words.
+Part = collections.namedtuple("Part", ["text", "seen", "own"])
+
+
+class ServingError(UserError):
+    """A request failed; the text is one line that names the server and what it said."""
+
+
+class _Retriable(Exception):
+    """An attempt failed in a way the next may not; `timed_out`: by no answer in time."""
+
+    def __init__(self, message, timed_out=False):
+        super().__init__(message)
+        self.timed_out = timed_out
+
+
+class ServingClient(TextTagger):
+    """A tagger behind TF Serving; may be called from several threads. Every call may raise ServingError.
+
+    Args:
+      url: the server, `host:port`; for REST also `http://host:port` or `https://...`.
+      model_name: the server's `--model_name`.
+      protocol: one of PROTOCOLS.
+      signature: TEXT_SIGNATURE or ID_SIGNATURE; None: the first of them that the model has, which asks the server.
+      export_dir: the export that is served, for ID_SIGNATURE.
+      timeout: seconds to wait for an answer.
+      retries: attempts after the first where the server is not there, is overloaded, or, once, gives no answer in
+        time; with growing delays. What the server refuses is not asked again.
+      batch_size: texts, or windows, in a request.
+
+    Raises:
+      UserError: the arguments do not fit.
+    """
+
+    def __init__(
+        self,
+        url,
+        model_name,
+        protocol="rest",
+        signature=None,
+        export_dir=None,
+        timeout=10.0,
+        retries=3,
+        batch_size=32,
+    ):
+        if protocol not in PROTOCOLS:
+            raise UserError(f"protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
+        if signature not in (None, TEXT_SIGNATURE, ID_SIGNATURE):
+            raise UserError(f"signature {signature}: expected {TEXT_SIGNATURE} or {ID_SIGNATURE}")
+        self._server = (_Rest if protocol == "rest" else _Grpc)(url, model_name, timeout)
+        self._retries = retries
+        self._batch_size = batch_size
+        if signature is None:
+            signature = TEXT_SIGNATURE if TEXT_SIGNATURE in self._call(self._server.signatures) else ID_SIGNATURE
+        if signature == ID_SIGNATURE and export_dir is None:
+            raise UserError(f"{url}: {ID_SIGNATURE} takes pieces of words; expected export_dir, the export served")
+        self._signature = signature
+        self._model = _load_assets(export_dir) if signature == ID_SIGNATURE else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Ends the connection, if there is one."""
+        self._server.close()
+
+    @property
+    def model(self):
+        """text_tagger.Model of the export; UserError with TEXT_SIGNATURE, which has all of it on the server."""
+        if self._model is None:
+            raise UserError(f"{TEXT_SIGNATURE} takes text, and no more; this needs {ID_SIGNATURE} and export_dir")
+        return self._model
+
+    def _call(self, request, *args):
+        """request(*args), tried again where that may help."""
+        timed_out = 0
+        for attempt in range(self._retries + 1):
+            if attempt:
+                time.sleep(random.uniform(0.5, 1.0) * min(FIRST_DELAY * 2**attempt, LONGEST_DELAY))
+            try:
+                return request(*args)
+            except _Retriable as error:
+                failure = error
+                timed_out += error.timed_out
+                if timed_out == TIMED_OUT_ATTEMPTS:
+                    break
+        raise ServingError(f"{failure} (attempt {attempt + 1}, the last)")
+
+    def _predict(self, rows, inputs, outputs):
+        """dict of outputs, each a list of so many rows."""
+        answer = self._call(self._server.predict, self._signature, inputs)
+        for name in outputs:
+            if not isinstance(answer.get(name), list) or len(answer[name]) != rows:
+                found = ", ".join(sorted(answer))
+                raise ServingError(f"{self._server}: expected {name} of {rows} texts in an answer; found {found}")
+        return answer
+
+    def _batches(self, lengths):
+        """Lists of indices, those of about the same length together."""
+        by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+        return [by_length[i : i + self._batch_size] for i in range(0, len(by_length), self._batch_size)]
+
+    def _tag_windows(self, windows):
+        special = [self.model.label_ids[label] for label in SPECIAL]
+        predictions = [None] * len(windows)
+        for batch in self._batches([len(window.input_ids) for window in windows]):
+            shape = len(batch), len(windows[batch[-1]].input_ids)
+            names = ("input_ids", "input_mask", "segment_ids", "word_start")
+            inputs = {name: np.zeros(shape, np.int32) for name in names}
+            for row, i in enumerate(batch):
+                length = len(windows[i].input_ids)
+                inputs["input_ids"][row, :length] = windows[i].input_ids
+                inputs["input_mask"][row, :length] = 1
+                inputs["word_start"][row, :length] = ~np.isin(windows[i].label_ids, special)
+            answer = self._predict(len(batch), inputs, ("pred_ids", "scores"))
+            for i, label_ids, scores in zip(batch, answer["pred_ids"], answer["scores"]):
+                predictions[i] = Prediction(label_ids, scores)
+        return predictions
+
+    def _tokens(self, texts):
+        if self._signature == ID_SIGNATURE:
+            return super()._tokens(texts)
+        answers = self._ask(texts)
+        parts = [part for number in range(len(texts)) for part in _cut(number, texts[number], answers[number])]
+        again = {}  # of texts too long for the model, each part for itself
+        for i, part in enumerate(parts):
+            if answers[part.text].too_long:
+                spans = answers[part.text].spans
+                again[i] = texts[part.text][spans[part.seen[0]][0] : spans[part.seen[-1]][1]]
+        found = dict(zip(again, self._ask(list(again.values()))))
+        for i, answer in found.items():
+            if answer.too_long or len(answer.spans) != parts[i].seen[-1] + 1 - parts[i].seen[0]:
+                raise ServingError(f"{self._server}: the model was replaced between two requests; expected one model")
+        tags, scores = _join(answers, parts, [found.get(i, answers[part.text]) for i, part in enumerate(parts)], again)
+        return [
+            [Token(text[start:end], start, end, *said) for (start, end), *said in zip(answer.spans, *of_text)]
+            for text, answer, *of_text in zip(texts, answers, tags, scores)
+        ]
+
+    def _ask(self, texts):
+        """For each text an Answer."""
+        answers = [None] * len(texts)
+        for batch in self._batches([len(text) for text in texts]):
+            outputs = ("starts", "ends", "tags", "scores", "pieces", "word_count", "too_long", "max_pieces", "scheme")
+            inputs = {"text": [texts[i].translate(_SENDABLE) for i in batch]}
+            columns = self._predict(len(batch), inputs, outputs)
+            for row, i in enumerate(batch):
+                starts, ends, tags, scores, pieces, count, *of_text = (columns[name][row] for name in outputs)
+                answers[i] = Answer(
+                    list(zip(starts, ends))[:count], tags[:count], scores[:count], pieces[:count], *of_text
+                )
+        return answers
+
+
+def _cut(number, text, answer):
+    """The Parts of a text that go through the model, as features.encode has them; one if the text is not too long."""
+    present = [i for i, pieces in enumerate(answer.pieces) if pieces]
+    places = None
+    if answer.too_long:
+        of_words = cut_places(text, answer.spans)
+        places = [of_words[i] for i in present]
+    windows = cut_windows([answer.pieces[i] for i in present], answer.max_pieces, places)
+    return [Part(number, present[w.first : w.last], present[w.start : w.end]) for w in windows]
+
+
+def _join(answers, parts, found, again):
+    """(tags, scores): for each text a list of one for every word.
+
+    Args:
+      answers: list of Answer, one a text.
+      parts: list of Part.
+      found: for each part the Answer it is in.
+      again: the parts whose Answer is of them alone, not of the whole text.
+    """
+    labels = sorted({tag for answer in answers + found for tag in answer.tags})
+    ids = {label: i for i, label in enumerate(labels, 1)}
+    encoded = []
+    for i, part in enumerate(parts):
+        base = part.seen[0] if i in again else 0  # positions here are those of words in the answer
+        seen, own = ([(word - base, word) for word in words] for words in (part.seen, part.own))
+        encoded.append(Encoded(None, None, None, own, None, part.text, seen))
+    label_ids = [[ids[tag] for tag in answer.tags] for answer in found]
+    sentences = [Sentence(answer.spans, None, 1) for answer in answers]
+    encoded = settle_seams(encoded, label_ids, labels)
+    scheme = answers[0].scheme if answers else ""
+    tags = join_windows(sentences, encoded, label_ids, labels, scheme or None)
+    return tags, join_scores(sentences, encoded, [answer.scores for answer in found])
+
+
+def _load_assets(export_dir):
+    """text_tagger.Model of an export, or of the newest in a directory of exports."""
+    numbers = [int(name) for name in os.listdir(export_dir) if name.isdigit()] if os.path.isdir(export_dir) else []
+    if numbers and not os.path.exists(os.path.join(export_dir, "assets")):
+        export_dir = os.path.join(export_dir, str(max(numbers)))
+    assets = os.path.join(export_dir, "assets")
+    ids = read_json(os.path.join(assets, "label2id.json"))
+    settings_file = os.path.join(assets, "tagger.json")
+    vocab_file = os.path.join(assets, "vocab.txt")
+    return load_model(vocab_file, sorted(ids, key=ids.get), read_json(settings_file), settings_file)
+
+
+class _Rest:
+    """TF Serving's REST interface; each request has a connection of its own."""
+
+    def __init__(self, url, model_name, timeout):
+        self._base = (url if "://" in url else "http://" + url).rstrip("/")
+        try:
+            parts = urllib.parse.urlsplit(self._base)
+            known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        except ValueError:  # a port that is no number
+            known = False
+        if not known or any(character.isspace() for character in url):
+            raise UserError(f"{url}: expected a server as host:port or http://host:port")
+        self._model_name = model_name
+        self._model = f"{self._base}/v1/models/{urllib.parse.quote(model_name, safe='')}"
+        self._timeout = timeout
+
+    def __str__(self):
+        return self._base
+
+    def close(self):
+        pass
+
+    def predict(self, signature, inputs):
+        values = {name: value if isinstance(value, list) else value.tolist() for name, value in inputs.items()}
+        return self._request(":predict", "outputs", {"signature_name": signature, "inputs": values})
+
+    def signatures(self):
+        return self._request("/metadata", "metadata").get("signature_def", {}).get("signature_def", {})
+
+    def _request(self, path, expected, content=None):
+        """The JSON object under the key `expected` of the answer."""
+        body = None if content is None else json.dumps(content).encode("ascii")
+        request = urllib.request.Request(self._model + path, body, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise self._refusal(error)
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)  # URLError wraps what happened
+            if isinstance(reason, socket.timeout):
+                raise _Retriable(f"{self._base}: no answer in {self._timeout:g} seconds", timed_out=True)
+            raise _Retriable(f"{self._base}: no answer: {getattr(reason, 'strerror', None) or reason}")
+        try:
+            answer = json.loads(text.decode("utf-8"))[expected]
+            if not isinstance(answer, dict):
+                raise TypeError
+        except (ValueError, KeyError, TypeError):
+            raise ServingError(f"{self._base}: expected an answer of TF Serving, with {expected}; found {text[:80]!r}")
+        return answer
+
+    def _refusal(self, error):
+        """What to raise for an HTTP status that is none of success."""
+        try:
+            said = json.loads(error.read().decode("utf-8"))["error"]
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            said = error.reason
+        message = f"{self._base}: model {self._model_name}: HTTP {error.code}: {_first_line(said)}"
+        if error.code in (502, 503, 504):
+            return _Retriable(message, timed_out=error.code == 504)
+        return ServingError(message)
+
+
+class _Grpc:
+    """TF Serving's gRPC interface; one channel for all requests."""
+
+    def __init__(self, url, model_name, timeout):
+        try:
+            import grpc
+            import tensorflow.compat.v1 as tf
+            from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+        except ImportError as error:
+            raise UserError(f"-protocol grpc: {error}; expected tensorflow-serving-api: pip install -r {EXTRA}")
+        if "://" in url or any(character.isspace() for character in url):
+            raise UserError(f"{url}: expected a server as host:port")
+        self._grpc, self._tf = grpc, tf
+        self._predict_pb2, self._metadata_pb2 = predict_pb2, get_model_metadata_pb2
+        # Whatever a batch takes; the library's limit of 4 MB is for servers.
+        self._channel = grpc.insecure_channel(url, [("grpc.max_receive_message_length", -1)])
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._url, self._model_name, self._timeout = url, model_name, timeout
+
+    def __str__(self):
+        return self._url
+
+    def close(self):
+        self._channel.close()
+
+    def predict(self, signature, inputs):
+        request = self._predict_pb2.PredictRequest()
+        request.model_spec.name = self._model_name
+        request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(self._tf.make_tensor_proto(value))
+        answer = self._request(self._stub.Predict, request)
+        arrays = {name: self._tf.make_ndarray(value) for name, value in answer.outputs.items()}
+        return {
+            name: np.char.decode(array.astype(bytes), "utf-8").tolist() if array.dtype == object else array.tolist()
+            for name, array in arrays.items()
+        }
+
+    def signatures(self):
+        request = self._metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name = self._model_name
+        answer = self._request(self._stub.GetModelMetadata, request)
+        signatures = self._metadata_pb2.SignatureDefMap()
+        answer.metadata["signature_def"].Unpack(signatures)
+        return signatures.signature_def
+
+    def _request(self, method, request):
+        codes = self._grpc.StatusCode
+        try:
+            return method(request, timeout=self._timeout)
+        except self._grpc.RpcError as error:
+            code = error.code()
+            message = f"{self._url}: model {self._model_name}: {code.name}: {_first_line(error.details())}"
+            if code == codes.DEADLINE_EXCEEDED:
+                raise _Retriable(f"{self._url}: no answer in {self._timeout:g} seconds", timed_out=True)
+            raise _Retriable(message) if code == codes.UNAVAILABLE else ServingError(message)
+
+
+def _first_line(text):
+    return (str(text).splitlines() or [""])[0]
+
+
+def main():
+    parser = FlagParser(
+        prog="python -m train.serving_client",
+        description="Entities of texts from a server, a JSON object a text; without texts, of each line of standard "
+        "input.",
+    )
+    flag, _ = parser.flag_group("server")
+    flag("url", required=True, help="host:port or http://host:port")
+    flag("model_name", required=True, help="the server's --model_name")
+    flag("protocol", choices=PROTOCOLS, default="rest", help=f"grpc needs {EXTRA}")
+    flag("signature", choices=[TEXT_SIGNATURE, ID_SIGNATURE], help="default: the first of them that the model has")
+    flag("export_dir", help=f"the export that is served, for {ID_SIGNATURE}")
+    flag("timeout", type=positive_float, default=10.0, help="seconds to wait for an answer")
+    flag("retries", type=non_negative_int, default=3, help="attempts after the first, where one more may help")
+    flag("batch_size", type=positive_int, default=32, help="texts in a request")
+    parser.add_argument("text", nargs="*", help="what to tag")
+    args = vars(parser.parse_args())
+    texts = args.pop("text")
+    with ServingClient(**args) as client:
+        if not texts:
+            texts = [line.rstrip("\r\n") for line in sys.stdin]
+        for start in range(0, len(texts), args["batch_size"]):
+            chunk = texts[start : start + args["batch_size"]]
+            for text, found in zip(chunk, client(chunk)):
+                entities = [dict(entity._asdict(), score=rounded(entity.score)) for entity in found]
+                sys.stdout.write(json.dumps({"text": text, "entities": entities}, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    run_program(main)
