@@ -17,18 +17,18 @@ import re
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, kernels, program, run_lock, stopping, strategies
+from bert import checkpoint, devices, kernels, program, run_lock, strategies
 from bert.errors import run_program
 from bert.files import atomic_open
 from bert.optimization import build_train_step, training_options
 from bert.records import count_records, is_current
-from train import cluster_evaluation, evaluation, export, report_page, run_dir, tf_metrics
+from train import evaluation, export, report_page, run_dir, tf_metrics, training
 from train.features import encode
 from train.frozen import FrozenTagger
 from train.inputs import load_inputs
 from train.labels import OUTSIDE, PIECE, SPECIAL, constraint
 from train.models import build_tagger, predict_tags
-from train.records import file_based_input_fn_builder, fingerprint, write_file, write_records
+from train.records import fingerprint, write_file, write_records
 from train.train_helper import get_args_parser
 
 log = logging.getLogger(startup.LOGGER)
@@ -209,7 +209,15 @@ def _run(args, inputs, distribution):
     records = {split: _make_records(args, inputs, split) for split in inputs.files}
 
     if args.do_train:
-        _train(args, inputs, state, records, distribution)
+        training.train(
+            args,
+            inputs,
+            state,
+            records["train"],
+            distribution,
+            lambda *settings: _model_fn(args, inputs, *settings),
+            lambda prefix: evaluation.score(inputs.sentences["dev"], _tag(args, inputs, records["dev"], "dev", prefix)),
+        )
     if not is_chief:
         return {}
     prefix = run_dir.checkpoint_to_use(args.output_dir)
@@ -289,122 +297,19 @@ def _write_pieces(path, encoded):
             writer.writelines(token + "\n" for token in window.tokens[window.own])
 
 
-def _train(args, inputs, state, records, distribution):
-    task = distribution.task
-    examples_per_step = args.batch_size * args.gradient_accumulation_steps
-    steps_per_epoch = max(round(records["train"].count / examples_per_step), 1)
-    num_train_steps = max(int(records["train"].count * args.num_train_epochs / examples_per_step), 1)
-    eval_every = args.eval_every or steps_per_epoch
-    if task.is_chief:
-        if state["finished"]:
-            log.info("training has come to its end before; -clean starts it afresh")
-            distribution.let_in(args.output_dir, trains=False)
-            return
-        run_dir.match_checkpoints(args.output_dir, state)
-    latest = checkpoint.latest(args.output_dir)
-    start_step = checkpoint.step_of(latest) if latest else 0
-    if not task.is_chief:
-        start_step = distribution.start_step  # there may be newer checkpoints already
-    log.info(
-        "%d windows, %d steps of %d, warm-up %d steps, dev set every %d steps",
-        records["train"].count,
-        num_train_steps,
-        examples_per_step,
-        int(num_train_steps * args.warmup_proportion),
-        eval_every,
-    )
-    if start_step:
-        log.info("goes on from step %d (%s)", start_step, latest)
-    elif not args.init_checkpoint:
-        log.info("no -init_checkpoint: the encoder starts from random weights")
-
-    # The others train if the chief lets them in to do so.
-    trains = not task.is_chief or (start_step < num_train_steps and not evaluation.should_stop(state, args.early_stop))
-    distribution.let_in(args.output_dir, trains)
-
-    def is_due(step):
-        return step > 0 and (step % eval_every == 0 or step == num_train_steps)
-
-    def evaluate(prefix):
-        return evaluation.score(inputs.sentences["dev"], _tag(args, inputs, records["dev"], "dev", prefix))
-
-    def dev_evaluation(state, is_due=is_due):
-        return evaluation.DevEvaluation(args.output_dir, state, evaluate, is_due, args.early_stop)
-
-    span = (is_due, start_step, num_train_steps, args.early_stop)
-    if task.is_evaluator:
-        cluster_evaluation.follow(args.output_dir, dev_evaluation(run_dir.read_state(args.output_dir)), *span)
-        return
-    hooks = []
-    if task.is_chief:
-        listeners = []
-        if not task.has_evaluator:
-            is_late = distribution.name == strategies.PARAMETER_SERVER  # others go on while the chief looks
-            listeners = [dev_evaluation(state, cluster_evaluation.late(is_due, state) if is_late else is_due)]
-        saver = evaluation.ScheduledSaver(
-            args.output_dir, lambda step: is_due(step) or step % args.save_checkpoints_steps == 0, listeners
-        )
-        hooks = [saver] + program.profile_hooks(args, num_train_steps - start_step)
-    if task.is_one_of_many and (task.has_evaluator if task.is_chief else args.early_stop):
-        hooks.append(cluster_evaluation.EvaluationGate(args.output_dir, *span, lags=task.has_evaluator))
-    if trains:
-        compute = program.choose_compute(args, inputs.bert_config, num_train_steps - start_step, task.is_chief)
-        input_fn = file_based_input_fn_builder(
-            records["train"].path,
-            args.max_seq_length,
-            True,
-            distribution.is_tpu,
-            inputs.label_ids,
-            args.batch_size,
-            args.seed,
-            start_step * args.gradient_accumulation_steps,
-            trim=not distribution.is_tpu,
-            bucket=args.bucket and not distribution.is_tpu,
-            coarse=compute.kernels is kernels.FUSED,
-            share=distribution.share._replace(by_file=args.share_records == "file"),
-            deterministic=args.deterministic,
-        )
-        init_checkpoint = None if latest else args.init_checkpoint
-        loop = strategies.loop_length(args.iterations_per_loop, eval_every)
-        keep = max(5, -(-eval_every // args.save_checkpoints_steps) + 3) if task.has_evaluator else 5
-        estimator = _estimator(args, inputs, compute, init_checkpoint, num_train_steps, distribution, loop, keep)
-        if distribution.is_tpu:
-            saver._set_steps_per_run(loop)
-        with stopping.stoppable(args.output_dir, num_train_steps) as stop_hooks:
-            hooks += stop_hooks if task.is_chief else []
-            strategies.train(estimator, distribution, input_fn, num_train_steps, hooks)
-    elif not task.has_evaluator:
-        listeners[0].after_save(None, start_step)
-    if not task.is_chief:
-        return
-    if task.has_evaluator:
-        state = cluster_evaluation.wait_for_last(args.output_dir, num_train_steps, args.early_stop)
-    state["finished"] = True
-    run_dir.write_state(args.output_dir, state)
-
-
-def _estimator(args, inputs, compute, init_checkpoint, num_train_steps, distribution, loop, keep_checkpoint_max):
-    model_fn = model_fn_builder(
+def _model_fn(args, inputs, init_checkpoint, schedule, compute):
+    """The model function of this run; arguments as training.train gives them."""
+    return model_fn_builder(
         inputs.bert_config,
         len(inputs.labels) + 1,
         init_checkpoint,
         args.learning_rate,
-        num_train_steps,
-        int(num_train_steps * args.warmup_proportion),
+        schedule.last_step,
+        schedule.warmup_steps,
         args,
         inputs.label_ids,
         inputs.scheme,
         compute,
-    )
-    return strategies.make_estimator(
-        model_fn,
-        distribution,
-        args.batch_size,
-        loop,
-        model_dir=args.output_dir,
-        seed=args.seed,
-        save_summary_steps=args.save_summary_steps,
-        keep_checkpoint_max=keep_checkpoint_max,
     )
 
 

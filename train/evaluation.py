@@ -166,11 +166,13 @@ class ScheduledSaver(CheckpointSaver):
       output_dir: directory of the checkpoints.
       is_scheduled: function from a step to whether a checkpoint is due.
       listeners: list of CheckpointSaverListener.
+      steps_per_run: steps that the training op makes at once, as on a TPU.
     """
 
-    def __init__(self, output_dir, is_scheduled, listeners):
+    def __init__(self, output_dir, is_scheduled, listeners, steps_per_run=1):
         super().__init__(output_dir, 1, listeners)
         self._timer = _Schedule(is_scheduled)
+        self._set_steps_per_run(steps_per_run)
 
 
 class _Schedule:
