@@ -50,6 +50,11 @@ DEFAULTS = {
     "gradient_accumulation_steps": 1,
     "eval_every": None,
     "early_stop": None,
+    "report": False,
+    "processes": None,
+    "record_shards": 1,
+    "share_records": "batch",
+    "deterministic": True,
     "precision": "auto",
     "xla": None,
     "bucket": True,
@@ -67,7 +72,13 @@ DEFAULTS = {
 }
 SWITCHES = sorted(["xla", "use_tpu"] + [name for name, value in DEFAULTS.items() if isinstance(value, bool)])
 OTHER_VALUES = {int: ("7", 7), float: ("0.25", 0.25), str: ("text", "text")}
-CHOICES = {"cell": "gru", "subword_labels": "first", "precision": "bf16", "strategy": "mirrored"}
+CHOICES = {
+    "cell": "gru",
+    "subword_labels": "first",
+    "precision": "bf16",
+    "strategy": "mirrored",
+    "share_records": "file",
+}
 
 
 def parse(*argv):
@@ -92,6 +103,7 @@ def test_one_dash_or_two_and_either_way_to_give_a_value(name):
         "early_stop": int,
         "num_gpus": int,
         "num_cpus": int,
+        "processes": int,
         "num_train_epochs": float,
     }
     default = DEFAULTS[name]

@@ -198,7 +198,7 @@ def test_training_equals_numpy(clip_norm, kind_of_variables, evaluate):
     assert min(norms) > 0.7  # so that 0.7 is a bound that clips
     global_step = tf.train.get_global_step()
     for i, batch in enumerate(data):
-        _, rate, norm = evaluate(step, dict(zip((inputs, targets), batch)))
+        _, rate, norm, *_ = evaluate(step, dict(zip((inputs, targets), batch)))
         np.testing.assert_allclose(rate, numpy_rate(i, 0.1, 8, 2), rtol=1e-6)
         np.testing.assert_allclose(norm, norms[i], rtol=1e-5)
         assert evaluate(global_step) == i + 1
@@ -227,7 +227,7 @@ def test_accumulated_batches_equal_one_large_batch(kind_of_variables, evaluate):
     assert max(norms) > 1  # clipping is active
     before = values_of_all(evaluate)
     for i, batch in enumerate(small):
-        _, rate, norm = evaluate(step, dict(zip((inputs, targets), batch)))
+        _, rate, norm, *_ = evaluate(step, dict(zip((inputs, targets), batch)))
         np.testing.assert_allclose(rate, numpy_rate(i // 4, 0.1, 8, 1), rtol=1e-6)
         assert evaluate(tf.train.get_global_step()) == (i + 1) // 4
         if i % 4 < 3:  # not due: nothing moves

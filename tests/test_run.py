@@ -6,10 +6,8 @@ import os
 import pickle
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -274,29 +272,6 @@ def test_the_same_seed_gives_the_same_report(given, finished, tmp_path):
     for name in ("label_test.txt", "predict_score.txt", "label2id.json", "label_dev.txt"):
         with open(os.path.join(output, name), "rb") as one, open(os.path.join(finished[0], name), "rb") as other:
             assert one.read() == other.read(), name
-
-
-def test_a_killed_run_goes_on_and_ends_at_the_same_step(given, finished, tmp_path):
-    output = str(tmp_path / "killed")
-    flags = list(given) + ["-output_dir", output, "-save_checkpoints_steps", "3", "-clean"]
-    log = open(str(tmp_path / "log"), "wb")
-    process = subprocess.Popen(
-        [sys.executable, os.path.join(REPOSITORY, "run.py")] + flags, stdout=log, stderr=subprocess.STDOUT
-    )
-    deadline = time.time() + 200
-    while not glob.glob(os.path.join(output, "model.ckpt-[1-9]*.index")) and time.time() < deadline:
-        assert process.poll() is None, open(log.name).read()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    killed_at = tf.train.load_variable(tf.train.latest_checkpoint(output), "global_step")
-    done = succeed(*flags)
-    total = tf.train.load_variable(tf.train.latest_checkpoint(finished[0]), "global_step")
-    assert 0 < killed_at < total
-    assert f"goes on from step {killed_at}" in done.stderr
-    assert tf.train.load_variable(tf.train.latest_checkpoint(output), "global_step") == total
-    steps = [scores["step"] for scores in run_dir.read_state(output)["evaluations"]]
-    assert steps == [scores["step"] for scores in run_dir.read_state(finished[0])["evaluations"]]
 
 
 def test_a_finished_run_is_not_trained_again(given, finished):
