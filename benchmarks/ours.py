@@ -100,6 +100,7 @@ def tagger(options, given):
 
 def random_checkpoint(prefix, config, args):
     with tf.Graph().as_default(), tf.Session() as session:
+        tf.train.get_or_create_global_step()  # an Estimator restores it too
         features = _placeholders()
         model_fn = model_fn_builder(config, len(workload.LABELS) + 1, None, 1e-5, 1, 0, args, IDS, "BIO")
         model_fn(features, None, tf.estimator.ModeKeys.EVAL, {})

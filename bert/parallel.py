@@ -56,8 +56,7 @@ class Workers:
         return self
 
     def __exit__(self, *_):
-        for future in self._pending:
-            future.cancel()
+        # The few tasks that wait are done, not cancelled: of cancelled ones Python 3.7 does not always see the end.
         if self._executor:
             self._executor.shutdown()
 

@@ -192,8 +192,9 @@ def _word_positions(word_start):
     lengths = tf.reduce_sum(word_start, axis=1)
     # A static length stays one, for XLA; else as many steps as the longest sentence has words, at least one.
     steps = word_start.shape.as_list()[1] or tf.maximum(tf.reduce_max(lengths), 1)
-    # Of equal values top_k puts the earlier first, so the ones come out in order.
-    _, positions = tf.math.top_k(word_start, k=steps)
+    # Keys that all differ, those of words the greatest, and of these the earlier ones.
+    length = tf.shape(word_start)[1]
+    _, positions = tf.math.top_k(word_start * length - tf.range(length), k=steps)
     return positions, lengths
 
 

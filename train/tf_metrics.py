@@ -100,16 +100,12 @@ def _confusion_matrix(labels, predictions, num_classes, weights):
     labels = tf.convert_to_tensor(labels)
     predictions = tf.convert_to_tensor(predictions)
     labels.shape.assert_is_compatible_with(predictions.shape)
+    # One-hot rows and a matmul: tf.math.confusion_matrix adds up by an op that a TPU's compiler may not have.
+    gold = tf.one_hot(tf.reshape(labels, [-1]), num_classes)
     if weights is not None:
-        weights = tf.reshape(tf.broadcast_to(tf.cast(weights, tf.float32), tf.shape(labels)), [-1])
-    matrix = tf.confusion_matrix(
-        tf.reshape(labels, [-1]),
-        tf.reshape(predictions, [-1]),
-        num_classes=num_classes,
-        dtype=tf.float32,
-        weights=weights,
-    )
-    return tf.ensure_shape(matrix, [num_classes, num_classes])
+        weights = tf.broadcast_to(tf.cast(weights, tf.float32), tf.shape(labels))
+        gold *= tf.reshape(weights, [-1, 1])
+    return tf.matmul(gold, tf.one_hot(tf.reshape(predictions, [-1]), num_classes), transpose_a=True)
 
 
 def _averaged(score, matrix, classes, average):
