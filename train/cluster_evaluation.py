@@ -67,10 +67,11 @@ def follow(output_dir, evaluation, is_due, first_step, last_step, early_stop):
     state = run_dir.read_state(output_dir)
     if should_stop(state, early_stop):
         return
-    for step in range(max(_evaluated(state) + 1, first_step), last_step + 1):
-        if not is_due(step):
-            continue
+    for step in range(_evaluated(state) + 1, last_step + 1):
         prefix = os.path.join(output_dir, f"{run_dir.CHECKPOINT}-{step}")
+        # What a run that was killed left to be scored comes first, as long as it is there.
+        if not is_due(step) or (step < first_step and not tf.train.checkpoint_exists(prefix)):
+            continue
         while not tf.train.checkpoint_exists(prefix):
             time.sleep(POLL)
         if evaluation.after_save(None, step):
