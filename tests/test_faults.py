@@ -27,7 +27,7 @@ from bert.errors import UserError
 from bert.progress import TrainingLog
 from bert.startup import LOGGER
 from tests import test_run_classifier
-from tests.test_run import PIECES, REPOSITORY, data_file, run, succeed, tagged, write_data
+from tests.test_run import NO_DROPOUT, REPOSITORY, data_file, run, succeed, tagged, write_task
 from train import bert_lstm_ner, run_dir
 from train.conll import read_conll
 from train.train_helper import get_args_parser
@@ -40,18 +40,10 @@ STOPPED_AT = 10
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
     """Flags of a run of 12 steps: an evaluation every 4 of them, a checkpoint every 3."""
-    data, encoder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("bert")
-    write_data(data)
-    (encoder / "vocab.txt").write_bytes(("\n".join(PIECES) + "\n").encode("utf-8"))
-    config = {
-        "vocab_size": len(PIECES), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "intermediate_size": 32, "max_position_embeddings": 32, "type_vocab_size": 2,
-        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
-    }  # fmt: skip
-    (encoder / "bert_config.json").write_text(json.dumps(config))
     return [
-        *("-data_dir", str(data), "-bert_dir", str(encoder), "-max_seq_length", "16", "-batch_size", "8"),
-        *("-learning_rate", "5e-3", "-num_train_epochs", "2", "-lstm_size", "8", "-dropout_rate", "0"),
+        *write_task(tmp_path_factory.mktemp("task"), **NO_DROPOUT),
+        *("-batch_size", "8", "-learning_rate", "5e-3", "-num_train_epochs", "2"),
+        *("-lstm_size", "8", "-dropout_rate", "0"),
         *("-eval_every", "4", "-save_checkpoints_steps", "3"),
     ]
 

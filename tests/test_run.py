@@ -69,20 +69,38 @@ def write_data(directory, train=40, others=8):
         (directory / f"{split}.txt").write_bytes(text.encode("utf-8"))
 
 
+def write_task(directory, train=40, others=8, hidden_size=16, num_hidden_layers=2, **config):
+    """Writes small data and a tiny encoder; returns the flags that name them.
+
+    Args:
+      directory: pathlib.Path.
+      train, others: sentences of the train split and of each of the others, beside one long one.
+      config: what else is to stand in bert_config.json.
+    """
+    data, encoder = directory / "data", directory / "bert"
+    data.mkdir()
+    encoder.mkdir()
+    write_data(data, train, others)
+    (encoder / "vocab.txt").write_bytes(("\n".join(PIECES) + "\n").encode("utf-8"))
+    sizes = {
+        "vocab_size": len(PIECES), "hidden_size": hidden_size, "num_hidden_layers": num_hidden_layers,
+        "num_attention_heads": 2, "intermediate_size": 2 * hidden_size, "max_position_embeddings": 32,
+        "type_vocab_size": 2,
+    }  # fmt: skip
+    (encoder / "bert_config.json").write_text(json.dumps(dict(sizes, **config)))
+    return ["-data_dir", str(data), "-bert_dir", str(encoder), "-max_seq_length", "16"]
+
+
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
     """Flags for small data and a tiny encoder."""
-    data, encoder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("bert")
-    write_data(data)
-    (encoder / "vocab.txt").write_bytes(("\n".join(PIECES) + "\n").encode("utf-8"))
-    config = {
-        "vocab_size": len(PIECES), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "intermediate_size": 32, "max_position_embeddings": 32, "type_vocab_size": 2,
-    }  # fmt: skip
-    (encoder / "bert_config.json").write_text(json.dumps(config))
     return [
-        *("-data_dir", str(data), "-bert_dir", str(encoder), "-max_seq_length", "16", "-batch_size", "8"),
-        *("-learning_rate", "5e-3", "-num_train_epochs", "4", "-lstm_size", "8", "-dropout_rate", "0.1"),
+        *write_task(tmp_path_factory.mktemp("task")),
+        *("-batch_size", "8", "-learning_rate", "5e-3", "-num_train_epochs", "4"),
+        *("-lstm_size", "8", "-dropout_rate", "0.1"),
     ]
 
 

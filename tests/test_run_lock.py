@@ -63,7 +63,10 @@ def test_the_second_is_refused_and_told_by_whom(tmp_path):
 
 
 def test_a_process_forked_by_the_holder_does_not_hold_it(tmp_path):
-    then = "child = os.fork() or time.sleep(60); open({!r}, 'w').write(str(child))".format(str(tmp_path / "child"))
+    then = (  # the child has begun, and so closed what it inherited, before the parent can be killed
+        "begun, begin = os.pipe(); child = os.fork() or (os.write(begin, b'.'), time.sleep(60)); os.read(begun, 1); "
+        "open({!r}, 'w').write(str(child))".format(str(tmp_path / "child"))
+    )
     directory = tmp_path / "output"
     directory.mkdir()
     with holder(directory, then) as process:

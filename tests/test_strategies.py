@@ -22,19 +22,9 @@ BATCH = 8
 
 def write_task(directory, train=40, others=8):
     """Flags for small data and a tiny encoder without dropout."""
-    data, encoder = directory / "data", directory / "bert"
-    data.mkdir()
-    encoder.mkdir()
-    test_run.write_data(data, train, others)
-    (encoder / "vocab.txt").write_bytes(("\n".join(test_run.PIECES) + "\n").encode("utf-8"))
-    config = {
-        "vocab_size": len(test_run.PIECES), "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "intermediate_size": 16, "max_position_embeddings": 32, "type_vocab_size": 2,
-        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
-    }  # fmt: skip
-    (encoder / "bert_config.json").write_text(json.dumps(config))
     return [
-        *("-data_dir", str(data), "-bert_dir", str(encoder), "-max_seq_length", "16", "-batch_size", str(BATCH)),
+        *test_run.write_task(directory, train, others, hidden_size=8, num_hidden_layers=1, **test_run.NO_DROPOUT),
+        *("-batch_size", str(BATCH)),
         *("-learning_rate", "5e-3", "-lstm_size", "4", "-dropout_rate", "0", "-do_predict=false"),
     ]
 
