@@ -40,7 +40,7 @@ def make_example(values):
 
 
 def is_current(path, made_from, shards=1):
-    """Whether the records are there, in so many shards, and were made from just this."""
+    """Whether the records exist, in this number of shards, and were made from exactly this."""
     if not all(map(os.path.exists, shard_names(path, shards))):
         return False
     try:
@@ -62,7 +62,7 @@ def count_records(path):
 
 
 def write_records(path, examples, made_from, shards=1):
-    """Writes examples to a TFRecord file, or to so many shards of it by turns, and its fingerprint beside it.
+    """Writes examples to a TFRecord file, or round-robin to its shards, and the fingerprint beside it.
 
     Args:
       path: the file; shards are named as shards.shard_names says.
@@ -71,7 +71,7 @@ def write_records(path, examples, made_from, shards=1):
       shards: how many files.
 
     Returns:
-      How many examples there are.
+      The number of examples.
 
     Raises:
       UserError: a file cannot be written; what was there before is still whole.
@@ -123,9 +123,9 @@ def read_records(files, epoch=None, seed=0, deterministic=True):
       files: list of paths.
       epoch: None for one file after the other, or of a set of shards the order in which `write_records` dealt the
         records out; a number (int64, may be a tensor) for training: the files in an order that depends on seed and
-        epoch, a few of them by turns.
+        epoch, a few of them interleaved.
       seed: int.
-      deterministic: else several threads read, and records come as they arrive.
+      deterministic: false lets several threads read, and records come as they arrive.
 
     Returns:
       tf.data.Dataset of strings.
@@ -205,13 +205,13 @@ def batches(
 ):
     """The parsed batches of a record file: once, or for training shuffled and without end.
 
-    A run of several processes has two ways to share the records of training out. By batch, the default: each process
+    A run of several processes can share out the records of training in two ways. By batch, the default: each process
     goes through all records in the same order and takes its rows of each batch, so the batches are those of a run of
     one process, whatever the cluster; parsing is done for the own rows only (with `bucket`, for all), but all is read
-    everywhere. By file: each process reads only every so many-th shard (where there are fewer shards than processes,
-    it keeps only every so many-th record) and goes through those in epochs of its own, for corpora where reading
+    everywhere. By file: of n processes each reads every n-th shard only (where there are fewer shards than processes,
+    it keeps every n-th record only) and goes through those in epochs of its own, for corpora where reading
     everything everywhere costs too much; batches then depend on the cluster. Either way all processes together see
-    every record once an epoch. Without is_training each process gets every so many-th record.
+    every record once an epoch. Without is_training each of n processes gets every n-th record.
 
     Args:
       path: what `write_records` wrote: a file, the name of a set of shards, a pattern, or a list of these.
@@ -265,7 +265,17 @@ def batches(
             dataset = dataset.map(parse, num_parallel_calls=2)
     if trimmed:
         dataset = dataset.map(lambda features: trim(features, trimmed, coarse))
-    return dataset.prefetch(2)
+    return _without_autotuning(dataset.prefetch(2))
+
+
+def _without_autotuning(dataset):
+    """There is nothing to tune here, and closing a session would wait for the tuner's next turn, up to a minute."""
+    options = tf.data.Options()
+    if hasattr(options, "autotune"):
+        options.autotune.enabled = False
+    else:  # TensorFlow 1.15
+        options.experimental_optimization.autotune = False
+    return dataset.with_options(options)
 
 
 def _epochs(files, seed, deterministic):
@@ -298,7 +308,7 @@ def _own_records_of(read, share):
 
 
 def _own_records(dataset, share):
-    """Every so many-th record."""
+    """This process's records: of n processes each gets every n-th."""
     process, processes = _process(share)
     return dataset.shard(processes, process) if processes > 1 else dataset
 
@@ -316,15 +326,21 @@ def _own_rows(dataset, share):
     return dataset.flat_map(cut)
 
 
-def input_fn_builder(
-    path, columns, trimmed, is_training, seed, start_step, bucket, coarse, share=WHOLE, deterministic=True, static=False
-):
-    """input_fn(params) giving `batches` of params["batch_size"] examples with these columns; arguments as there.
+def input_fn_builder(path, columns, trimmed, is_training=False, static=False, **reading):
+    """An Estimator's input function over a record file.
 
     Args:
+      path, is_training: as in `batches`.
+      columns: what a record holds, as tf.io.parse_example takes it.
+      trimmed: names of the columns to cut to the longest example of their batch.
       static: batches of one shape that is known beforehand, as a TPU needs them: neither trimmed nor by length.
+      reading: other arguments of `batches`: seed, start_step, bucket, coarse, share, deterministic.
+
+    Returns:
+      input_fn(params) giving a dataset of batches of params["batch_size"] examples.
     """
-    trimmed, bucket = ((), False) if static else (trimmed, bucket)
+    if static:
+        trimmed, reading["bucket"] = (), False
 
     def input_fn(params):
         return batches(
@@ -332,14 +348,9 @@ def input_fn_builder(
             lambda serialized: parse_batch(serialized, columns),
             params["batch_size"],
             is_training,
-            seed,
-            start_step,
             drop_remainder=static,
             trimmed=trimmed,
-            bucket=bucket,
-            coarse=coarse,
-            share=share,
-            deterministic=deterministic,
+            **reading,
         )
 
     return input_fn

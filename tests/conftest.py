@@ -1,6 +1,7 @@
 """What every test shares: graph mode, a quiet TensorFlow, and a session for the graph a test has built."""
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -10,6 +11,8 @@ import tensorflow.compat.v1 as tf
 
 tf.disable_eager_execution()
 tf.logging.set_verbosity(tf.logging.ERROR)
+# What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # A busy machine is no failure; in CI the examples are the same each time, elsewhere they are new ones.

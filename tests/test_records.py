@@ -416,3 +416,17 @@ def test_coarse_lengths_in_training(by_length):
     found = by_length(40, 4, 4, 20, coarse=True)
     assert {batch["input_mask"].shape[1] for batch in found} == {4, 6}
     assert [numbers([batch]) for batch in found] == [numbers([batch]) for batch in by_length(40, 4, 4, 20)]
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+@pytest.mark.parametrize("bucket", [True, False])
+def test_the_pipeline_has_no_tuner_that_closing_a_session_would_wait_for(is_training, bucket, tmp_path):
+    write(tmp_path / "data", 3)
+    dataset = record_files.batches(
+        str(tmp_path / "data"), lambda serialized: {"input_mask": tf.ones([1, 2])}, 2, is_training, bucket=bucket
+    )
+    options = dataset.options()
+    if hasattr(options, "autotune"):
+        assert options.autotune.enabled is False
+    else:
+        assert options.experimental_optimization.autotune is False

@@ -1,10 +1,11 @@
-"""From sentences to what the model reads, and from what it says back to one tag for every word.
+"""From sentences to what the model reads, and from its predictions back to one tag for every word.
 
 A sentence too long for the model is cut into windows. Each word belongs to exactly one of them and sees, near a seam,
 some of its neighbours in the next; training sees the same windows.
 """
 
 import collections
+import functools
 
 from train.conlleval import chunks
 from train.labels import CLS, OUTSIDE, PIECE, SCHEMES, SEP, SPECIAL, split_tag, well_formed
@@ -18,11 +19,7 @@ Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "label_ids",
 Encoded.__new__.__defaults__ = (None,)
 
 CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
-
-
-def tokenize_words(words, tokenizer, max_pieces):
-    """The pieces of each word, at most max_pieces of each: a word's tag is that of its first piece."""
-    return [tokenizer.tokenize(word)[:max_pieces] for word in words]
+KNOWN_WORDS = 1 << 16  # words whose pieces are kept: most of a text is words that were there before
 
 
 def cut_windows(sizes, capacity, places=None):
@@ -31,8 +28,8 @@ def cut_windows(sizes, capacity, places=None):
     Args:
       sizes: pieces of each word, each from 1 to capacity.
       capacity: pieces a window may hold.
-      places: for each word how good it is to cut before it: of those that leave a window to decide at least half of
-        what it could, the best is taken, and of equals the last. Default: all are equal.
+      places: for each word how good it is to cut before it. Of the cuts that leave a window at least half of the words
+        it could decide, the best is taken, and of equals the last. Default: all are equal.
 
     Returns:
       list of Window; their [start, end) put together are all words, in order.
@@ -84,15 +81,16 @@ def encode(sentences, tokenizer, ids, max_seq_length, places=None):
       tokenizer: FullTokenizer.
       ids: dict from label to id.
       max_seq_length: pieces a window may have, [CLS] and [SEP] included; at least 3.
-      places: function from the index of a sentence to the places in it, see `cut_windows`; called for those only that
-        are too long for one window. Default: all places are equal.
+      places: function from the index of a sentence to the places in it, see `cut_windows`; called only for sentences
+        too long for one window. Default: all places are equal.
 
     Yields:
       Encoded, in order. A sentence of words that tokenize to nothing yields none.
     """
     capacity = max_seq_length - 2
+    tokenize = functools.lru_cache(KNOWN_WORDS)(tokenizer.tokenize)
     for number, sentence in enumerate(sentences):
-        pieces = tokenize_words(sentence.words, tokenizer, capacity)
+        pieces = [tokenize(word)[:capacity] for word in sentence.words]
         present = [i for i, tokens in enumerate(pieces) if tokens]  # words that tokenize to something
         sizes = [len(pieces[i]) for i in present]
         preferred = None
@@ -129,6 +127,7 @@ def join_windows(sentences, encoded, predictions, labels, scheme=None):
     """
     tags = [[OUTSIDE] * len(sentence.words) for sentence in sentences]
     for window, label_ids in zip(encoded, predictions):
+        label_ids = list(map(int, label_ids))  # indexing by an array's elements takes five times as long
         for position, word in window.words:
             tags[window.sentence][word] = _tag(labels, label_ids[position])
     if scheme is None:
@@ -155,7 +154,7 @@ def join_scores(sentences, encoded, scores, unseen=1.0):
 
 
 def settle_seams(encoded, predictions, labels):
-    """Moves the seams between windows out of the entities, so that each comes whole from a window that sees all of it.
+    """Moves the seams between windows out of entities, so that each entity comes from one window that sees all of it.
 
     A seam stays where the windows on both sides have the same entity across it, or none. Else it moves to the nearest
     such place in what both see; where there is none, as in an entity longer than that, it stays.
@@ -176,9 +175,9 @@ def settle_seams(encoded, predictions, labels):
         one, other = settled[left], settled[right]
         seam = other.words[0][1]
         spans = [_spans(settled[i].seen, predictions[i], labels) for i in (left, right)]
-        # Each window keeps a word; no place is further right than behind what the left one sees.
-        behind = sum(word <= one.seen[-1][1] for _, word in other.seen)
-        inner = [word for _, word in other.seen[: behind + 1] if one.words[0][1] < word <= other.words[-1][1]]
+        # Each window keeps a word, and the seam lies at most right after the words that the left one sees.
+        common = sum(word <= one.seen[-1][1] for _, word in other.seen)
+        inner = [word for _, word in other.seen[: common + 1] if one.words[0][1] < word <= other.words[-1][1]]
         for place in sorted(inner, key=lambda word: (abs(word - seam), word)):
             if _across(spans[0], place) == _across(spans[1], place):
                 first, last = one.words[0][1], other.words[-1][1]
@@ -196,7 +195,7 @@ def _spans(seen, label_ids, labels):
 
 
 def _across(spans, place):
-    """The entity that goes on across a seam before the word `place`, in a list; none gives an empty one."""
+    """The entity that crosses a seam before the word `place`, in a list; empty if none does."""
     return [span for span in spans if span[1] < place <= span[2]]
 
 
