@@ -49,6 +49,12 @@ def received():
     return _received
 
 
+def hear_of_another(signum=signal.SIGTERM):
+    """Another task of the run had a signal that was put off there: as if it had come here too."""
+    global _received
+    _received = _received or signum
+
+
 def put_off(value):
     """Whether a signal from now on only makes itself known by `received`, instead of raising Interrupted."""
     global _is_put_off

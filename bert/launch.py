@@ -7,7 +7,9 @@ Each task gets its TF_CONFIG, with free ports of the loopback interface. Out: th
 it; the chief's exit code.
 
 A task of a cluster that has died cannot come back to the others: so all are ended and started again, and go on from the
-last checkpoint. What the user has to mend (exit code 2) and what was asked to end (130, 143) is not started again.
+last checkpoint. What the user has to mend (exit code 2) is not started again. Nor is a run that was asked to end, by
+SIGTERM or Ctrl-C to the launcher or to any of its tasks: all of them end, the chief with a checkpoint; exit code 143 or
+130. A second signal to the launcher ends it all at once.
 """
 
 import contextlib
@@ -27,7 +29,10 @@ from bert.flags import FlagParser, non_negative_int, positive_int
 
 POLL = 0.05  # seconds between two looks at the tasks
 GRACE = 60.0  # seconds that the others have to end by themselves when the chief has come to its end
+SAVING = 300.0  # seconds that the chief has to save a checkpoint when the run is to end
+SHORT_GRACE = 10.0  # seconds that tasks have to end that have nothing to save
 USER_ERROR = 2
+ASKED_TO_END = (128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGINT)
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
@@ -69,6 +74,8 @@ def launch(args, command):
             exit_code = tasks.wait()
         if exit_code is not None:
             return exit_code
+        if tasks.received:
+            return 128 + tasks.received
         if restarts == args.restarts:
             _say(f"{tasks.died}; started again {restarts} times already, see -restarts")
             return 1
@@ -81,6 +88,7 @@ class _Tasks:
 
     Attributes:
       died: in words, which task died of what.
+      received: number of the signal that came to the launcher, or None.
     """
 
     def __init__(self, counts, command):
@@ -88,9 +96,8 @@ class _Tasks:
         self._addresses = _free_addresses({type: count for type, count in counts.items() if count})
         self._processes = {}
         self._readers = []
-        self._received = None
         self._handlers = {}
-        self.died = None
+        self.died = self.received = None
 
     def __enter__(self):
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -129,10 +136,14 @@ class _Tasks:
             self._readers.append(reader)
 
     def _forward(self, signum, frame):
-        """To the chief alone, which saves a checkpoint: without the others it would wait within a step for ever."""
-        self._received = signum
-        with contextlib.suppress(OSError, KeyError):  # it has ended, or not begun
-            self._chief.send_signal(signum)
+        """To those that train, which end behind the same step, the chief with a checkpoint; a second one, too."""
+        self.received = signum
+        self._send(signum, CHIEF, WORKER)
+
+    def _send(self, signum, *types):
+        for name, process in list(self._processes.items()):
+            if name.startswith(types):
+                process.send_signal(signum)  # of one that has ended Popen knows, or it finds out
 
     @property
     def _chief(self):
@@ -141,33 +152,57 @@ class _Tasks:
     def wait(self):
         """The exit code to end with; None where all tasks are to be started again."""
         while True:
-            ended = {name: process.poll() for name, process in self._processes.items()}
-            failed = {name: code for name, code in ended.items() if code}
+            failed = self._failed()
             if self._chief.poll() == 0:
                 return self._end_well()
-            if self._received and self._chief.poll() is not None:
-                return _exit_code(self._chief.poll())
             if failed:
-                return self._judge()
+                return self._end_all(failed) if self.received else self._judge()
             time.sleep(POLL)
 
-    def _end_well(self):
-        deadline = time.time() + GRACE
-        others = [process for name, process in self._processes.items() if not name.startswith(PS)]
-        while time.time() < deadline and any(process.poll() is None for process in others):
+    def _failed(self):
+        """Exit codes of the tasks that ended without success, by their names."""
+        return {name: process.poll() for name, process in self._processes.items() if process.poll()}
+
+    def _wait_for(self, names, seconds):
+        """Waits until these tasks have ended, at most so many seconds; returns whether they have."""
+        deadline = time.monotonic() + seconds
+        while any(self._processes[name].poll() is None for name in names):
+            if time.monotonic() > deadline:
+                return False
             time.sleep(POLL)
+        return True
+
+    def _end_well(self):
+        self._wait_for([name for name in self._processes if not name.startswith(PS)], GRACE)
         return 0
 
     def _judge(self):
         """What follows from a task's failure."""
         time.sleep(10 * POLL)  # those that fail because another did
-        codes = {name: process.poll() for name, process in self._processes.items()}
-        failed = {name: code for name, code in codes.items() if code}
-        crashed = {name: code for name, code in failed.items() if code not in (USER_ERROR, 130, 143)}
-        if not crashed:
-            return _exit_code(failed.get(f"{CHIEF} 0") or next(iter(failed.values())))
-        self.died = ", ".join(f"{name} died of {_cause(code)}" for name, code in crashed.items())
-        return None
+        failed = self._failed()
+        crashed = {name: code for name, code in failed.items() if code not in (USER_ERROR, *ASKED_TO_END)}
+        if crashed:
+            self.died = ", ".join(f"{name} died of {_cause(code)}" for name, code in crashed.items())
+            return None
+        asked = [name for name, code in failed.items() if code in ASKED_TO_END]
+        if len(asked) < len(failed):
+            return USER_ERROR
+        if self._chief.poll() is None:
+            _say(f"{', '.join(asked)}: asked to end, so all do; the same command goes on from the last checkpoint")
+            self._send(signal.SIGTERM, CHIEF, WORKER)
+        return self._end_all(failed)
+
+    def _end_all(self, failed):
+        """Lets the chief save a checkpoint, if no task is missing that it needs for that, and ends the others."""
+        is_crippled = any(name.startswith(PS) or code not in ASKED_TO_END for name, code in failed.items())
+        if not self._wait_for([f"{CHIEF} 0"], SHORT_GRACE if is_crippled else SAVING):
+            _say("chief 0 does not end and is killed; the same command goes on from the last checkpoint")
+            self._chief.kill()
+            self._chief.wait()
+        self._send(signal.SIGTERM, EVALUATOR, PS)
+        self._wait_for(self._processes, SHORT_GRACE)
+        code = self._chief.poll()
+        return _exit_code(code) if code != -signal.SIGKILL else 128 + (self.received or signal.SIGTERM)
 
 
 def _free_addresses(counts):

@@ -5,18 +5,20 @@ A program trains in `stoppable`, with its hooks, and saves by `CheckpointSaver`.
 
 import contextlib
 import os
+import re
 
 import tensorflow.compat.v1 as tf
 
 from bert import checkpoint, interruption
 from bert.errors import FULL, cannot_be_written
+from bert.optimization import mean_over_replicas
 
 # What is the cluster's to mend, and TensorFlow's sessions deal with.
 PREEMPTION = (tf.errors.AbortedError, tf.errors.UnavailableError)
 
 
 @contextlib.contextmanager
-def stoppable(output_dir, num_train_steps):
+def stoppable(output_dir, num_train_steps, alone=True, saves=True):
     """Training goes on in it, with the hooks it gives: a list.
 
     A signal lets the step that is running end and a checkpoint be saved; where no step is running, as in an evaluation,
@@ -25,18 +27,23 @@ def stoppable(output_dir, num_train_steps):
     Args:
       output_dir: directory of the checkpoints.
       num_train_steps: step at which training is to end, for the message.
+      alone: whether this process may end without the other tasks of its run; else they end by `StopTogether`.
+      saves: whether it is this process that saves checkpoints.
 
     Raises:
       interruption.Interrupted: a signal came; names the step and how to go on.
       UserError: nothing can be written to the directory.
     """
     try:
-        with _told_if_full(output_dir):
-            yield [_StopAtSignal()]
+        with told_if_full(output_dir):
+            yield [_StopAtSignal()] if alone else []
         if interruption.received():
             raise interruption.Interrupted(interruption.received())
     except interruption.Interrupted as stop:
         interruption.put_off(False)
+        if not saves:
+            text = "the chief saves and says where; the same command goes on from there"
+            raise interruption.Interrupted(stop.signum, f"stopped by {interruption.name(stop.signum)}; {text}")
         latest = checkpoint.latest(output_dir)
         if not latest:
             raise
@@ -60,6 +67,28 @@ class _StopAtSignal(tf.train.SessionRunHook):
             run_context.request_stop()
 
 
+class StopTogether(tf.train.SessionRunHook):
+    """Ends training in all tasks of a run behind the same step, when a signal has come to any of them.
+
+    A step needs all of them: where one ended alone the others would wait for it for ever. So they tell each other in
+    each step whether a signal has come. To be made in the model function, on every replica.
+    """
+
+    def __init__(self):
+        self._has_signal = tf.placeholder_with_default(0.0, [])
+        (self._share_that_has,) = mean_over_replicas([self._has_signal])
+
+    def before_run(self, run_context):
+        interruption.put_off(True)
+        has_signal = float(interruption.received() is not None)
+        return tf.train.SessionRunArgs(self._share_that_has, {self._has_signal: has_signal})
+
+    def after_run(self, run_context, run_values):
+        if run_values.results > 0.0:
+            interruption.hear_of_another()
+            run_context.request_stop()
+
+
 class CheckpointSaver(tf.train.CheckpointSaverHook):
     """TensorFlow's hook that saves checkpoints; a checkpoint that cannot be written is a UserError.
 
@@ -67,11 +96,13 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
       output_dir: directory of the checkpoints.
       save_steps: steps between them.
       listeners: list of CheckpointSaverListener; their errors are their own.
+      steps_per_run: steps that the training op makes at once, as on a TPU.
     """
 
-    def __init__(self, output_dir, save_steps, listeners=(), **kwargs):
+    def __init__(self, output_dir, save_steps, listeners=(), steps_per_run=1):
         self._saving = _Saving()
-        super().__init__(output_dir, save_steps=save_steps, listeners=[self._saving, *listeners], **kwargs)
+        super().__init__(output_dir, save_steps=save_steps, listeners=[self._saving, *listeners])
+        self._set_steps_per_run(steps_per_run)
         self._prefix = os.path.join(output_dir, "model.ckpt")
 
     def after_create_session(self, session, coord):
@@ -114,11 +145,13 @@ class _Saving(tf.train.CheckpointSaverListener):
 
 
 @contextlib.contextmanager
-def _told_if_full(output_dir):
-    """Turns what else TensorFlow says of a full disk, when it writes events, into a UserError."""
+def told_if_full(output_dir):
+    """Turns what TensorFlow says of a full disk, when it writes events, into a UserError."""
     try:
         yield
     except tf.errors.OpError as error:
         if not any(os.strerror(number) in error.message for number in FULL):
             raise
-        raise cannot_be_written(output_dir, error)
+        checkpoint.remove_unfinished(output_dir)
+        files = [line.rpartition("; ")[0] for line in error.message.splitlines() if line.startswith(output_dir)]
+        raise cannot_be_written(re.sub(r"\.tmp[0-9a-f]{32}$", "", files[0]) if files else output_dir, error)

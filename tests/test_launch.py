@@ -100,19 +100,53 @@ def test_it_gives_up_in_the_end(tmp_path):
 
 @pytest.mark.parametrize("code", [2, 143])
 def test_what_was_asked_for_is_not_started_again(code, tmp_path):
-    found, _, err = run(tmp_path, f"sys.exit({code}) if me == 'chief' else __import__('time').sleep(60)")
+    found, _, err = run(tmp_path, f"sys.exit({code}) if me == 'chief' else __import__('time').sleep(1)")
     assert (found, err) == (code, "")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_goes_to_the_chief_and_ends_all(signum, tmp_path):
-    program = (
-        "import signal, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
-        "signal.signal(signal.SIGINT, lambda *_: sys.exit(130))\n"
-        "print(me, os.getpid()); time.sleep(60)\n"
+# Those that train end by SIGTERM or SIGINT with what those have for exit codes, the chief having saved.
+ENDING = (
+    "import signal, time\n"
+    "def end(signum, frame):\n"
+    "    if me == 'chief': time.sleep(0.5); print('saved')\n"
+    "    sys.exit(128 + signum)\n"
+    "for signum in (signal.SIGTERM, signal.SIGINT): signal.signal(signum, end if me != 'ps' else signal.SIG_DFL)\n"
+    "print(me, os.getpid()); time.sleep(60)\n"
+)
+
+
+@pytest.mark.parametrize("victim", ["chief", "worker", "evaluator"])
+def test_a_signal_to_one_task_ends_all_and_the_chief_saves(victim, tmp_path):
+    process = start(tmp_path, ENDING, "-workers=2", "-evaluator")
+    pids = dict(process.stdout.readline().split()[-2:] for _ in range(3))
+    os.kill(int(pids[victim]), signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and out == "[chief 0] saved\n"
+    said = f"[launch] {victim} 0: asked to end, so all do; the same command goes on from the last checkpoint\n"
+    assert err == ("" if victim == "chief" else said)
+    assert not any(is_alive(int(pid)) for pid in pids.values())
+
+
+def test_a_chief_that_does_not_end_is_killed(tmp_path, monkeypatch, capsys):
+    """As one in a step that lacks its parameter server."""
+    (tmp_path / "task.py").write_text(
+        WHO + "import signal, time\n"
+        "if me == 'chief': signal.signal(signal.SIGTERM, signal.SIG_IGN); open('deaf', 'w').close(); time.sleep(60)\n"
+        "while not os.path.exists('deaf'): time.sleep(0.01)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
     )
-    process = start(tmp_path, program, "-workers=2", "-ps=1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "SHORT_GRACE", 0.5)
+    assert launch.launch(*launch.parse_args(["-workers=1", "-ps=1", "--", "task.py"])) == 143
+    assert capsys.readouterr().err == (
+        "[launch] ps 0: asked to end, so all do; the same command goes on from the last checkpoint\n"
+        "[launch] chief 0 does not end and is killed; the same command goes on from the last checkpoint\n"
+    )
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_launcher_ends_all(signum, tmp_path):
+    process = start(tmp_path, ENDING, "-workers=2", "-ps=1")
     pids = [int(process.stdout.readline().split()[-1]) for _ in range(3)]
     process.send_signal(signum)
     process.communicate(timeout=60)

@@ -50,11 +50,11 @@ class EvaluationGate(tf.train.SessionRunHook):
         self._step = max(step, self._step)
 
     def _stops(self, awaited):
-        """Whether training ends after the evaluation of this step, or because of a signal while waiting for it."""
+        """Whether training ends after the evaluation of this step; a signal ends the waiting, see stopping.py."""
         state = _wait(self._output_dir, lambda state: _evaluated(state) >= awaited or interruption.received())
         known = [scores for scores in state["evaluations"] if scores["step"] <= awaited]
         best = max(known, key=lambda scores: scores["f1"], default=None)  # the first of equals
-        return interruption.received() or should_stop({"evaluations": known, "best": best}, self._early_stop)
+        return should_stop({"evaluations": known, "best": best}, self._early_stop)
 
 
 def follow(output_dir, evaluation, is_due, first_step, last_step, early_stop):
