@@ -1,4 +1,4 @@
-"""What comes into the classifier: everything the user gave, checked at the door, and the record files made from it."""
+"""What comes into the classifier: everything the user gave, checked first, and the record files made from it."""
 
 import collections
 import logging
@@ -43,7 +43,7 @@ def load_inputs(args):
     devices.check_possible(args.precision, args.xla)
     if splits:
         program.require(args, "data_dir")
-    trained = program.trained(args)
+    trained = program.trained_checkpoint(args)
     if not trained:
         args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     task = _find_task(args, trained)
@@ -68,7 +68,7 @@ def description(task):
 
 
 def write_task(output_dir, task):
-    """Keeps in -output_dir what prediction has to know and the checkpoint does not say."""
+    """Writes to -output_dir what prediction has to know and the checkpoint does not hold."""
     write_json(os.path.join(output_dir, TASK_FILE), description(task))
 
 
@@ -99,11 +99,12 @@ def _find_task(args, trained):
 def _own_task(path, known, header):
     try:
         name, labels, pair = known["task_name"], known["labels"], known["pair"]
+        task = glue.tsv_task(labels or [], pair, header)  # null are the labels of a regression
     except (KeyError, TypeError):
         raise UserError(f"{path}: expected a JSON object with task_name, labels and pair")
     if name != glue.TSV:
         raise UserError(f"{path}: the classifier was trained for -task_name {name}; expected {glue.TSV}")
-    return glue.tsv_task(labels, pair, header)
+    return task
 
 
 def _read(task, split, data_dir):
@@ -168,29 +169,14 @@ def label_id(task, label):
     return label if task.labels is None else task.labels.index(label)
 
 
-def input_fn_builder(
-    path,
-    max_seq_length,
-    label_type,
-    is_training=False,
-    seed=0,
-    start_step=0,
-    bucket=False,
-    coarse=False,
-    share=records.WHOLE,
-    static=False,
-):
+def input_fn_builder(path, max_seq_length, label_type, **reading):
     """An input function over a record file of `make_records`.
 
     Args:
       path: record file.
       max_seq_length: that of the file.
       label_type: tf.int64 or tf.float32; None for a file without labels.
-      is_training: shuffle, and repeat for ever; otherwise every record once.
-      seed: int, of the shuffle.
-      start_step: batches of training to leave out at the start.
-      bucket, coarse, share: batches by length, their lengths, and the part this process reads, see records.batches.
-      static: all batches of one shape, see records.input_fn_builder.
+      reading: further arguments of records.input_fn_builder, by name: is_training, seed, start_step, bucket, ...
 
     Returns:
       input_fn(params) giving batches of params["batch_size"] features, each as long as its longest text.
@@ -198,7 +184,4 @@ def input_fn_builder(
     columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in pair_features.FIELDS}
     if label_type is not None:
         columns["label_ids"] = tf.io.FixedLenFeature([], label_type)
-
-    return records.input_fn_builder(
-        path, columns, pair_features.FIELDS, is_training, seed, start_step, bucket, coarse, share, static=static
-    )
+    return records.input_fn_builder(path, columns, pair_features.FIELDS, **reading)

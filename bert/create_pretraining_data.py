@@ -1,6 +1,6 @@
 """Makes examples for pre-training, masked LM and next-sentence prediction, from plain text.
 
-In: text files, a sentence a line, a blank line between documents. Out: TFRecord files for run_pretraining.py, in
+In: text files, one sentence per line, a blank line between documents. Out: TFRecord files for run_pretraining.py, in
 Google BERT's layout: int64 `input_ids`, `input_mask`, `segment_ids`, `masked_lm_positions`, `masked_lm_ids`,
 `next_sentence_labels`, float `masked_lm_weights`.
 
@@ -29,7 +29,7 @@ from tqdm import tqdm
 from bert import corpus, pretraining_data
 from bert.errors import UserError, run_program
 from bert.files import find_files, make_dir
-from bert.flags import FlagParser, fraction, non_negative_int, positive_int
+from bert.flags import FlagParser, non_negative_int, positive_int, proportion
 from bert.parallel import Workers
 from bert.tokenization import FullTokenizer
 
@@ -50,23 +50,24 @@ def main():
 
 
 def parse_flags(argv=None):
+    """The flags as a Namespace."""
     parser = FlagParser(
         prog="create_pretraining_data.py",
         description="Makes examples for pre-training, masked LM and next-sentence prediction, from plain text: "
-        "a sentence a line, a blank line between documents.",
+        "one sentence per line, a blank line between documents.",
     )
     flag, switch = parser.flag_group("files")
     flag("input_file", help="text files: patterns, a comma between them, as 'wiki/*.txt,books.txt'")
     flag("output_file", help="TFRecord files to write, a comma between them; examples are dealt out to all")
-    flag("vocab_file", help="word pieces of the encoder, one a line")
+    flag("vocab_file", help="word pieces of the encoder, one per line")
 
     flag, switch = parser.flag_group("examples")
     switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
     switch("do_whole_word_mask", False, help="mask all pieces of a word or none")
     flag("max_seq_length", type=positive_int, default=128, help="pieces, [CLS] and [SEP] included")
     flag("max_predictions_per_seq", type=positive_int, default=20, help="most pieces masked in an example")
-    flag("masked_lm_prob", type=fraction, default=0.15, help="share of the pieces that is masked")
-    flag("short_seq_prob", type=fraction, default=0.1, help="share of the documents cut into shorter examples")
+    flag("masked_lm_prob", type=proportion, default=0.15, help="share of the pieces that is masked")
+    flag("short_seq_prob", type=proportion, default=0.1, help="share of the documents cut into shorter examples")
     flag("dupe_factor", type=positive_int, default=10, help="times through the text, each with other masks and pairs")
     flag("random_seed", type=non_negative_int, default=12345, help="the same seed gives the same files")
 
@@ -116,7 +117,7 @@ def tokenize(inputs, tokenizer, scratch, num_processes):
 
 
 def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processes):
-    """Writes the examples of all blocks to the output files by turns; returns how many there are."""
+    """Writes the examples of all blocks round-robin to the output files; returns their number."""
     chunks = pretraining_data.chunks(blocks, dupe_factor, settings.random_seed)
     total = pretraining_data.chunks_each_time(blocks) * dupe_factor
     count = 0

@@ -12,9 +12,9 @@ from bert.errors import UserError, cannot_be_written
 
 @contextlib.contextmanager
 def atomic_path(path):
-    """Gives a temporary name beside `path`; what was written there takes the final name if nothing went wrong.
+    """Gives a temporary name beside `path`; the file written there is renamed to `path` if nothing went wrong.
 
-    It takes it when it is on the disk: a power cut leaves the old content or the new one. What a killed process left
+    It is renamed only when it is on the disk: a power cut leaves the old content or the new. What a killed process left
     under its temporary name is removed.
     """
     _remove_leftovers(path)
@@ -32,7 +32,7 @@ def atomic_path(path):
 
 @contextlib.contextmanager
 def atomic_open(path):
-    """A UTF-8 text file for writing, lines ending as given, that appears under its name when complete."""
+    """A UTF-8 text file to write, line ends as given, that appears under its name when complete."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as writer:
         yield writer
 
@@ -45,7 +45,7 @@ def _remove_leftovers(path):
 
 
 def is_leftover(path):
-    """Whether a name is a temporary one, `<name>.tmp-<pid>`, of a process that is no more."""
+    """Whether this is a temporary name, `<name>.tmp-<pid>`, of a process that has ended."""
     temporary = re.match(r".*\.tmp-(\d+)$", path, re.DOTALL)
     if not temporary:
         return False
@@ -53,7 +53,7 @@ def is_leftover(path):
         os.kill(int(temporary.group(1)), 0)
     except ProcessLookupError:
         return True
-    except (OSError, OverflowError):  # it is somebody else's, or no number of a process
+    except (OSError, OverflowError):  # another user's process, or not a process number
         pass
     return False
 
@@ -75,23 +75,25 @@ def sync_tree(directory):
 
 
 def write_json(path, value):
+    """Writes a JSON value, indented, in UTF-8; the file appears when it is complete."""
     with atomic_open(path) as writer:
         json.dump(value, writer, ensure_ascii=False, indent=2)
         writer.write("\n")
 
 
 def read_json(path):
-    """The file's JSON value; UserError when it is missing or no JSON."""
+    """The JSON value in a file; UserError if there is no such file or it is not JSON."""
     try:
         with open(path, encoding="utf-8") as reader:
             return json.load(reader)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # too many brackets are a RecursionError
         raise UserError(f"{path}: expected JSON: {error}")
 
 
 def make_dir(path):
+    """Makes a directory, and those above it, if there is none; UserError if it cannot be made or written to."""
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:

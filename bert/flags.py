@@ -5,12 +5,13 @@ import functools
 
 from bert.errors import UserError
 
+LARGEST_INT = 2**31 - 1  # what TensorFlow takes everywhere
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server", "tpu")
 
 
 class FlagParser(argparse.ArgumentParser):
-    """An ArgumentParser whose every flag is written -name or --name and whose errors are UserErrors."""
+    """An ArgumentParser whose flags are written -name or --name and whose errors are UserErrors."""
 
     def __init__(self, **kwargs):
         kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
@@ -23,7 +24,7 @@ class FlagParser(argparse.ArgumentParser):
         return functools.partial(add_flag, group), functools.partial(add_switch, group)
 
     def _get_option_tuples(self, option_string):
-        """No flag is found by its beginning: allow_abbrev sees to that for two dashes only, from Python 3.8 on."""
+        """Flags are never abbreviated: before Python 3.8 allow_abbrev sees to that for two dashes only."""
         return []
 
     def error(self, message):
@@ -42,18 +43,24 @@ def add_switch(parser, name, default, **kwargs):
     )
 
 
-def add_encoding_speed_flags(flag, switch, precision="fp32", xla=False):
-    """-precision and -xla of programs that write numbers: unless asked for, the same on every machine."""
-    flag("precision", choices=PRECISIONS, default=precision, help="of the encoder; all but fp32 change digits printed; "
-         "auto: what the machine does well")  # fmt: skip
-    switch("xla", xla, help="fuse elementwise work by XLA: faster for many texts, slower to start")
+def add_compute_flags(flag, switch, precision, xla, xla_help="faster for many texts, slower to start"):
+    """-precision and -xla, see devices.choose_compute.
+
+    Args:
+      flag, switch: of the group, see FlagParser.flag_group.
+      precision, xla: defaults. A program that writes numbers takes "fp32" and False, so that they are the same on
+        every machine.
+      xla_help: what -xla is good for.
+    """
+    flag("precision", choices=PRECISIONS, default=precision, help="of the encoder; all but fp32 give up digits; auto: "
+         "what the machine does well")  # fmt: skip
+    switch("xla", xla, help=f"fuse elementwise work by XLA: {xla_help}")
 
 
 def add_speed_flags(parser, bucket=True):
     """How to compute: -precision, -xla, -bucket unless `bucket` is false, -recompute, -profile."""
     flag, switch = parser.flag_group("speed")
-    flag("precision", choices=PRECISIONS, default="auto", help="of the encoder; auto: what the machine does well")
-    switch("xla", None, help="fuse elementwise work by XLA; default: where it pays")
+    add_compute_flags(flag, switch, "auto", None, "by default where it pays")
     if bucket:
         switch("bucket", True, help="train on batches of texts of about the same length")
     switch("recompute", False, help="compute each layer again in the backward pass: less memory, a third more time")
@@ -61,11 +68,11 @@ def add_speed_flags(parser, bucket=True):
 
 
 def add_strategy_flags(flag, switch):
-    """What training is spread over, see bert/strategies.py; batch sizes are of all replicas together."""
+    """What training is spread over, see bert/distribution.py; a batch size is that of all replicas together."""
     flag("strategy", choices=STRATEGIES, help="how training is spread over devices; default: by what there is: "
          "TF_CONFIG's cluster, the TPU of -tpu_name, several GPUs, one device")  # fmt: skip
     flag("num_gpus", type=non_negative_int, help="GPUs to train on; default: all there are")
-    flag("num_cpus", type=positive_int, help="train on so many CPU devices as replicas, to try out what GPUs would do")
+    flag("num_cpus", type=positive_int, help="train on this many CPU devices as replicas, to try what GPUs would do")
     add_tpu_flags(flag, switch)
     flag("iterations_per_loop", type=positive_int, default=1000, help="steps in one call of a TPU, at most")
 
@@ -81,6 +88,7 @@ def add_tpu_flags(flag, switch):
 
 
 def parse_bool(text):
+    """True or False for the value of a switch, in any case; ArgumentTypeError for other text."""
     known = {"true": True, "t": True, "yes": True, "1": True, "false": False, "f": False, "no": False, "0": False}
     try:
         return known[text.lower()]
@@ -90,12 +98,19 @@ def parse_bool(text):
 
 def positive_int(text):
     """A whole number, at least 1."""
-    return _number(int, text, lambda value: value >= 1, "a whole number of at least 1")
+    return _whole_number(text, 1)
 
 
 def non_negative_int(text):
     """A whole number, at least 0."""
-    return _number(int, text, lambda value: value >= 0, "a whole number of at least 0")
+    return _whole_number(text, 0)
+
+
+def _whole_number(text, least):
+    value = _number(int, text, lambda value: value >= least, f"a whole number of at least {least}")
+    if value > LARGEST_INT:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at most {LARGEST_INT}, got '{text}'")
+    return value
 
 
 def positive_float(text):
@@ -104,8 +119,13 @@ def positive_float(text):
 
 
 def fraction(text):
-    """A number from 0 up to, but not, 1."""
+    """A number from 0 to below 1."""
     return _number(float, text, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+
+
+def proportion(text):
+    """A number from 0 to 1, both included."""
+    return _number(float, text, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 
 
 def _number(kind, text, accepts, expected):

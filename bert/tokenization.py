@@ -90,7 +90,7 @@ def printable_text(text):
 
 
 def load_vocab(vocab_file):
-    """Reads a vocabulary: one piece a line, its id the number of lines above it.
+    """Reads a vocabulary: one piece per line, its id the number of lines above it.
 
     The file is UTF-8, with or without BOM. A line ends at "\\n" or "\\r\\n" only: U+2028, a line separator to
     Python, is an entry of the Chinese vocabulary. Spaces, tabs and carriage returns around an entry are
@@ -100,7 +100,7 @@ def load_vocab(vocab_file):
         OrderedDict from piece to id, in the file's order.
 
     Raises:
-        UserError: the file cannot be read, is empty or not UTF-8, has an entry twice or has no [UNK].
+        UserError: the file cannot be read, is empty or not UTF-8, or has an entry twice.
     """
     try:
         with open(vocab_file, "rb") as file:
@@ -110,14 +110,14 @@ def load_vocab(vocab_file):
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]
-        message = "{} line {}: byte 0x{:02x} is not UTF-8, expected one piece a line in UTF-8"
+        message = "{} line {}: byte 0x{:02x} is not UTF-8, expected one piece per line in UTF-8"
         raise UserError(message.format(vocab_file, line, byte)) from error
 
     pieces = [line.strip(" \t\r") for line in text.split("\n")]
     while pieces and not pieces[-1]:
         pieces.pop()
     if not pieces:
-        raise UserError(f"{vocab_file}: the file is empty, expected one piece a line")
+        raise UserError(f"{vocab_file}: the file is empty, expected one piece per line")
 
     vocab = collections.OrderedDict()
     for index, piece in enumerate(pieces):
@@ -125,9 +125,6 @@ def load_vocab(vocab_file):
             message = "{} line {}: {!r} is on line {} already, expected each piece once"
             raise UserError(message.format(vocab_file, index + 1, piece, vocab[piece] + 1))
         vocab[piece] = index
-    if UNKNOWN not in vocab:
-        message = "{}: none of its {} lines is {}, expected a BERT vocabulary"
-        raise UserError(message.format(vocab_file, len(vocab), UNKNOWN))
     return vocab
 
 
@@ -161,8 +158,11 @@ class FullTokenizer:
     """
 
     def __init__(self, vocab_file, do_lower_case=True):
-        """Reads `vocab_file` (see `load_vocab`, UserError if it is faulty)."""
+        """Reads `vocab_file` (see `load_vocab`; UserError if it is faulty or has no [UNK])."""
         self.vocab = load_vocab(vocab_file)
+        if UNKNOWN not in self.vocab:
+            message = "{}: none of its {} lines is {}, expected a BERT vocabulary"
+            raise UserError(message.format(vocab_file, len(self.vocab), UNKNOWN))
         self.inv_vocab = {index: piece for piece, index in self.vocab.items()}
         self.basic_tokenizer = BasicTokenizer(do_lower_case=do_lower_case)
         self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)

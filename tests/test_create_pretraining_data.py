@@ -197,11 +197,11 @@ def test_half_of_the_segments_are_random_and_all_documents_lend(monkeypatch, tmp
 def test_short_sequences(monkeypatch, tmp_path):
     text, _ = own_words(tmp_path, [300] * 4)
     sizes = {}
-    for prob in ("0", "0.99"):
+    for prob in ("0", "1"):
         (records,) = make(monkeypatch, tmp_path, f"--short_seq_prob={prob}", "--max_seq_length=64", text=text)
         sizes[prob] = [sum(lists(record)["input_mask"]) for record in records]
     assert np.mean(np.array(sizes["0"]) == 64) > 0.8
-    assert np.mean(np.array(sizes["0.99"]) == 64) < 0.3
+    assert np.mean(np.array(sizes["1"]) == 64) < 0.3
 
 
 def test_truncate_takes_from_the_longer_one_at_both_ends():
@@ -409,7 +409,7 @@ def test_not_utf8(processes, check, tmp_path, monkeypatch):
 
 def test_no_sentence_a_line(check, monkeypatch):
     monkeypatch.setattr(corpus, "LONGEST_LINE", 1000)
-    check(r"text\.txt:3: longer than 1000 bytes; expected a sentence a line", text="a\n\n" + "a " * 501)
+    check(r"text\.txt:3: longer than 1000 bytes; expected one sentence per line", text="a\n\n" + "a " * 501)
 
 
 def test_flags(check, tmp_path):

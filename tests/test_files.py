@@ -94,7 +94,7 @@ def test_json(tmp_path):
     assert os.listdir(str(tmp_path)) == ["value.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": ', b'{"a": "\xff"}'])
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b'{"a": "\xff"}', b"[" * 100000], ids=range(4))
 def test_what_is_no_json(tmp_path, content):
     path = tmp_path / "value.json"
     path.write_bytes(content)

@@ -6,7 +6,16 @@ import itertools
 import pytest
 
 from bert.errors import UserError, run_program
-from bert.flags import FlagParser, add_flag, add_switch, fraction, non_negative_int, positive_float, positive_int
+from bert.flags import (
+    FlagParser,
+    add_flag,
+    add_switch,
+    fraction,
+    non_negative_int,
+    positive_float,
+    positive_int,
+    proportion,
+)
 from train import __version__
 from train.train_helper import get_args_parser
 
@@ -148,6 +157,7 @@ WRONG = [
     (["-batch_size", "-1"], "got '-1'"),
     (["-batch_size"], "expected one argument"),
     (["-freeze_layers", "-1"], "expected a whole number of at least 0"),
+    (["-seed", "9223372036854775808"], "expected a whole number of at most 2147483647, got '9223372036854775808'"),
     (["-learning_rate", "0"], "expected a number above 0, got '0'"),
     (["-learning_rate", "nan"], "expected a number above 0, got 'nan'"),
     (["-learning_rate", "inf"], "expected a number above 0, got 'inf'"),
@@ -232,10 +242,11 @@ def test_bert_dir_without_a_checkpoint_is_an_encoder_from_scratch(tmp_path):
 @pytest.mark.parametrize(
     "kind,accepted,refused",
     [
-        (positive_int, ["1", "64"], ["0", "-1", "1.0", "", "x", "inf"]),
-        (non_negative_int, ["0", "12"], ["-1", "0.5", ""]),
+        (positive_int, ["1", "64", "2147483647"], ["0", "-1", "1.0", "", "x", "inf", "2147483648", "9" * 30]),
+        (non_negative_int, ["0", "12"], ["-1", "0.5", "", "2147483648"]),
         (positive_float, ["1e-5", "3", ".5"], ["0", "-1", "nan", "inf", ""]),
         (fraction, ["0", "0.999", "0.0"], ["1", "1.5", "-0.1", "nan", "x"]),
+        (proportion, ["0", "1", "0.5"], ["1.001", "-0.1", "nan", "x"]),
     ],
 )
 def test_numbers(kind, accepted, refused):

@@ -21,10 +21,45 @@ def test_a_given_list_keeps_its_order(tmp_path):
     assert labels.read_label_list(str(file)) == ["[SEP]", "I-A", "B-A", "O", "X", "[CLS]"]
 
 
-@pytest.mark.parametrize("spec", ["O,B-A,B-A", "O,[PAD]", "no_such_file"])
-def test_bad_lists(spec):
-    with pytest.raises(UserError):
+def test_a_file_may_have_a_comma_in_its_name(tmp_path):
+    file = tmp_path / "a,b.txt"
+    file.write_bytes(b"B-A\nO\n")
+    assert labels.read_label_list(str(file)) == ["B-A", "O", "X", "[CLS]", "[SEP]"]
+
+
+@pytest.mark.parametrize(
+    "spec,message",
+    [
+        ("O,B-A,B-A", "-label_list O,B-A,B-A: the label 'B-A' is there twice; expected each label once"),
+        ("O,[PAD]", "-label_list O,[PAD]: [PAD] is the padding's label"),
+        (" , ", "no label in it; expected a file with one label per line"),
+        (
+            "no_such_file",
+            "no_such_file: expected a file with one label per line, or a comma-separated list: No such",
+        ),
+    ],
+)
+def test_bad_lists(spec, message):
+    with pytest.raises(UserError) as caught:
         labels.read_label_list(spec)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content,message",
+    [
+        (b"O\n\nB-A\nO\n", ":4: the label 'O' is there twice"),
+        (b"\xef\xbb\xbf[PAD]\r\nO\r\n", ":1: [PAD] is the padding's label"),
+        (b"O\nB-\xff\n", ":2: byte 3 of the line is not UTF-8"),
+        (b"\n \n", ": no label in it"),
+    ],
+)
+def test_bad_files_are_named_with_the_line(content, message, tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        labels.read_label_list(str(file))
+    assert str(caught.value).startswith(f"{file}{message}")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,8 @@ def head(vectors, labels=None, cell="lstm", num_layers=1, lengths=LENGTHS, **kwa
 def test_keywords_are_the_archives():
     parameters = inspect.signature(BLSTM_CRF).parameters
     assert list(parameters) == (
-        "embedded_chars hidden_unit cell_type num_layers dropout_rate num_labels seq_length labels lengths is_training"
+        "embedded_chars hidden_unit cell_type num_layers dropout_rate initializers num_labels seq_length labels "
+        "lengths is_training"
     ).split(" ")
     assert parameters["dropout_rate"].default == 0 and parameters["labels"].default is None
     assert list(inspect.signature(BLSTM_CRF.add_blstm_crf_layer).parameters) == ["self", "crf_only"]

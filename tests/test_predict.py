@@ -142,7 +142,7 @@ def test_every_line_comes_back_and_reading_goes_on_behind_any(tmp_path_factory, 
     texts = list(predict_io.read([str(path)], "lines"))
     assert [text.content for text in texts] == lines
     for i in range(0, len(texts), chunk):
-        rest = list(predict_io.read([str(path)], "lines", texts[i].behind))
+        rest = list(predict_io.read([str(path)], "lines", texts[i].next))
         assert rest == texts[i + 1 :]
 
 
@@ -154,7 +154,7 @@ def test_reading_goes_on_behind_any_text_of_several_files(kind, tmp_path):
         (tmp_path / str(number)).write_bytes(content.encode())
     texts = list(predict_io.read(names, kind))
     for i, text in enumerate(texts):
-        assert list(predict_io.read(names, kind, text.behind)) == texts[i + 1 :]
+        assert list(predict_io.read(names, kind, text.next)) == texts[i + 1 :]
 
 
 def test_chunks(monkeypatch, tmp_path):
@@ -219,13 +219,40 @@ def test_standard_input_and_output(place):
     assert out == (place / "out").read_bytes()
     assert tagged(["in.txt", "-"], b"Bob")[1].count(b"\n") == len(LINES) + 1
     code, out, err = tagged([], b"")
-    assert code == 2 and out == b"" and err == "error: standard input: nothing in it; expected a text a line\n"
+    assert code == 2 and out == b"" and err == "error: standard input: nothing in it; expected one text per line\n"
     code, out, err = tagged(["-output", "x"], b"Ann\nBob\xff\n")
-    assert code == 2 and err == "error: standard input:2: byte 0xff is not UTF-8; expected a text a line, in UTF-8\n"
+    assert code == 2
+    assert err == "error: standard input:2: byte 0xff is not UTF-8; expected one text per line, in UTF-8\n"
     assert not os.path.exists("x") and not os.path.exists("x.partial")
 
     code, out, _ = tagged(["-interactive"], b"Ann ran\n\n \nin 42\r\n")
     assert code == 0 and out.decode() == "[Ann PER 1.00] ran\nin [42 DATE 1.00]\n"
+
+
+@pytest.mark.parametrize(
+    "closed,flags,expected",
+    [
+        (0, [], "error: standard input: closed; expected texts\n"),
+        (0, ["-interactive"], "error: standard input: closed; expected texts\n"),
+        (1, ["in.txt"], "error: standard output: closed; expected somewhere to write to, or -output\n"),
+        (1, ["-interactive"], "error: standard output: closed; expected somewhere to write to, or -output\n"),
+        (0, ["in.txt", "-output", "out"], ""),
+        (1, ["in.txt", "-output", "out"], ""),
+        (2, ["in.txt", "-output", "out"], ""),
+    ],
+)
+def test_closed_streams(closed, flags, expected, place):
+    """As `<&-` and the like of a shell: a line where it is needed, and no harm where it is not."""
+    program = [sys.executable, "-m", "tests.fake_predictor", "-model_dir", "model"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}>&-', "sh"] + program + flags,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        env=dict(os.environ, PYTHONPATH=REPOSITORY),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2 if expected else 0, b"", expected)
+    assert not expected or not os.path.exists("out")
+    if not expected:
+        assert [row["text"] for row in rows(place / "out")] == LINES
 
 
 def test_a_reader_that_has_seen_enough(place):
@@ -428,14 +455,15 @@ def test_a_pipe_as_input(place):
     [
         (["in.txt", "nowhere.txt"], r"nowhere\.txt: cannot be read: No such file"),
         (["model"], r"model: cannot be read: Is a directory"),
-        (["bad.txt"], r"bad\.txt:2: byte 0xff is not UTF-8; expected a text a line, in UTF-8"),
-        (["bad.txt", "-input", "file"], r"bad\.txt:2: byte 0xff is not UTF-8; expected one text a file"),
-        (["empty.txt"], r"empty\.txt: nothing in it; expected a text a line"),
-        (["blank.txt", "-input", "conll"], r"blank\.txt: nothing in it; expected a word a line"),
+        (["bad.txt"], r"bad\.txt:2: byte 0xff is not UTF-8; expected one text per line, in UTF-8"),
+        (["bad.txt", "-input", "file"], r"bad\.txt:2: byte 0xff is not UTF-8; expected one text per file"),
+        (["empty.txt"], r"empty\.txt: nothing in it; expected one text per line"),
+        (["blank.txt", "-input", "conll"], r"blank\.txt: nothing in it; expected one word per line"),
         (["in.txt", "-output", "model"], r"model: a directory; expected the name of a file"),
         (["in.txt", "-output", "/dev/null"], r"/dev/null: no regular file; expected the name of a file"),
         (["in.txt", "-output", "no/out"], r"no/out: cannot be written: there is no such directory"),
         (["in.txt", "-output", "./in.txt"], r"\./in\.txt: input and output are the same file"),
+        (["x.partial", "-output", "x", "-resume"], r"x\.partial: input and output are the same file"),
         (["in.txt", "-model_dir", "nowhere"], r"nowhere: no such directory; expected a run's -output_dir or an export"),
         (["in.txt", "-model_dir="], r"-model_dir is missing"),
         (["in.txt", "-resume"], r"-resume needs -output"),
@@ -453,6 +481,7 @@ def test_bad_input(flags, expected, place, capfd):
     (place / "bad.txt").write_bytes(b"Ann\nBob \xff\nx\n")
     (place / "empty.txt").write_bytes(b"")
     (place / "blank.txt").write_bytes(b"\n\n")
+    (place / "x.partial").write_bytes(b"Ann\n")  # a file of the user's own; -resume must not begin it anew
     before = sorted(os.listdir("."))
     with pytest.raises(SystemExit) as ended:
         run_program(lambda: run(*flags))

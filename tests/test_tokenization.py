@@ -297,6 +297,11 @@ def test_load_vocab_surrounding_and_empty_lines(vocab_file):
     assert list(vocab.items()) == [("the", 0), ("", 1), ("[UNK]", 2)]
 
 
+def test_load_vocab_asks_for_no_particular_piece(vocab_file):
+    vocab = tokenization.load_vocab(vocab_file("the\n\u2028\n##s\n".encode()))
+    assert list(vocab.items()) == [("the", 0), ("\u2028", 1), ("##s", 2)]
+
+
 @pytest.mark.parametrize(
     "content, parts",
     [

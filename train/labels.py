@@ -5,6 +5,7 @@ piece and `X` on the others, then `[SEP]`.
 """
 
 import collections
+import os
 
 import numpy as np
 
@@ -44,25 +45,41 @@ def label_list(tags):
 
 
 def read_label_list(spec):
-    """The labels of `-label_list`: a file with one a line, or a comma-separated list; the order given is kept.
+    """The labels of `-label_list`: a file with one per line, or a comma-separated list; the order given is kept.
 
     O, X, [CLS] and [SEP] are added at the end where the list lacks them.
+
+    Raises:
+      UserError: the file cannot be read, there is no label, one occurs twice or is the padding's.
     """
-    if "," in spec:
-        labels = [label.strip() for label in spec.split(",")]
-        where = "-label_list"
-    else:
-        where = spec
-        try:
-            with open(spec, encoding="utf-8-sig", newline="\n") as reader:
-                labels = [line.strip() for line in reader.read().split("\n")]
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{spec}: expected a file with one label a line, or a comma-separated list: {error}")
-    labels = [label for label in labels if label]
-    repeated = [label for label, count in collections.Counter(labels).items() if count > 1]
-    if repeated or PADDING in labels:
-        raise UserError(f"{where}: label {(repeated or [PADDING])[0]} is given twice or is the padding's")
+    is_file = "," not in spec or os.path.isfile(spec)
+    labels = []
+    for number, label in enumerate(_label_lines(spec) if is_file else spec.split(","), 1):
+        label = label.strip(" \t\r")
+        where = f"{spec}:{number}" if is_file else f"-label_list {spec}"
+        if label == PADDING:
+            raise UserError(f"{where}: {PADDING} is the padding's label, of id 0; expected the labels from id 1 on")
+        if label in labels:
+            raise UserError(f"{where}: the label {label!r} is there twice; expected each label once")
+        labels += [label] if label else []
+    if not labels:
+        raise UserError(f"{spec}: no label in it; expected a file with one label per line, or a comma-separated list")
     return labels + [label for label in (OUTSIDE,) + SPECIAL if label not in labels]
+
+
+def _label_lines(path):
+    """The lines of a label file, in a list."""
+    try:
+        with open(path, "rb") as reader:
+            lines = reader.read().split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path}: expected a file with one label per line, or a comma-separated list: {error.strerror}")
+    for number, line in enumerate(lines, 1):
+        try:
+            lines[number - 1] = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}:{number}: byte {error.start + 1} of the line is not UTF-8; expected a UTF-8 file")
+    return lines
 
 
 def label_ids(labels):
@@ -114,7 +131,7 @@ def scheme_of(transitions):
 
 
 def may_follow(scheme, previous, tag):
-    """Whether `tag` may stand behind `previous` (None: at the beginning of the sentence)."""
+    """Whether `tag` may follow `previous` (None: begin the sentence)."""
     prefix, kind = split_tag(tag)
     if previous is None:
         return prefix in scheme.first
@@ -145,7 +162,7 @@ def constraint(labels, scheme_name):
 
     Returns:
       Constraint: on_word, first, last [num_labels]: what a word, the sentence's first and its last word may carry;
-      follow [num_labels, num_labels]: what may stand behind a word of a given tag (row); piece, cls, sep: the ids of
+      follow [num_labels, num_labels]: what may follow a word of a given tag (row); piece, cls, sep: the ids of
       X, [CLS] and [SEP].
     """
     ids = label_ids(labels)

@@ -1,4 +1,4 @@
-"""The tagger's head: dropout, BiLSTM or BiGRU, dropout, projection to one score a label, CRF."""
+"""The tagger's head: dropout, BiLSTM or BiGRU, dropout, projection to one score per label, CRF."""
 
 import tensorflow.compat.v1 as tf
 
@@ -15,11 +15,12 @@ class BLSTM_CRF:
       hidden_unit: RNN units in each direction.
       cell_type: "lstm" or "gru".
       num_layers: RNN layers.
-      dropout_rate: fraction dropped, before and behind the RNN, when training.
+      dropout_rate: fraction dropped, before and after the RNN, when training.
+      initializers: for the archive's interface, whose tf.contrib has no successor; every weight begins as Xavier's.
       num_labels: number of label ids, padding included.
-      seq_length: steps, for the archive's interface; the shape of embedded_chars counts.
+      seq_length: ignored, kept for the archive's interface; the shape of embedded_chars counts.
       labels: int [batch, steps], or None where they are not known.
-      lengths: int [batch], tokens in each sentence; nothing behind them counts.
+      lengths: int [batch], tokens in each sentence; nothing after them counts.
       is_training: whether dropout is on.
     """
 
@@ -30,13 +31,14 @@ class BLSTM_CRF:
         cell_type,
         num_layers,
         dropout_rate=0.0,
+        initializers=None,
         num_labels=None,
         seq_length=None,
         labels=None,
         lengths=None,
         is_training=False,
     ):
-        del seq_length
+        del seq_length, initializers
         if num_labels is None or lengths is None:
             raise ValueError("BLSTM_CRF needs num_labels and lengths")
         if cell_type not in ("lstm", "gru"):
@@ -81,7 +83,7 @@ class BLSTM_CRF:
             return _affine(hidden, self.num_labels, "logits")
 
     def transitions(self):
-        """Score of each label (column) behind each other (row): the variable [num_labels, num_labels]."""
+        """Score of each label (column) after each label (row): the variable [num_labels, num_labels]."""
         with tf.variable_scope("crf_loss"):
             return tf.get_variable("transitions", [self.num_labels] * 2, initializer=tf.glorot_uniform_initializer())
 

@@ -33,7 +33,10 @@ PIPE_CLOSED = 128 + 13  # the exit code of a program that SIGPIPE ends
 
 
 def main(argv=None):
+    if sys.stderr is None:  # closed, as by 2>&-
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for as long as the program runs
     args = parse_flags(argv)
+    _check_streams(args)
     try:
         interact(args) if args.interactive else tag_files(args)
     except BrokenPipeError:
@@ -49,16 +52,13 @@ def parse_flags(argv=None):
     """The flags as a Namespace, `files` a list of names."""
     parser = FlagParser(prog="predict.py", description="Finds the entities in texts with a trained model.")
     flag, switch = parser.flag_group("model")
-    flag("model_dir", help="a run's -output_dir, or an export")
-    flag("vocab_file", help="the vocabulary, where it does not lie in -model_dir")
-    flag("batch_size", type=positive_int, default=32, help="texts in a batch; those of about the same length share one")
-    flag("precision", choices=PRECISIONS, default="fp32", help="of the encoder of a -model_dir that is no export")
+    add_model_flags(flag)
     flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
 
     flag, switch = parser.flag_group("input and output")
     flag("input", choices=list(predict_io.KINDS), default="lines", help=f"what a file holds. {kinds_help()}")
     flag("output", help="file to write; default: standard output")
-    flag("format", choices=FORMATS, default="jsonl", help="jsonl: a JSON object a text; conll: `word tag` lines; "
+    flag("format", choices=FORMATS, default="jsonl", help="jsonl: one JSON object per text; conll: `word tag` lines; "
          "html: a page with the entities highlighted")  # fmt: skip
     switch("scores", False, help="with -format conll, the probability of each tag as a third column")
     switch("resume", False, help="go on with the -output of a run that was killed")
@@ -71,7 +71,16 @@ def parse_flags(argv=None):
     return args
 
 
+def add_model_flags(flag):
+    """-model_dir, -vocab_file, -batch_size, -precision: the arguments of predictor.Predictor."""
+    flag("model_dir", help="a run's -output_dir, or an export")
+    flag("vocab_file", help="the vocabulary, where it does not lie in -model_dir")
+    flag("batch_size", type=positive_int, default=32, help="texts in a batch; those of about the same length share one")
+    flag("precision", choices=PRECISIONS, default="fp32", help="of the encoder of a -model_dir that is no export")
+
+
 def kinds_help():
+    """The kinds of input with their meanings, for a flag's help text."""
     return "; ".join(f"{kind}: {meaning}" for kind, meaning in predict_io.KINDS.items())
 
 
@@ -112,9 +121,19 @@ def _check(args):
         raise UserError("-resume needs files as input, which standard input and pipes are not")
     if args.output and not os.path.isdir(os.path.dirname(os.path.abspath(args.output))):
         raise UserError(f"{args.output}: cannot be written: there is no such directory")
+    written = [args.output + ending for ending in ("", resumable.PARTIAL, resumable.STATE)] if args.output else []
     for name in args.files:
-        if args.output and os.path.realpath(args.output) == os.path.realpath(name):
-            raise UserError(f"{args.output}: input and output are the same file")
+        for output in written:
+            if os.path.realpath(output) == os.path.realpath(name):
+                raise UserError(f"{output}: input and output are the same file")
+
+
+def _check_streams(args):
+    """UserError where a stream is to be used that whoever started the program has closed, as by <&- and >&-."""
+    if sys.stdin is None and (args.interactive or predict_io.STANDARD_INPUT in args.files):
+        raise UserError("standard input: closed; expected texts")
+    if sys.stdout is None and not args.output:
+        raise UserError("standard output: closed; expected somewhere to write to, or -output")
 
 
 def _can_resume(output, files):
@@ -147,7 +166,7 @@ def _tag_into(output, sources, predictor, args):
     if output.progress is None:
         output.write(page_or_lines.begin().encode("utf-8"))
     else:
-        log.info("goes on behind the first %d texts", texts)
+        log.info("goes on after the first %d texts", texts)
 
     started, tagged_before = time.time(), texts
     counts = [source.count for source in sources]
@@ -163,7 +182,7 @@ def _tag_into(output, sources, predictor, args):
             texts += len(tagged)
             entities += sum(len(text.entities) for text in tagged)
             progress = {
-                "position": chunk[-1].behind, "texts": texts, "entities": entities, "format": page_or_lines.state,
+                "position": chunk[-1].next, "texts": texts, "entities": entities, "format": page_or_lines.state,
             }  # fmt: skip
             output.record(progress)
     output.write(page_or_lines.end().encode("utf-8"))
@@ -235,13 +254,14 @@ def load_predictor(args):
 
 
 def tensorflow_version():
+    """The version string; loads TensorFlow."""
     import tensorflow.compat.v1 as tf
 
     return tf.__version__
 
 
 def model_fingerprint(model_dir, vocab_file=None):
-    """Hex digest that another model, or the same trained further, has not.
+    """Hex digest of a model; another model, or the same one trained further, has a different one.
 
     A checkpoint's index holds a checksum of every tensor; an export has its weights in its graph.
     """

@@ -5,6 +5,8 @@ import os
 import sys
 import unicodedata
 
+from bert import interruption
+
 # Background colours of the terminal's 256 that black is well read on, apart from each other for colour-blind readers
 # too; the type stands beside the entity in any case.
 _BACKGROUNDS = (117, 220, 79, 215, 218, 153, 227, 252)
@@ -30,6 +32,10 @@ def run(predictor):
             line = _read_line("> " if terminal else "")
         except EOFError:
             break
+        except interruption.Interrupted:
+            if terminal:  # not behind the prompt
+                print()
+            raise
         except UnicodeDecodeError as error:
             sys.stderr.write(f"byte 0x{error.object[error.start]:02x} is not UTF-8; expected a text in UTF-8\n")
             continue
