@@ -37,6 +37,7 @@ def main():
 
 
 def seconds_of_a_step(args, sizes):
+    """The least time of a training step; `sizes`: dict with the keys of STANDARD."""
     options = dict(
         speed.CONTENDERS[args.contender],
         config=args.config,
@@ -59,7 +60,7 @@ def seconds_of_a_step(args, sizes):
 
 
 def plot(curves):
-    """An SVG with one panel a curve, all with the same scale upwards, both axes from 0."""
+    """An SVG with one panel per curve, all with the same scale upwards, both axes from 0."""
     highest = max(seconds for points in curves.values() for _, seconds in points)
     panels = []
     for i, (name, points) in enumerate(curves.items()):

@@ -99,6 +99,7 @@ def tagger(options, given):
 
 
 def random_checkpoint(prefix, config, args):
+    """Writes a checkpoint of a tagger with random weights; returns its prefix."""
     with tf.Graph().as_default(), tf.Session() as session:
         tf.train.get_or_create_global_step()  # an Estimator restores it too
         features = _placeholders()

@@ -20,6 +20,7 @@ START = time.perf_counter()
 import tensorflow.compat.v1 as tf  # noqa: E402
 
 from benchmarks import ours, speed, workload  # noqa: E402
+from benchmarks.workload import timed  # noqa: E402
 from bert import devices, parallel, tokenization  # noqa: E402
 from bert.records import WHOLE, Share  # noqa: E402
 from train import corpus  # noqa: E402
@@ -62,12 +63,6 @@ def main():
     measure_input(args)
 
 
-def timed(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 def measure_input(args):
     """Prints the rates of reading, encoding and the input pipeline, on a file of random sentences."""
     vocab_size = workload.read_config(args.config)["vocab_size"]
@@ -93,7 +88,7 @@ def measure_input(args):
 
 
 def write_data(path, size, vocab_size):
-    """A CoNLL file of about so many bytes."""
+    """A CoNLL file of about `size` bytes."""
     given = workload.sentences(10000, None, MAX_SEQ_LENGTH - 2, vocab_size)
     text = "".join("".join(f"{word} O\n" for word in words) + "\n" for words in given).encode("utf-8")
     with open(path, "wb") as writer:

@@ -33,10 +33,12 @@ class Tagger(nn.Module):
 
 
 def autocast(options):
+    """The context in which matmuls have the precision of the options."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=options["precision"] == "bf16")
 
 
 def make_model(options):
+    """A Tagger of random weights, with the sizes of the options' config."""
     torch.manual_seed(0)
     config = workload.read_config(options["config"])
     return Tagger(transformers.BertConfig(**config, attn_implementation="sdpa"))

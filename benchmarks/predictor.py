@@ -4,7 +4,7 @@
 
 Both have the same random weights, float32 and the same sentences. estimator.predict builds its graph and reads its
 checkpoint at every call; Predictor did both when it was made, and a first call adds what TensorFlow does at the first
-run of a graph. Ratios are of one run; latency is of one sentence a call, throughput of 32 in a batch.
+run of a graph. Ratios are of one run; latency is of one sentence per call, throughput of 32 in a batch.
 """
 
 from bert import startup  # noqa: F401, I001  before TensorFlow
@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from benchmarks import ours, workload
+from benchmarks.workload import timed
 from bert import devices, kernels, modeling, tokenization
 from bert.files import sha256
 from train import run_dir
@@ -59,18 +60,19 @@ def make_run(folder, config, args):
 
 
 def compare(folder, config, args, sentences):
+    """Prints the times of Predictor and of estimator.predict on the same sentences, lists of words."""
     texts = ["".join(words) for words in sentences]
     start = time.perf_counter()
     with Predictor(folder, BATCH_SIZE) as predict:
         loaded = time.perf_counter()
-        first, again = seconds(lambda: predict(texts[0])), seconds(lambda: predict(texts[0]))
+        first, again = timed(lambda: predict(texts[0])), timed(lambda: predict(texts[0]))
         predict(texts)  # as every length of batch costs TensorFlow something once
-        each = [seconds(lambda text=text: predict(text)) for text in texts]
-        together = seconds(lambda: predict(texts))
+        each = [timed(lambda text=text: predict(text)) for text in texts]
+        together = timed(lambda: predict(texts))
     by_estimator = estimator_predict(folder, config, args)
     by_estimator(sentences[:1])
-    single = np.median([seconds(lambda i=i: by_estimator(sentences[i : i + 1])) for i in range(CALLS)])
-    batch = np.median([seconds(lambda: by_estimator(sentences[:BATCH_SIZE])) for _ in range(CALLS)])
+    single = np.median([timed(lambda i=i: by_estimator(sentences[i : i + 1])) for i in range(CALLS)])
+    batch = np.median([timed(lambda: by_estimator(sentences[:BATCH_SIZE])) for _ in range(CALLS)])
 
     latency, throughput = np.median(each), len(texts) / together
     print(f"{len(texts)} sentences, {np.mean([len(text) for text in texts]):.0f} characters on average")
@@ -82,12 +84,6 @@ def compare(folder, config, args, sentences):
     print(f"  the slowest of a hundred       {1e3 * np.percentile(each, 99):12.1f}")
     rate = BATCH_SIZE / batch
     print(f"sentences a second, {BATCH_SIZE} a batch  {throughput:12.1f} {rate:19.1f} {throughput / rate:9.1f}")
-
-
-def seconds(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def estimator_predict(folder, config, args):

@@ -87,6 +87,7 @@ def family(pid):
 
 
 def proportional_megabytes(pid):
+    """The PSS of a process; 0 where it has ended."""
     try:
         with open(f"/proc/{pid}/smaps_rollup") as reader:
             return sum(int(line.split()[1]) for line in reader if line.startswith("Pss:")) / 1024
@@ -95,6 +96,7 @@ def proportional_megabytes(pid):
 
 
 def digest(path):
+    """Hex digest of a file's content."""
     result = hashlib.sha256()
     with open(path, "rb") as reader:
         for block in iter(lambda: reader.read(1 << 20), b""):

@@ -101,6 +101,7 @@ def estimate():
 
 
 def ring(members):
+    """How many times the gradients' size goes through each link of an all-reduce in a ring."""
     return 2 * (members - 1) / members
 
 

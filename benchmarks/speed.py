@@ -129,6 +129,7 @@ def compete(args, mode, vocab, chosen):
 
 
 def run_once(name, process):
+    """Lets a contender do all its work once; returns what it measured, a dict."""
     process.stdin.write("\n")
     process.stdin.flush()
     line = process.stdout.readline()
@@ -138,6 +139,15 @@ def run_once(name, process):
 
 
 def print_table(mode, results, count, flop, peaks):
+    """Prints a line for each contender.
+
+    Args:
+      mode: "train" or "infer".
+      results: as `compete` gives them.
+      count: sentences in a round.
+      flop: useful floating-point operations in a round.
+      peaks: dict from precision to floating-point operations a second.
+    """
     print(f"\n{mode:38s} {'sentences/s':>12s} {'ratio':>7s} {'peak MB':>8s} {'of matmul rate':>15s}")
     first = None
     for name, (options, seconds, peak_mb) in results.items():
@@ -148,6 +158,7 @@ def print_table(mode, results, count, flop, peaks):
 
 
 def matmul_peak(precision):
+    """Floating-point operations a second, measured in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.matmul_peak", precision]
     return float(subprocess.check_output(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL))
 

@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert import release
-from bert.errors import UserError, cannot_be_written
+from bert.errors import UserError, cannot_be_written, first_line
 from bert.files import atomic_open, is_leftover, sync
 from bert.modeling import get_assignment_map_from_checkpoint
 from bert.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
 OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
-# What the checkpoint reader raises differs between TensorFlow releases.
+# The checkpoint reader's exceptions differ between TensorFlow releases.
 READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
 # What TensorFlow writes before it takes its final name: shards, parts of them, and small files.
 UNFINISHED_FOLDER = re.compile(r"model\.ckpt-\d+_temp(_[0-9a-f]{32})?$")
@@ -87,7 +87,7 @@ def open_checkpoint(prefix):
                 f"{prefix}: no checkpoint of that name; expected the common beginning of its files, "
                 f"as in bert_model.ckpt for bert_model.ckpt.index"
             )
-        raise UserError(f"{prefix}: cannot be read as a checkpoint: {_first_line(error)}")
+        raise UserError(f"{prefix}: cannot be read as a checkpoint: {first_line(error)}")
 
 
 def check_whole(prefix):
@@ -154,7 +154,7 @@ def write(target, values):
     """Writes a checkpoint with the prefix `target` of a dict from name to array.
 
     What stood there before is whole until the new files are; they then take their names, the index, without which
-    there is no checkpoint of that name, as the last.
+    there is no checkpoint of that name, last.
     """
     names = sorted(values)
     for file in glob.glob(glob.escape(target) + ".tmp-*"):
@@ -247,7 +247,7 @@ def _by_step(directory):
 
 
 def step_of(prefix):
-    """The global step in a checkpoint; 0 where it has none, as a released encoder."""
+    """The global step in a checkpoint; 0 where it has none, such as in a released encoder."""
     reader = open_checkpoint(prefix)
     return int(read_tensor(reader, prefix, "global_step")) if reader.has_tensor("global_step") else 0
 
@@ -257,7 +257,7 @@ def read_tensor(reader, prefix, name):
     try:
         return reader.get_tensor(name)
     except READ_ERRORS as error:
-        raise UserError(f"{prefix}: the checkpoint is cut off or damaged at {name}: {_first_line(error)}")
+        raise UserError(f"{prefix}: the checkpoint is cut off or damaged at {name}: {first_line(error)}")
 
 
 def remove_unfinished(directory):
@@ -272,7 +272,3 @@ def remove_unfinished(directory):
         elif UNFINISHED_FILE.match(name):
             with contextlib.suppress(OSError):
                 os.remove(path)
-
-
-def _first_line(error):
-    return str(getattr(error, "message", None) or error).splitlines()[0]

@@ -6,7 +6,7 @@ In: the environment variable TF_CONFIG, JSON as TensorFlow has it:
      "task": {"type": "worker", "index": 0}}
 
 Without it a run has one task, the chief. The chief prepares the run - labels, record files, run.json - while the others
-wait at its door; only then does any of them read -output_dir, which all of them share.
+wait at its barrier; only then does any of them read -output_dir, which all of them share.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from bert.startup import LOGGER
 log = logging.getLogger(LOGGER)
 
 CHIEF, WORKER, PS, EVALUATOR = TYPES = ("chief", "worker", "ps", "evaluator")
-HELLO = "bert task"  # begins what a task says at the door; whoever says something else is none of ours
+HELLO = "bert task"  # begins what a task says at the barrier; whoever says something else is none of ours
 WAIT_FOR_OTHERS = 600.0  # seconds between the first task of a run and the last
 
 
@@ -102,10 +102,10 @@ def task():
     return found
 
 
-class Door:
-    """The chief's: others that wait at it learn of the chief's end at once, whatever the chief is doing.
+class Barrier:
+    """Where the other tasks wait for the chief; should the chief end, they learn of it at once.
 
-    It listens on the port of the chief's own address, which TensorFlow's server takes over when all are let in.
+    It listens on the port of the chief's own address, which TensorFlow's server takes over once all are released.
 
     Args:
       task: the chief's Task.
@@ -123,8 +123,8 @@ class Door:
             raise UserError(f"TF_CONFIG: {task} cannot listen on port {port}: {error.strerror}")
         self._socket.listen(128)
 
-    def let_in(self, message, patience=WAIT_FOR_OTHERS):
-        """Waits until every other task, parameter servers aside, has come, and gives each of them a message.
+    def release(self, message, patience=WAIT_FOR_OTHERS):
+        """Waits until every other task, parameter servers aside, has arrived, and sends each of them a message.
 
         Args:
           message: JSON value.
@@ -139,58 +139,58 @@ class Door:
         deadline = time.time() + patience
         with contextlib.ExitStack() as stack:
             stack.callback(self._socket.close)
-            guests = {}
-            while missing - set(guests):
+            arrived = {}
+            while missing - set(arrived):
                 self._socket.settimeout(max(deadline - time.time(), 0.01))
                 try:
-                    guest, _ = self._socket.accept()
+                    peer, _ = self._socket.accept()
                 except socket.timeout:
-                    absent = ", ".join(sorted(missing - set(guests)))
+                    absent = ", ".join(sorted(missing - set(arrived)))
                     raise UserError(f"TF_CONFIG: waited {patience:.0f} seconds for {absent}; expected every task")
-                guest.settimeout(5.0)
+                peer.settimeout(5.0)
                 try:
-                    said = guest.makefile("r").readline().strip()
+                    said = peer.makefile("r").readline().strip()
                 except (OSError, ValueError):
                     said = ""
                 if not said.startswith(HELLO):
-                    guest.close()
+                    peer.close()
                     continue
-                stack.callback(guest.close)
-                guests[said[len(HELLO) :].strip()] = guest
-            for guest in guests.values():
+                stack.callback(peer.close)
+                arrived[said[len(HELLO) :].strip()] = peer
+            for peer in arrived.values():
                 with contextlib.suppress(OSError):
-                    guest.sendall((json.dumps(message) + "\n").encode("utf-8"))
+                    peer.sendall((json.dumps(message) + "\n").encode("utf-8"))
                     # They hang up first: a port whose own end was closed first is not free for a while.
-                    guest.recv(1)
+                    peer.recv(1)
 
 
 def wait_for_chief(task, patience=WAIT_FOR_OTHERS):
-    """Waits until the chief lets this task in; returns its message.
+    """Waits until the chief releases this task; returns the chief's message, a JSON value.
 
     Args:
       task: Task that is not the chief.
-      patience: seconds to wait until there is a chief; how long that prepares is its own affair.
+      patience: seconds to wait until there is a chief; its preparations may take any time.
 
     Raises:
-      UserError: there is no chief, or it has come to its end.
+      UserError: there is no chief, or it ended before it released this task.
     """
     type, index = task.trainers[0]
     host, port = _split(task.addresses[type][index])
     deadline = time.time() + patience
     while True:
         try:
-            door = socket.create_connection((host, port), timeout=10.0)
+            connection = socket.create_connection((host, port), timeout=10.0)
             break
         except OSError as error:
             if time.time() > deadline:
                 raise UserError(f"TF_CONFIG: {task} finds no {type} {index} at {host}:{port}: {error}")
             time.sleep(0.1)
-    with door:
-        door.settimeout(None)
+    with connection:
+        connection.settimeout(None)
         with contextlib.suppress(OSError):
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            door.sendall(f"{HELLO} {task}\n".encode())
-            answer = door.makefile("r").readline()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.sendall(f"{HELLO} {task}\n".encode())
+            answer = connection.makefile("r").readline()
             if answer:
                 return json.loads(answer)
     raise UserError(f"{type} {index} at {host}:{port} ended before it let {task} in; its own log says why")

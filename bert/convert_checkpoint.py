@@ -26,7 +26,7 @@ from bert.files import atomic_open
 from bert.flags import FlagParser
 from bert.modeling import BertConfig
 from bert.program import require
-from bert.tokenization import load_vocab, validate_case_matches_checkpoint
+from bert.tokenization import FullTokenizer, validate_case_matches_checkpoint
 
 log = logging.getLogger(startup.LOGGER)
 CONFIG, VOCAB, CHECKPOINT = "bert_config.json", "vocab.txt", "bert_model.ckpt"
@@ -102,7 +102,7 @@ def to_hf(args):
     config_file = args.bert_config_file or os.path.join(folder, CONFIG)
     config = BertConfig.from_json_file(config_file)
     vocab_file = args.vocab_file or os.path.join(folder, VOCAB)
-    pieces = list(load_vocab(vocab_file))
+    pieces = list(FullTokenizer(vocab_file).vocab)
     if len(pieces) != config.vocab_size:
         raise UserError(f"{vocab_file}: {len(pieces)} entries; {config_file} expects {config.vocab_size}")
     validate_case_matches_checkpoint(args.do_lower_case, prefix)

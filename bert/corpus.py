@@ -1,4 +1,4 @@
-"""A corpus of plain text, a sentence a line and a blank line between documents, as a file of token ids.
+"""A corpus of plain text, one sentence per line and a blank line between documents, as a file of token ids.
 
 The text is tokenized once, by several processes, each at some hundred kilobytes of it; the ids go to a scratch file, in
 blocks that can be read in any order. What stays in memory is a line about each block.
@@ -19,7 +19,7 @@ LONGEST_LINE = 1 << 20  # bytes; a file with longer lines has no sentence a line
 Block = collections.namedtuple("Block", "offset size first_document last_document")
 
 # content: bytes of int32: each sentence's length and ids, 0 between documents; documents: how many it has sentences of;
-# broken_before, broken_after: whether a document ends before its first sentence, and behind its last one.
+# broken_before, broken_after: whether a document ends before its first sentence, and after its last one.
 _Range = collections.namedtuple("_Range", "content documents broken_before broken_after")
 
 
@@ -129,7 +129,7 @@ def _lines(path, start, end):
             line = reader.readline(LONGEST_LINE + 1)
             if len(line) > LONGEST_LINE:
                 place = f"{path}:{_line_number(path, offset)}"
-                raise UserError(f"{place}: longer than {LONGEST_LINE} bytes; expected a sentence a line")
+                raise UserError(f"{place}: longer than {LONGEST_LINE} bytes; expected one sentence per line")
             if offset == 0 and line.startswith(b"\xef\xbb\xbf"):
                 line = line[3:]
             try:

@@ -19,7 +19,7 @@ from bert.startup import LOGGER
 log = logging.getLogger(LOGGER)
 
 DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
-# Compiling the kernels takes most of a second for each length of batch; below this much work that is never won back.
+# Compiling the kernels takes most of a second for each length of batch; below these sizes it never pays.
 FUSE_FROM_HIDDEN = 512
 FUSE_FROM_STEPS = 200
 
@@ -47,10 +47,10 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
     """How the encoder computes on this machine.
 
     Args:
-      precision: one of flags.PRECISIONS; auto takes what the machine multiplies fastest with the range of float32.
+      precision: one of flags.PRECISIONS; auto: of those with float32's range the fastest on this machine.
       hidden_size: width of the encoder.
-      steps: batches that will be computed, about: for a few, nothing is compiled.
-      recompute: compute layers again in the backward pass instead of keeping what they held.
+      steps: about how many batches will be computed; for a few, nothing is compiled.
+      recompute: recompute each layer in the backward pass instead of keeping its activations.
       xla: whether to fuse kernels by XLA; None: where it pays.
       announce: say in the log what was chosen and why.
 
@@ -97,7 +97,7 @@ def check_possible(precision, xla):
 
 
 def _cpu_flags():
-    """What the CPU says it can do, a set; empty where the system does not tell."""
+    """The CPU's feature flags, a set of str; empty where the system does not list them."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as reader:
             return set(re.search(r"^flags\s*:(.*)$", reader.read(), re.MULTILINE).group(1).split())
@@ -164,9 +164,8 @@ def run_config(
     strategy=None,
     cpus=None,
     tpu=None,
-    save_checkpoints_steps=None,
 ):
-    """The Estimator's RunConfig; the log, and unless asked for checkpoints too, are left to the hooks of training.
+    """The Estimator's RunConfig; the log and the checkpoints are left to the hooks of training.
 
     Args:
       model_dir: directory of the checkpoints.
@@ -176,7 +175,6 @@ def run_config(
       strategy: tf.distribute strategy to train under, or None.
       cpus: CPU devices that sessions are to have, None for one.
       tpu: cluster resolver of the TPU that the strategy is for, or None.
-      save_checkpoints_steps: steps between checkpoints, or None.
     """
     kind = functools.partial(tf.estimator.tpu.RunConfig, cluster=tpu) if tpu else tf.estimator.RunConfig
     return kind(
@@ -184,10 +182,10 @@ def run_config(
         tf_random_seed=seed,
         session_config=session_config(is_training=True, cpus=cpus),
         keep_checkpoint_max=keep_checkpoint_max,
-        save_checkpoints_steps=save_checkpoints_steps,
+        save_checkpoints_steps=None,
         save_checkpoints_secs=None,
         save_summary_steps=save_summary_steps,
         log_step_count_steps=None,
         train_distribute=strategy,
-        experimental_max_worker_delay_secs=0,  # tasks have waited for each other already, see cluster.py
+        experimental_max_worker_delay_secs=0,  # the tasks have waited for each other already, see cluster.py
     )

@@ -1,4 +1,4 @@
-"""Texts in, what chosen layers of an encoder say of their pieces out: beneath extract_features and sentence2vec.
+"""Texts in, the outputs of chosen encoder layers for their pieces out: beneath extract_features and sentence2vec.
 
 Lines of text -> pieces -> batches of texts of like length -> the encoder, in one session that stays open -> a numpy
 array a text, in the order of the texts.
@@ -11,11 +11,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert import checkpoint, devices, kernels, modeling, pair_features, program
+from bert.batching import batches_by_length
+from bert.closing import Closing
 from bert.errors import UserError
 from bert.saved_model import frozen_weights
 
 PAIR_MARK = " ||| "
-# Texts are sorted by length within windows of so many full batches of pieces, and that many are held in memory.
+# Full batches of pieces in a window, within which texts are sorted by length; one window is held in memory.
 WINDOW_BATCHES = 2
 
 # tokens: list of str, [CLS] and [SEP] among them; values: float32 [tokens, layers, hidden].
@@ -31,16 +33,16 @@ def split_pair(line):
     return (first, second) if mark else (second, None)
 
 
-class Encoder:
+class Encoder(Closing):
     """A checkpoint's encoder, its weights as constants, in a graph and a session of its own, open until `close`.
 
-    `encode` may be called from several threads at once. It is a context manager too.
+    `encode` may be called from several threads at once.
 
     Args:
       args: Namespace with bert_config_file, vocab_file, init_checkpoint, do_lower_case, max_seq_length, batch_size.
       layers: list of int, counted as Python counts: 0 the first layer, -1 the last.
       use_one_hot_embeddings: look words up by a matmul.
-      precision: one of flags.PRECISIONS; what `encode` gives is float32 whatever it says.
+      precision: one of flags.PRECISIONS; `encode` gives float32 in any case.
       xla: whether elementwise work is fused by XLA.
 
     Attributes:
@@ -84,14 +86,8 @@ class Encoder:
             self._values = tf.stack([outputs[i] for i in layers], axis=2)  # [batch, seq_len, layers, hidden]
         self._session = tf.Session(graph=graph, config=devices.session_config())
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
     def close(self):
-        """Gives the session's memory back; `encode` cannot be called after it."""
+        """Frees the session's memory; `encode` cannot be called afterwards."""
         self._session.close()
 
     def encode(self, pairs):
@@ -116,10 +112,8 @@ class Encoder:
 
     def _encode_window(self, window):
         """A list of Encoded for a list of PairFeatures; texts of like length share a batch."""
-        by_length = sorted(range(len(window)), key=lambda i: len(window[i].tokens))
         encoded = [None] * len(window)
-        for start in range(0, len(by_length), self._batch_size):
-            batch = by_length[start : start + self._batch_size]
+        for batch in batches_by_length([len(features.tokens) for features in window], self._batch_size):
             for i, values in zip(batch, self._run([window[i] for i in batch])):
                 tokens = window[i].tokens
                 encoded[i] = Encoded(tokens, values[: len(tokens)].copy())  # a view would keep the whole batch
@@ -183,7 +177,7 @@ def read_lines(reader, name):
         try:
             yield raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise UserError(f"{name}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; expected a text a line")
+            raise UserError(f"{name}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; expected one text per line")
 
 
 def count_lines(input_file):
@@ -206,7 +200,7 @@ def count_lines(input_file):
     except OSError as error:
         raise UserError(f"{input_file}: cannot be read: {error.strerror}")
     if not count:
-        raise UserError(f"{input_file}: the file is empty; expected a text a line")
+        raise UserError(f"{input_file}: the file is empty; expected one text per line")
     return count
 
 

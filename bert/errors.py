@@ -1,4 +1,4 @@
-"""Problems a user can mend: one exception, and the one place that turns it into exit code 2."""
+"""Problems a user can fix: one exception, and the one place that turns it into exit code 2."""
 
 import contextlib
 import errno
@@ -6,7 +6,7 @@ import sys
 
 from bert import interruption
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a disk that takes no more
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errno of a disk that is full
 
 
 class UserError(Exception):
@@ -18,9 +18,9 @@ class UserError(Exception):
 
 
 def cannot_be_written(path, error):
-    """The UserError for an error of writing, an OSError or TensorFlow's OpError.
+    """The UserError for an error in writing, an OSError or TensorFlow's OpError.
 
-    Of the many lines of the latter it has what the system said, "<file>; <reason>".
+    Of an OpError's many lines it takes the operating system's reason, from the line "<file>; <reason>".
     """
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
@@ -29,6 +29,12 @@ def cannot_be_written(path, error):
         of_a_file = [line for line in lines if "; " in line]
         reason = of_a_file[0].rpartition("; ")[2] if of_a_file else lines[0]
     return UserError(f"{path}: cannot be written: {reason}")
+
+
+def first_line(error):
+    """The first line of an exception's text, of which TensorFlow's have many; its type's name where it has none."""
+    text = str(getattr(error, "message", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def run_program(main):

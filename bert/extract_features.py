@@ -1,7 +1,7 @@
 """Features of each piece of a text: what chosen layers of an encoder say of it.
 
-In: a file with a text a line, or a pair `text ||| second text`. Out: JSON lines in the layout of Google BERT's program,
-or one .npz file (`write_npz` says what is in it).
+In: a file with one text per line, or a pair `text ||| second text`. Out: JSON lines in the layout of Google BERT's
+program, or one .npz file (`write_npz` says what is in it).
 
     python -m bert.extract_features --input_file=input.txt --output_file=output.jsonl --layers=-1,-2,-3,-4 \\
         --vocab_file=... --bert_config_file=... --init_checkpoint=.../bert_model.ckpt
@@ -30,7 +30,7 @@ from tqdm import tqdm
 from bert import devices, encoding, program
 from bert.errors import UserError, run_program
 from bert.files import atomic_open, atomic_path
-from bert.flags import FlagParser, add_encoding_speed_flags, positive_int
+from bert.flags import FlagParser, add_compute_flags, positive_int
 
 log = logging.getLogger(startup.LOGGER)
 DECIMALS = 6
@@ -61,14 +61,14 @@ def parse_flags(argv=None):
     # The list -1,-2 is a value, not a flag.
     parser._negative_number_matcher = re.compile(r"-\d[-,\d]*$")
     flag, switch = parser.flag_group("features")
-    flag("input_file", help="a text a line, or a pair: text ||| second text")
+    flag("input_file", help="one text per line, or a pair: text ||| second text")
     flag("output_file", help="file to write")
     flag("layers", type=_layers, default="-1,-2,-3,-4", help="layers to write, from 0, the first, or back from -1")
-    flag("format", choices=["json", "npz"], default="json", help="JSON, a line a text, or arrays for numpy.load")
+    flag("format", choices=["json", "npz"], default="json", help="JSON, one line per text, or arrays for numpy.load")
     flag("batch_size", type=positive_int, default=32, help="texts in a batch")
     switch("use_one_hot_embeddings", False, help="look words up by a matrix product, as TPUs like it")
     program.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
-    add_encoding_speed_flags(*parser.flag_group("speed"))
+    add_compute_flags(*parser.flag_group("speed"), precision="fp32", xla=False)
     program.add_device_flags(parser, training=False)
     args = parser.parse_args(argv)
     program.require(args, "input_file", "output_file")
@@ -85,7 +85,7 @@ def _layers(text):
 
 
 def write_json_lines(path, features, layers):
-    """Writes one JSON object a text, in their order; returns how many.
+    """Writes one JSON object per text, in their order; returns how many.
 
     {"linex_index": 0, "features": [{"token": "[CLS]", "layers": [{"index": -1, "values": [0.1, ...]}, ...]}, ...]}
 
@@ -108,7 +108,7 @@ def write_json_lines(path, features, layers):
 
 
 def write_npz(path, features, layers, encoder):
-    """Writes the pieces of all texts, one text behind the other, as arrays for `numpy.load`; returns how many texts.
+    """Writes the pieces of all texts, one text after another, as arrays for `numpy.load`; returns the number of texts.
 
     Text i has the rows offsets[i] to offsets[i + 1] of `tokens` and `values`:
 

@@ -14,7 +14,7 @@ from bert.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
 
-# What a file of a task looks like; columns count from 0, negative ones from the line's end.
+# The layout of a task's file; columns count from 0, negative ones from the line's end.
 #   file: name in the data directory; header: whether the first line names the columns;
 #   text_a, text_b, label: their columns, None where there is none; part: "" or the name of a second such file;
 #   language: None, or what has to stand in column 0 of a line that is read;
@@ -218,7 +218,7 @@ def read_examples(task, layout, data_dir):
         rows = [(number, columns) for number, columns in rows if columns[0] == layout.language]
     if not rows:
         language = "" if layout.language is None else f" in the language {layout.language!r}"
-        raise UserError(f"{path}: no example in it{language}; expected one a line")
+        raise UserError(f"{path}: no example in it{language}; expected one per line")
     return [_example(task, layout, path, number, columns) for number, columns in rows]
 
 
@@ -254,7 +254,7 @@ def _rows(path):
         content = content[3:]
     content = content.rstrip(b"\r\n")
     if not content:
-        raise UserError(f"{path}: the file is empty; expected an example a line")
+        raise UserError(f"{path}: the file is empty; expected one example per line")
     return [(number, _split(path, number, line)) for number, line in enumerate(content.split(b"\n"), 1)]
 
 

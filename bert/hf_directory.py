@@ -28,7 +28,7 @@ SPECIAL_PIECES = {
     "mask_token": "[MASK]",
 }
 LAYER_NORM_EPSILON = 1e-12  # of every encoder here, and Hugging Face's default
-SAME_TOKENIZERS = ("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast")
+SAME_TOKENIZERS = ("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast")  # they cut texts as ours does
 # What Hugging Face's BertConfig has where config.json says nothing: Google's defaults, but for the segments.
 DEFAULTS = BertConfig(vocab_size=30522, type_vocab_size=2).to_dict()
 
@@ -130,7 +130,7 @@ def _pieces_of(path, fast):
 
 
 def _added(directory, fast, count):
-    """The pieces added behind the `count` of the vocabulary, as far as their ids go on without a gap."""
+    """The pieces added after the `count` of the vocabulary, as far as their ids follow without a gap."""
     path = os.path.join(directory, TOKENIZER)
     try:
         by_id = {token["id"]: token["content"] for token in fast.get("added_tokens") or []}
@@ -162,11 +162,7 @@ def _differences(options):
     for name in ("tokenize_chinese_chars", "do_basic_tokenize"):
         if options.get(name) is False:
             notes.append(f"{name} is false; here it is always true")
-    if options.get("tokenizer_class", "BertTokenizer") not in (
-        "BertTokenizer",
-        "BertTokenizerFast",
-        "PreTrainedTokenizerFast",
-    ):
+    if options.get("tokenizer_class", "BertTokenizer") not in SAME_TOKENIZERS:
         notes.append(f"tokenizer_class is {options['tokenizer_class']}; here texts are cut as BertTokenizer does")
     return notes
 
@@ -226,6 +222,6 @@ def write(directory, architecture, weights, config, pieces, do_lower_case):
 
 
 def write_vocab(path, pieces):
-    """Writes a vocabulary, a piece a line."""
+    """Writes a vocabulary, one piece per line."""
     with atomic_open(path) as writer:
         writer.writelines(piece + "\n" for piece in pieces)

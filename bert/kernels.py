@@ -1,9 +1,9 @@
 """The encoder's work between its matmuls: each operation as a plain function and as a fused kernel.
 
 A plain function is ordinary TensorFlow: what it computes is there to be read, any device runs it, and it is what the
-tests hold the kernels against. Its fused twin does the same in one pass over memory: XLA compiles it, the gradient is
-written by hand and computes again from the inputs what the forward pass need not keep. Matmuls stay outside, where
-the CPU has a better library for them than XLA is. TensorFlow 1.15 does not compile single functions, so it has the
+tests hold the kernels against. Its fused twin does the same in one pass over memory: XLA compiles it, and the gradient,
+written by hand, recomputes from the inputs what the forward pass need not keep. Matmuls stay outside: for
+them the CPU has a faster library than XLA. TensorFlow 1.15 does not compile single functions, so it has the
 plain ones only.
 
 Whatever type comes in, all arithmetic is float32; results have the type of the first argument. `rows` are tokens:
@@ -34,7 +34,7 @@ def can_fuse():
 
 
 def new_seeds(count):
-    """Seeds for dropout, drawn anew in every run of the graph: int32 [count]."""
+    """Seeds for dropout, drawn anew whenever the graph runs: int32 [count]."""
     return tf.random.uniform([count], maxval=2**31 - 1, dtype=tf.int32)
 
 
@@ -330,5 +330,5 @@ REFERENCE = Compute(tf.float32, PLAIN, False)
 
 
 def without_gradient(compute):
-    """The same for a graph that is not trained."""
+    """The same Compute for a graph that is not trained."""
     return compute._replace(kernels=COMPILED if compute.kernels is FUSED else compute.kernels, recompute=False)

@@ -1,127 +1,22 @@
-"""The BERT encoder: token ids in, one contextual vector a token and one vector a sequence out.
+"""The BERT encoder: token ids in, one contextual vector per token and one vector per sequence out.
 
 Architecture and variable names are those of "BERT: Pre-training of Deep Bidirectional Transformers" (Devlin et
-al., 2018) as released by Google, so that released checkpoints load by name. This file knows nothing of any task.
+al., 2018) as released by Google, so that released checkpoints load by name. This file knows nothing of any task. What
+config.py and layers.py hold is part of this module too, as in Google's release.
 """
 
 import collections
 import copy
-import json
 import math
 
-import six
 import tensorflow.compat.v1 as tf
 
 from bert import kernels
-from bert.errors import UserError
+from bert.config import BertConfig  # noqa: F401
 from bert.kernels import gelu
+from bert.layers import create_initializer, dense, dropout, get_activation, get_shape_list, layer_norm
 
 MASKED_SCORE = -10000.0  # added to the attention scores of padding, as the released checkpoints were trained
-
-
-class BertConfig:
-    """Sizes and rates of an encoder; the content of `bert_config.json`.
-
-    Args:
-      vocab_size: entries in the vocabulary.
-      hidden_size: width of the encoder; a multiple of num_attention_heads.
-      num_hidden_layers: Transformer layers.
-      num_attention_heads: attention heads in each layer.
-      intermediate_size: width of the feed-forward layer.
-      hidden_act: activation of the feed-forward layer: gelu, relu, tanh, linear or a function.
-      hidden_dropout_prob: fraction dropped from embeddings and from each sublayer's output.
-      attention_probs_dropout_prob: fraction dropped from the attention weights.
-      max_position_embeddings: longest sequence, in tokens.
-      type_vocab_size: number of segment ids.
-      initializer_range: standard deviation of the truncated-normal initialisation.
-    """
-
-    def __init__(
-        self,
-        vocab_size,
-        hidden_size=768,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        intermediate_size=3072,
-        hidden_act="gelu",
-        hidden_dropout_prob=0.1,
-        attention_probs_dropout_prob=0.1,
-        max_position_embeddings=512,
-        type_vocab_size=16,
-        initializer_range=0.02,
-    ):
-        self.vocab_size = vocab_size
-        self.hidden_size = hidden_size
-        self.num_hidden_layers = num_hidden_layers
-        self.num_attention_heads = num_attention_heads
-        self.intermediate_size = intermediate_size
-        self.hidden_act = hidden_act
-        self.hidden_dropout_prob = hidden_dropout_prob
-        self.attention_probs_dropout_prob = attention_probs_dropout_prob
-        self.max_position_embeddings = max_position_embeddings
-        self.type_vocab_size = type_vocab_size
-        self.initializer_range = initializer_range
-
-    @classmethod
-    def from_dict(cls, json_object):
-        """A config from a dict; keys this class does not know are kept as attributes."""
-        config = cls(vocab_size=None)
-        for key, value in six.iteritems(json_object):
-            setattr(config, key, value)
-        return config
-
-    @classmethod
-    def from_json_file(cls, json_file):
-        """A config from a JSON file; UserError names the file when it is no such thing or no encoder can be of it."""
-        try:
-            with tf.gfile.GFile(json_file, "r") as reader:
-                values = json.loads(reader.read())
-        except tf.errors.OpError as error:
-            raise UserError(f"{json_file}: cannot be read: {error.message}")
-        except ValueError as error:  # covers undecodable bytes and malformed JSON
-            raise UserError(f"{json_file}: expected a BERT config in JSON: {error}")
-        if not isinstance(values, dict) or "vocab_size" not in values:
-            raise UserError(f"{json_file}: expected a JSON object with a 'vocab_size'")
-        config = cls.from_dict(values)
-        problem = _config_problem(config)
-        if problem:
-            raise UserError(f"{json_file}: {problem}")
-        return config
-
-    def to_dict(self):
-        """The config as a dict that shares nothing with it."""
-        return copy.deepcopy(self.__dict__)
-
-    def to_json_string(self):
-        """The config as indented JSON with sorted keys and a final newline."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
-
-
-def _config_problem(config):
-    """What no encoder can be built of, in words; None where one can."""
-    for name in (
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "max_position_embeddings",
-        "type_vocab_size",
-    ):
-        value = getattr(config, name)
-        if type(value) is not int or value < 1:  # True is an int too
-            return f"{name} is {value!r}; expected a whole number of at least 1"
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"):
-        value = getattr(config, name)
-        if type(value) not in (int, float) or not 0 <= value < 1:
-            return f"{name} is {value!r}; expected a number from 0 to below 1"
-    if config.hidden_size % config.num_attention_heads:
-        return f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}"
-    try:
-        get_activation(config.hidden_act)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 class BertModel:
@@ -254,33 +149,22 @@ def _encode(config, embedded, input_mask, compute):
 
 
 def _layer_weights(config):
-    """The variables of one layer in the scope in force: dict from names as "output/dense/kernel" to tensors."""
-    hidden, intermediate = config.hidden_size, config.intermediate_size
+    """The variables of one layer in the current scope: dict from the names of `_layer_shapes` to tensors."""
+    initializers = {
+        "kernel": create_initializer(config.initializer_range),
+        "bias": tf.zeros_initializer(),
+        "beta": tf.zeros_initializer(),
+        "gamma": tf.ones_initializer(),
+    }
     weights = {}
-
-    def add(name, shape, initializer):
-        weights[name] = tf.convert_to_tensor(tf.get_variable(name, shape, initializer=initializer))
-
-    def add_dense(scope, inputs, units):
-        add(f"{scope}/kernel", [inputs, units], create_initializer(config.initializer_range))
-        add(f"{scope}/bias", [units], tf.zeros_initializer())
-
-    def add_norm(scope):
-        add(f"{scope}/LayerNorm/beta", [hidden], tf.zeros_initializer())
-        add(f"{scope}/LayerNorm/gamma", [hidden], tf.ones_initializer())
-
-    for name in ("query", "key", "value"):
-        add_dense(f"attention/self/{name}", hidden, hidden)
-    add_dense("attention/output/dense", hidden, hidden)
-    add_norm("attention/output")
-    add_dense("intermediate/dense", hidden, intermediate)
-    add_dense("output/dense", intermediate, hidden)
-    add_norm("output")
+    for name, shape in _layer_shapes(config).items():
+        variable = tf.get_variable(name, shape, initializer=initializers[name.rpartition("/")[2]])
+        weights[name] = tf.convert_to_tensor(variable)
     return weights
 
 
 def _computed_layer(config, compute, weights, rows, mask_scores, seq_len):
-    """`_transformer_layer`, twice if the backward pass is to compute it again; the dropout is the same then."""
+    """`_transformer_layer`; with compute.recompute, the backward pass computes it again, with the same dropout."""
     has_dropout = config.hidden_dropout_prob or config.attention_probs_dropout_prob
     seeds = kernels.new_seeds(3) if has_dropout else [None] * 3
     names = sorted(weights)
@@ -346,115 +230,44 @@ def _add_bias_and_activate(config, compute, x, bias):
     return tf.cast(shifted if activation is None else activation(shifted), x.dtype)
 
 
-def dense(rows, units, name, initializer_range, activation=None):
-    """`activation(rows @ kernel + bias)`; rows: [n, inputs], result: [n, units]."""
-    with tf.variable_scope(name):
-        kernel = tf.get_variable(
-            "kernel", [rows.shape.as_list()[-1], units], initializer=create_initializer(initializer_range)
-        )
-        bias = tf.get_variable("bias", [units], initializer=tf.zeros_initializer())
-        result = tf.nn.bias_add(tf.matmul(rows, kernel), bias)
-    return result if activation is None else activation(result)
-
-
-def layer_norm(input_tensor, name=None):
-    """Normalises the last dimension to mean 0 and variance 1, then scales and shifts (Ba et al., 2016).
-
-    Args:
-      input_tensor: float [..., size].
-      name: variable scope; default "LayerNorm", with variables `beta` and `gamma` of [size].
-    """
-    size = input_tensor.shape.as_list()[-1]
-    with tf.variable_scope(name, default_name="LayerNorm"):
-        beta = tf.get_variable("beta", [size], initializer=tf.zeros_initializer())
-        gamma = tf.get_variable("gamma", [size], initializer=tf.ones_initializer())
-    return kernels.normalize(input_tensor, gamma, beta)
-
-
-def dropout(input_tensor, dropout_prob):
-    """Sets a fraction `dropout_prob` of the elements to 0 and scales the rest by 1 / (1 - dropout_prob).
-
-    A probability of None or 0 returns the tensor itself.
-    """
-    return kernels.dropout(input_tensor, dropout_prob)
-
-
-def get_activation(activation):
-    """The function named by `hidden_act`: gelu, relu, tanh; None for linear or nothing; a function is itself.
-
-    Raises:
-      ValueError: another name.
-    """
-    if not activation or callable(activation):
-        return activation or None
-    named = {"linear": None, "relu": tf.nn.relu, "gelu": gelu, "tanh": tf.tanh}
-    try:
-        return named[str(activation).lower()]
-    except KeyError:
-        raise ValueError(f"hidden_act is '{activation}'; expected one of {sorted(named)}")
-
-
-def create_initializer(initializer_range=0.02):
-    """Truncated normal with standard deviation `initializer_range`."""
-    return tf.truncated_normal_initializer(stddev=initializer_range)
-
-
-def get_shape_list(tensor, expected_rank=None, name=None):
-    """The shape as a list: an int where it is known while the graph is built, else a scalar tensor.
-
-    Args:
-      tensor: a tensor of known rank.
-      expected_rank: int or collection of ints the rank has to be among.
-      name: what to call the tensor in the error.
-
-    Raises:
-      ValueError: the rank is not as expected.
-    """
-    static = tensor.shape.as_list()
-    if expected_rank is not None:
-        allowed = [expected_rank] if isinstance(expected_rank, six.integer_types) else list(expected_rank)
-        if len(static) not in allowed:
-            raise ValueError(
-                "tensor {} has rank {} (shape {}); expected rank {}".format(
-                    name or tensor.name, len(static), static, " or ".join(map(str, allowed))
-                )
-            )
-    if None not in static:
-        return static
-    dynamic = tf.shape(tensor)
-    return [dynamic[i] if size is None else size for i, size in enumerate(static)]
-
-
 def encoder_shapes(config):
     """The shape of every variable of an encoder with this config: dict from name to list of ints.
 
     For checking a checkpoint before a graph is built.
     """
-    hidden, intermediate = config.hidden_size, config.intermediate_size
-
-    def layer_norm_shapes(scope):
-        return {f"{scope}/LayerNorm/{name}": [hidden] for name in ("beta", "gamma")}
-
-    def dense_shapes(scope, inputs, units):
-        return {f"{scope}/kernel": [inputs, units], f"{scope}/bias": [units]}
-
+    hidden = config.hidden_size
     shapes = {
         "bert/embeddings/word_embeddings": [config.vocab_size, hidden],
         "bert/embeddings/token_type_embeddings": [config.type_vocab_size, hidden],
         "bert/embeddings/position_embeddings": [config.max_position_embeddings, hidden],
     }
-    shapes.update(layer_norm_shapes("bert/embeddings"))
+    shapes.update(_layer_norm_shapes("bert/embeddings", hidden))
     for i in range(config.num_hidden_layers):
-        layer = f"bert/encoder/layer_{i}"
-        for name in ("query", "key", "value"):
-            shapes.update(dense_shapes(f"{layer}/attention/self/{name}", hidden, hidden))
-        shapes.update(dense_shapes(f"{layer}/attention/output/dense", hidden, hidden))
-        shapes.update(layer_norm_shapes(f"{layer}/attention/output"))
-        shapes.update(dense_shapes(f"{layer}/intermediate/dense", hidden, intermediate))
-        shapes.update(dense_shapes(f"{layer}/output/dense", intermediate, hidden))
-        shapes.update(layer_norm_shapes(f"{layer}/output"))
-    shapes.update(dense_shapes("bert/pooler/dense", hidden, hidden))
+        shapes.update({f"bert/encoder/layer_{i}/{name}": shape for name, shape in _layer_shapes(config).items()})
+    shapes.update(_dense_shapes("bert/pooler/dense", hidden, hidden))
     return shapes
+
+
+def _layer_shapes(config):
+    """The shapes of the variables of one Transformer layer: dict from names such as "output/dense/kernel"."""
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+    shapes = {}
+    for name in ("query", "key", "value"):
+        shapes.update(_dense_shapes(f"attention/self/{name}", hidden, hidden))
+    shapes.update(_dense_shapes("attention/output/dense", hidden, hidden))
+    shapes.update(_layer_norm_shapes("attention/output", hidden))
+    shapes.update(_dense_shapes("intermediate/dense", hidden, intermediate))
+    shapes.update(_dense_shapes("output/dense", intermediate, hidden))
+    shapes.update(_layer_norm_shapes("output", hidden))
+    return shapes
+
+
+def _dense_shapes(scope, inputs, units):
+    return {f"{scope}/kernel": [inputs, units], f"{scope}/bias": [units]}
+
+
+def _layer_norm_shapes(scope, size):
+    return {f"{scope}/LayerNorm/{name}": [size] for name in ("beta", "gamma")}
 
 
 def get_assignment_map_from_checkpoint(tvars, init_checkpoint):

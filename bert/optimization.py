@@ -1,7 +1,7 @@
 """Adam with decoupled weight decay, BERT's learning-rate schedule, and the training op that puts them together.
 
-The same update results from one device on the whole batch and from N replicas on a share each, and from one large
-batch and from several accumulated ones: gradients are averaged first, clipped after.
+One device on the whole batch and N replicas on a share each give the same update, and so do one large batch and
+several accumulated ones: gradients are averaged first and clipped afterwards.
 """
 
 import collections
@@ -78,8 +78,8 @@ def build_train_step(
       fused: update each variable in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
       scale_loss: for gradients in float16, whose range is small: multiply the loss by as large a power of two as they
         bear. A step whose gradients are not finite changes nothing but this factor, which is then halved.
-      reported: other scalars to be averaged over replicas, for summaries. Averaged for a summary alone they would hold
-        up a run of several tasks, of which one writes summaries.
+      reported: other scalars to be averaged over replicas, for summaries. They are averaged in
+        every step: averaged for a summary only, the one task that writes summaries would wait for the others.
 
     Returns:
       TrainStep: the op, and the learning rate, gradient norm (before clipping) and mean loss of the step.
@@ -137,7 +137,7 @@ def build_train_step(
 
 
 def training_options(compute):
-    """What `build_train_step` needs to be told of a kernels.Compute: dict of its arguments."""
+    """The arguments of `build_train_step` that follow from a kernels.Compute: a dict."""
     return {"fused": compute.kernels is kernels.FUSED, "scale_loss": compute.dtype == tf.float16}
 
 

@@ -1,4 +1,4 @@
-"""What a trained model says of the records of a file, its weights as constants and its batches by length.
+"""A trained model's predictions for the records of a file, its weights as constants and its batches by length.
 
 In: a checkpoint, a model function, an input function. Out: a dict of numpy values for each record, in their order.
 """
@@ -12,7 +12,7 @@ from bert.saved_model import frozen_weights
 
 
 def predict(prefix, model_fn, input_fn, batch_size):
-    """Goes through a file of records once.
+    """Yields the predictions for every record of a file, in order.
 
     Args:
       prefix: checkpoint prefix; it has every variable of the model.

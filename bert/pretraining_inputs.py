@@ -71,9 +71,7 @@ def _check(path, content, expected, vocab_size):
         )
 
 
-def input_fn_builder(
-    files, max_seq_length, max_predictions_per_seq, is_training=False, seed=0, start_step=0, share=records.WHOLE
-):
+def input_fn_builder(files, max_seq_length, max_predictions_per_seq, is_training=False, **reading):
     """An input function over record files.
 
     Args:
@@ -81,15 +79,11 @@ def input_fn_builder(
       max_seq_length, max_predictions_per_seq: of the records.
       is_training: goes on for ever, every record once an epoch, in an order of its own each epoch, in batches of one
         shape. Without it: all records once, in order.
-      seed: int, of the shuffle.
-      start_step: batches of training to leave out at the start.
-      share: the part this process reads, see records.batches.
+      reading: further arguments of records.input_fn_builder, by name: seed, start_step, share.
 
     Returns:
       input_fn(params) giving batches of params["batch_size"]: dict from name to int32, or float32 for the weights,
       [batch, length].
     """
     parsed = columns(max_seq_length, max_predictions_per_seq)
-    return records.input_fn_builder(
-        files, parsed, (), is_training, seed, start_step, bucket=False, coarse=False, share=share, static=is_training
-    )
+    return records.input_fn_builder(files, parsed, (), is_training, static=is_training, **reading)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from bert.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
-LINES_A_RUN = 50  # a run logs about so many lines, but not more often than every ten steps
+LINES_A_RUN = 50  # about how many lines a run logs, but not more often than every ten steps
 SHORTEST_INTERVAL = 10
 
 
@@ -46,7 +46,7 @@ class TrainingLog(tf.train.SessionRunHook):
     def after_run(self, run_context, run_values):
         values = run_values.results
         self._losses.append(values["loss"])
-        # Read beside the update, the step may be that before it or behind it; the line after corrects it.
+        # Read beside the update, the step may be the one before it or after it; the next line corrects that.
         step = int(values["step"])
         self._bar.update(step - self._bar.n)
         if step - self._last_step < self._every:

@@ -3,8 +3,8 @@
 Such a file is a pickle of tensors that name their storages, and the storages' bytes. Unpickling may call whatever a
 file names, so here it may name nothing but what stands in `_ALLOWED`, and that only makes records of numbers. PyTorch's
 own `weights_only` is no better guard: up to 2.9 it had holes (CVE-2025-32434, CVE-2026-24747), and no release without
-them runs on Python 3.7. Both layouts are read: the zip archive, since PyTorch 1.6, and the pickles one behind the other
-of before.
+them runs on Python 3.7. Both layouts are read: the zip archive, since PyTorch 1.6, and the earlier one, several
+pickles in a row.
 """
 
 import collections

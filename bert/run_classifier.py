@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert import checkpoint, classifier, classifier_inputs, devices, glue, kernels, prediction, program, strategies
+from bert import checkpoint, classifier, classifier_inputs, glue, kernels, prediction, program
 from bert.errors import run_program
 from bert.flags import FlagParser, add_speed_flags
 from bert.records import count_records
@@ -70,9 +70,7 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    devices.prepare(args.device_map)
-    startup.set_up_logging(args.verbose)
-    distribution = strategies.join(args)
+    distribution = program.start(args)
     if distribution is None:
         return
     writes = args.do_train or args.do_eval or args.do_predict
@@ -84,9 +82,9 @@ def run(args, inputs, distribution):
     """Trains, evaluates, predicts and exports as the flags say."""
     if args.do_train:
         train(args, inputs, distribution)
-        if not distribution.task.is_chief:
-            return
         inputs = inputs._replace(init_checkpoint=None)
+    if not distribution.task.is_chief:
+        return
     if args.do_eval:
         evaluate(args, inputs)
     if args.do_predict:
@@ -103,19 +101,15 @@ def train(args, inputs, distribution):
     path = classifier_inputs.make_records(args, inputs, "train", data)
     num_train_steps, num_warmup_steps = program.steps_of_training(len(data.examples), args)
     start_step = program.start_step(args.output_dir)
-    log.info("%d examples, %d steps of %d", len(data.examples), num_train_steps, args.train_batch_size)
-    if start_step:
-        log.info("goes on from step %d", start_step)
-    elif not inputs.init_checkpoint:
-        log.info("no -init_checkpoint: the encoder starts from random weights")
+    program.announce_training(len(data.examples), num_train_steps, start_step, args, inputs.init_checkpoint)
     compute = program.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
     input_fn = classifier_inputs.input_fn_builder(
         path,
         args.max_seq_length,
         _label_type(inputs, data),
-        True,
-        args.seed,
-        start_step,
+        is_training=True,
+        seed=args.seed,
+        start_step=start_step,
         bucket=args.bucket,
         coarse=compute.kernels is kernels.FUSED,
         share=distribution.share,

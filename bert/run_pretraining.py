@@ -13,19 +13,16 @@ import sys
 if not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert import startup  # noqa: I001, F401  before TensorFlow
 
 import collections
-import logging
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, modeling, pretraining, pretraining_inputs, program, strategies
+from bert import checkpoint, devices, modeling, pretraining, pretraining_inputs, program, stopping
 from bert.errors import UserError, run_program
 from bert.files import find_files, make_dir
 from bert.flags import FlagParser, add_speed_flags, non_negative_int, positive_float, positive_int
-
-log = logging.getLogger(startup.LOGGER)
 
 # config: BertConfig; files: record files; records: how many they hold; init_checkpoint: prefix, or None where a
 # checkpoint in -output_dir goes before it.
@@ -66,9 +63,7 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    devices.prepare(args.device_map)
-    startup.set_up_logging(args.verbose)
-    distribution = strategies.join(args)
+    distribution = program.start(args)
     if distribution is None:
         return
     try:
@@ -82,10 +77,8 @@ def run(args, inputs, distribution):
     """Trains and evaluates as the flags say."""
     if args.do_train:
         train(args, inputs, distribution)
-        if not distribution.task.is_chief:
-            return
         inputs = inputs._replace(init_checkpoint=None)
-    if args.do_eval:
+    if args.do_eval and distribution.task.is_chief:
         evaluate(args, inputs)
 
 
@@ -113,7 +106,7 @@ def load_inputs(args):
         files, args.max_seq_length, args.max_predictions_per_seq, config.vocab_size
     )
     # What was trained here goes before what it was to start from.
-    prefix = program.trained(args)
+    prefix = program.trained_checkpoint(args)
     if not prefix:
         args.init_checkpoint = prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     if prefix:
@@ -128,13 +121,15 @@ def load_inputs(args):
 def train(args, inputs, distribution):
     """Trains up to -num_train_steps, going on from the checkpoint in -output_dir if there is one."""
     start_step = program.start_step(args.output_dir)
-    log.info("%d examples, %d steps of %d", inputs.records, args.num_train_steps, args.train_batch_size)
-    if start_step:
-        log.info("goes on from step %d", start_step)
-    elif not inputs.init_checkpoint:
-        log.info("no -init_checkpoint: starts from random weights")
+    program.announce_training(inputs.records, args.num_train_steps, start_step, args, inputs.init_checkpoint)
     input_fn = pretraining_inputs.input_fn_builder(
-        inputs.files, args.max_seq_length, args.max_predictions_per_seq, True, args.seed, start_step, distribution.share
+        inputs.files,
+        args.max_seq_length,
+        args.max_predictions_per_seq,
+        is_training=True,
+        seed=args.seed,
+        start_step=start_step,
+        share=distribution.share,
     )
     steps = args.num_train_steps - start_step
     estimator = _estimator(args, inputs, args.train_batch_size, steps, distribution)
@@ -146,12 +141,13 @@ def evaluate(args, inputs):
     input_fn = pretraining_inputs.input_fn_builder(inputs.files, args.max_seq_length, args.max_predictions_per_seq)
     steps = min(inputs.records // args.eval_batch_size, args.max_eval_steps)
     estimator = _estimator(args, inputs, args.eval_batch_size, steps)
-    results = estimator.evaluate(input_fn, steps=args.max_eval_steps)
+    with stopping.told_if_full(args.output_dir):
+        results = estimator.evaluate(input_fn, steps=args.max_eval_steps)
     program.write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
 
 
 def _estimator(args, inputs, batch_size, steps, distribution=None):
-    """The Estimator that computes about so many batches."""
+    """The Estimator; `steps`: about how many batches it will compute."""
     model_fn = pretraining.model_fn_builder(
         inputs.config,
         inputs.init_checkpoint,

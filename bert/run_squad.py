@@ -33,7 +33,6 @@ from bert import (
     squad_data,
     squad_records,
     squad_score,
-    strategies,
 )
 from bert.errors import UserError, run_program
 from bert.files import atomic_open, make_dir, sha256
@@ -88,9 +87,7 @@ def run(args):
     Raises:
       UserError: something given is not as expected.
     """
-    devices.prepare(args.device_map)
-    startup.set_up_logging(args.verbose)
-    distribution = strategies.join(args)
+    distribution = program.start(args)
     if distribution is None:
         return None
     with program.opened(args, load_inputs, distribution.task.is_chief) as inputs:
@@ -125,7 +122,7 @@ def load_inputs(args):
 
 def check_checkpoints(args, config):
     """UserError unless what the model will start from, or go on from, is whole and fits."""
-    latest = program.trained(args)
+    latest = program.trained_checkpoint(args)
     if not latest:
         args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     prefix = latest or args.init_checkpoint
@@ -155,25 +152,23 @@ def train(args, inputs, distribution):
         log.info("%s is up to date, %d windows", path, count_records(path))
     else:
         squad_records.write_training(path, inputs.training, inputs.tokenizer, args, made_from)
-    num_train_steps, num_warmup_steps = program.steps_of_training(count_records(path), args)
+    windows = count_records(path)
+    num_train_steps, num_warmup_steps = program.steps_of_training(windows, args)
     start_step = program.start_step(args.output_dir)
     if start_step >= num_train_steps:
         log.info("%s: trained for %d steps already, %d are asked for", args.output_dir, start_step, num_train_steps)
-        distribution.let_in(args.output_dir, trains=False)
+        distribution.release_others(args.output_dir, trains=False)
         return
-    if start_step:
-        log.info("goes on from step %d of %d", start_step, num_train_steps)
-    elif not args.init_checkpoint:
-        log.info("no -init_checkpoint: the encoder starts from random weights")
+    program.announce_training(windows, num_train_steps, start_step, args, args.init_checkpoint)
     compute = program.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
     init_checkpoint = None if start_step else args.init_checkpoint
     model_fn = make_model_fn(args, inputs, compute, init_checkpoint, num_train_steps, num_warmup_steps)
     input_fn = squad_records.input_fn_builder(
         path,
         args.max_seq_length,
-        True,
-        args.seed,
-        start_step,
+        is_training=True,
+        seed=args.seed,
+        start_step=start_step,
         bucket=args.bucket,
         coarse=compute.kernels is kernels.FUSED,
         share=distribution.share,
@@ -204,7 +199,7 @@ def answer_all(args, inputs):
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
     compute = program.choose_compute(args, inputs.config, count_records(path) // args.predict_batch_size)
     input_fn = squad_records.input_fn_builder(
-        path, args.max_seq_length, False, bucket=True, coarse=compute.kernels is kernels.FUSED
+        path, args.max_seq_length, is_training=False, bucket=True, coarse=compute.kernels is kernels.FUSED
     )
     prefix = checkpoint.latest(args.output_dir) or args.init_checkpoint
     results = prediction.predict(prefix, make_model_fn(args, inputs, compute), input_fn, args.predict_batch_size)
@@ -238,6 +233,7 @@ def score(args, questions, predictions, null_odds):
 
 
 def make_model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, num_warmup_steps=0):
+    """The model function of this run; for prediction the last three arguments do not matter."""
     return squad.model_fn_builder(
         inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, compute=compute
     )

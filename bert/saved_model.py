@@ -21,11 +21,11 @@ ASSETS = "-assets"  # ends the name of the directory where assets are kept until
 def frozen_weights(prefix, unused=()):
     """A variable scope in which every variable is a constant with its value in the checkpoint.
 
-    What asks for the same variable twice within it, as a graph built twice, gets the same constant.
+    A variable that is asked for twice, such as when a graph is built twice, is the same constant both times.
 
     Args:
       prefix: checkpoint prefix.
-      unused: names of variables that nothing depends on and that may be missing.
+      unused: names of variables that nothing depends on; they may be missing from the checkpoint.
     """
     reader = checkpoint.open_checkpoint(prefix)
     made = {}

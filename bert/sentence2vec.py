@@ -1,6 +1,6 @@
-"""Sentence vectors of a file or of standard input, one a line.
+"""Sentence vectors of a file or of standard input, one per line.
 
-In: a text a line, or a pair `text ||| second text`; a line with a tab is an id and its text. Out, for each line, in
+In: one text per line, or a pair `text ||| second text`; a line with a tab is an id and its text. Out, for each line, in
 their order: id, text and comma-separated values with 6 decimals, tabs between.
 
     python -m bert.sentence2vec --config=bert/sentence2vec.json --input_file=input.txt --output_file=vectors.tsv
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from bert import devices, encoding
 from bert.errors import run_program
 from bert.files import atomic_open
-from bert.flags import FlagParser, add_encoding_speed_flags, positive_int
+from bert.flags import FlagParser, add_compute_flags, positive_int
 from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
 
 log = logging.getLogger(startup.LOGGER)
@@ -56,23 +56,23 @@ def main():
 
 def parse_flags(argv=None):
     """The flags as a Namespace; None for what the config is to say."""
-    parser = FlagParser(prog="sentence2vec.py", description="Writes one vector a sentence, pooled from an encoder.")
+    parser = FlagParser(prog="sentence2vec.py", description="Writes one vector per sentence, pooled from an encoder.")
     flag, _ = parser.flag_group("files")
     flag("config", default=CONFIG_FILE, help="JSON file with the keys that the flags below have")
-    flag("input_file", help="a text a line, or text ||| second text, each after an id and a tab if it has one; "
+    flag("input_file", help="one text per line, or text ||| second text, each after an id and a tab if it has one; "
          "default: standard input")  # fmt: skip
     flag("output_file", help="file to write; default: standard output")
 
     flag, switch = parser.flag_group("instead of what the config says")
     flag("bert_config_file", help="sizes of the encoder, bert_config.json")
-    flag("vocab_file", help="word pieces of the encoder, one a line")
+    flag("vocab_file", help="word pieces of the encoder, one per line")
     flag("init_checkpoint", help="the encoder's weights, as .../bert_model.ckpt")
     switch("do_lower_case", None, help="lower-case and strip accents; false for a cased vocabulary")
     flag("max_seq_length", type=positive_int, help="pieces, [CLS] and [SEP] included; longer texts are cut")
     flag("batch_size", type=positive_int, help="texts in a batch")
     flag("pooling", choices=list(POOLINGS), help="what becomes of a text's pieces; first is [CLS], last is [SEP]")
     flag("layer", type=int, help="layer that is pooled, from 0, the first, or back from -1")
-    add_encoding_speed_flags(flag, switch, None, None)
+    add_compute_flags(flag, switch, precision=None, xla=None)
 
     flag, switch = parser.flag_group("other")
     flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
@@ -85,7 +85,7 @@ def parse_line(number, line):
     name, tab, text = line.partition("\t")
     if not tab:
         name, text = str(number), line
-    # The output has three columns and a line a text, whoever reads it.
+    # The output has three columns and one line per text, whoever reads it.
     return name.replace("\r", " "), text.replace("\t", " ").replace("\r", " ")
 
 

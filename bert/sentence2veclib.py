@@ -1,4 +1,4 @@
-"""One vector a sentence, from an encoder that is loaded once.
+"""One vector per sentence, from an encoder that is loaded once.
 
     from bert.sentence2veclib import Sentence2Vec
 
@@ -16,6 +16,7 @@ import os
 import numpy as np
 
 from bert import encoding
+from bert.closing import Closing
 from bert.errors import UserError
 from bert.files import read_json
 from bert.flags import PRECISIONS
@@ -55,11 +56,11 @@ KEYS = {
 PATHS = ("bert_config_file", "vocab_file", "init_checkpoint")
 
 
-class Sentence2Vec:
+class Sentence2Vec(Closing):
     """Sentence vectors by pooling one layer of an encoder.
 
     mean and max are over the pieces of the text (of both texts of a pair), [CLS], [SEP] and padding left out; a text
-    without pieces gets zeros. mean-max is the two of them, one behind the other. first is the vector of [CLS], last
+    without pieces gets zeros. mean-max is the two of them, concatenated. first is the vector of [CLS], last
     that of the closing [SEP].
 
     The encoder is loaded once, here; `encode` may be called from several threads at once.
@@ -82,14 +83,8 @@ class Sentence2Vec:
         self._pool, self._special_too = POOLINGS[config["pooling"]]
         self.size = self._encoder.hidden_size * (2 if config["pooling"] == "mean-max" else 1)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
     def close(self):
-        """Gives the memory back; nothing can be encoded after it."""
+        """Frees the encoder's memory; nothing can be encoded afterwards."""
         self._encoder.close()
 
     def encode(self, texts):

@@ -1,6 +1,6 @@
 """The names of record files: one file, or a set of shards `<name>-00000-of-00016` that together stand for `<name>`.
 
-Records are dealt out to the shards of a set by turns: all are of about one size, and each is a fair sample.
+Records are dealt out round-robin to the shards of a set: all have about the same size, and each is a fair sample.
 """
 
 import fnmatch

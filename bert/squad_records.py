@@ -21,27 +21,14 @@ FORMAT = 1  # raised when the content of a record changes, so that files written
 FIRST_UNIQUE_ID = 1000000000
 
 
-def input_fn_builder(
-    path,
-    max_seq_length,
-    is_training,
-    seed=0,
-    start_step=0,
-    bucket=False,
-    coarse=False,
-    share=records.WHOLE,
-    static=False,
-):
+def input_fn_builder(path, max_seq_length, is_training, **reading):
     """An input function over a record file; a batch is as long as its longest window.
 
     Args:
       path: record file of `write_training` or `write_prediction`.
       max_seq_length: that of the file.
       is_training: shuffle and go on for ever; the features then hold start_positions and end_positions, int [batch].
-      seed: int, of the shuffle.
-      start_step: batches of training to leave out at the start.
-      bucket, coarse, share: batches by length, their lengths, and the part this process reads, see records.batches.
-      static: all batches of one shape, see records.input_fn_builder.
+      reading: further arguments of records.input_fn_builder, by name: seed, start_step, bucket, ...
 
     Returns:
       input_fn(params) giving dicts: unique_ids int32 [batch], and input_ids, input_mask, segment_ids int32
@@ -50,10 +37,7 @@ def input_fn_builder(
     numbers = ("unique_ids", "start_positions", "end_positions") if is_training else ("unique_ids",)
     columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in pair_features.FIELDS}
     columns.update({name: tf.io.FixedLenFeature([], tf.int64) for name in numbers})
-
-    return records.input_fn_builder(
-        path, columns, pair_features.FIELDS, is_training, seed, start_step, bucket, coarse, share, static=static
-    )
+    return records.input_fn_builder(path, columns, pair_features.FIELDS, is_training, **reading)
 
 
 def write_training(path, questions, tokenizer, args, made_from):

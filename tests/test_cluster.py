@@ -1,4 +1,4 @@
-"""Which task a process is by TF_CONFIG, and how the others wait at the chief's door."""
+"""Which task a process is by TF_CONFIG, and how the others wait at the chief's barrier."""
 
 import json
 import socket
@@ -98,14 +98,14 @@ def test_nobody_comes_in_before_the_chief_is_ready():
         heard[name] = (cluster.wait_for_chief(tasks[name]), is_ready.is_set())
 
     waiting = [threading.Thread(target=wait, args=(name,)) for name in ("worker 0", "worker 1", "evaluator 0")]
-    waiting[0].start()  # one comes before there is a door
-    door = cluster.Door(tasks["chief 0"])
+    waiting[0].start()  # one comes before there is a barrier
+    barrier = cluster.Barrier(tasks["chief 0"])
     for thread in waiting[1:]:
         thread.start()
     with socket.create_connection(("127.0.0.1", int(tasks["chief 0"].addresses["chief"][0].split(":")[1]))) as stranger:
         stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
         is_ready.set()
-        door.let_in({"step": 3})
+        barrier.release({"step": 3})
     for thread in waiting:
         thread.join(10)
     assert heard == {name: ({"step": 3}, True) for name in ("worker 0", "worker 1", "evaluator 0")}
@@ -117,8 +117,8 @@ def test_nobody_comes_in_before_the_chief_is_ready():
 
 def test_a_chief_that_ends_is_noticed_at_once():
     tasks = tasks_of({"chief": 1, "worker": 1})
-    door = cluster.Door(tasks["chief 0"])
-    threading.Timer(0.2, door._socket.close).start()
+    barrier = cluster.Barrier(tasks["chief 0"])
+    threading.Timer(0.2, barrier._socket.close).start()
     with pytest.raises(UserError, match="chief 0 at .* ended before it let worker 0 in"):
         cluster.wait_for_chief(tasks["worker 0"])
 
@@ -129,17 +129,17 @@ def test_no_chief_at_all():
 
 
 def test_a_task_that_does_not_come():
-    door = cluster.Door(tasks_of({"chief": 1, "worker": 2})["chief 0"])
+    barrier = cluster.Barrier(tasks_of({"chief": 1, "worker": 2})["chief 0"])
     with pytest.raises(UserError, match="waited 0 seconds for worker 0, worker 1; expected every task"):
-        door.let_in({}, patience=0.2)
+        barrier.release({}, patience=0.2)
 
 
 def test_a_port_that_is_taken():
     tasks = tasks_of({"chief": 1, "worker": 1})
-    door = cluster.Door(tasks["chief 0"])
+    barrier = cluster.Barrier(tasks["chief 0"])
     with pytest.raises(UserError, match="chief 0 cannot listen on port"):
-        cluster.Door(tasks["chief 0"])
-    del door
+        cluster.Barrier(tasks["chief 0"])
+    del barrier
 
 
 @pytest.mark.parametrize("address", ["here", "host:", ":1", "host:x"])

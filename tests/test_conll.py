@@ -125,7 +125,7 @@ def test_bad_lines_are_named(content, line, text, read, tmp_path):
 def test_files_without_a_sentence(content, read, tmp_path):
     with pytest.raises(UserError) as caught:
         read(content)
-    assert str(caught.value) == f"{tmp_path / 'data.txt'}: no sentence in it; expected a word and its tag a line"
+    assert str(caught.value) == f"{tmp_path / 'data.txt'}: no sentence in it; expected one word and its tag per line"
 
 
 def test_files_that_cannot_be_read(tmp_path):

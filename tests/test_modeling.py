@@ -433,6 +433,7 @@ def test_config_defaults_are_bert_base():
         (b'{"vocab_size": 30, "num_attention_heads": 5}', "hidden_size 768 is not a multiple"),
         (b'{"vocab_size": 30, "hidden_act": "swish"}', "hidden_act is 'swish'; expected one of"),
         (b'{"vocab_size": 30, "hidden_act": 7}', "hidden_act is '7'; expected one of"),
+        pytest.param(b"[" * 100000, "expected a BERT config in JSON", id="brackets"),
     ],
 )
 def test_a_config_that_is_none_is_the_users_to_mend(content, expected, tmp_path):

@@ -189,7 +189,7 @@ def test_gradients_over_words(seq_len, evaluate):
     places = tf.constant([[[b, t] for t in row] for b, row in enumerate([[1, 3, 4], [1, 0, 0], [1, 2, 0], [0, 0, 0]])])
     with tf.variable_scope("", reuse=True):
         vectors, labels = (tf.gather_nd(values, places) for values in (encoder_vectors(fed), fed["labels"]))
-        head = BLSTM_CRF(vectors, SIZE, "lstm", 1, 0.0, NUM_LABELS, 3, labels, tf.constant(NUM_WORDS))
+        head = BLSTM_CRF(vectors, SIZE, "lstm", 1, 0.0, None, NUM_LABELS, 3, labels, tf.constant(NUM_WORDS))
         expected, _, _, _ = head.add_blstm_crf_layer(crf_only=True)
     gradients = [
         [tf.convert_to_tensor(gradient) for gradient in tf.gradients(loss, variables) if gradient is not None]

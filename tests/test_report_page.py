@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.pages import Page
-from train import evaluation, report_charts, report_page, run_dir
+from train import evaluation, report_charts, report_learning, report_page, report_sentences, run_dir
 from train.conll import Sentence
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-</td>", "B-a\"b'c&amp;", "B"]
@@ -177,7 +177,7 @@ def test_most_confident_mistakes_first():
 def test_the_page_says_how_many_sentences_it_leaves_out(monkeypatch):
     part = evaluated([words_of("x", f"w{i}", "B-PER") for i in range(7)])
     assert "7 of 7 wrong sentences (the file has 7)" in made(part).visible
-    monkeypatch.setattr(report_page, "MOST_SENTENCES", 3)
+    monkeypatch.setattr(report_sentences, "MOST_SENTENCES", 3)
     page = made(part)
     assert "3 of 7 wrong sentences" in page.visible and len(page.texts["h4", None]) == 3
     assert page.tables["dev-types", "Entities by type"][1][4] == "7"  # the numbers are of all
@@ -240,12 +240,12 @@ def test_training_losses(tmp_path):
         path.unlink()
         (tmp_path / f"events.out.tfevents.{name}").write_bytes(content[: len(content) - cut.get("cut", 0)])
 
-    assert report_page.training_losses(str(tmp_path)) == []
+    assert report_learning.training_losses(str(tmp_path)) == []
     events("17.a", [(0, 8.0), (10, 4.0), (20, 2.0)], cut=3)  # killed while the last was being written
     events("18.a", [(10, 4.5), (20, 2.5)])
     events("19.other", [(0, 77.0)])
     (tmp_path / "events.out.tfevents.20.empty").write_bytes(b"")
-    assert report_page.training_losses(str(tmp_path), ["events.out.tfevents.19.other"]) == [
+    assert report_learning.training_losses(str(tmp_path), ["events.out.tfevents.19.other"]) == [
         (0, 8.0), (10, 4.5), (20, 2.5),
     ]  # fmt: skip
 

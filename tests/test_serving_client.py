@@ -240,7 +240,19 @@ def test_tensorflow_is_not_needed():
     assert done.returncode == 0
 
 
+def test_grpc_fails_in_one_line():
+    """Whether its extra is installed or not, nothing of TensorFlow's log is around it."""
+    command = [sys.executable, "-m", "train.serving_client", "-protocol", "grpc", "-url", "127.0.0.1:1"]
+    done = subprocess.run(
+        command + ["-model_name", "ner", "-retries", "0", "-timeout", "1", "Ann"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY,
+    )  # fmt: skip
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 2 and done.stdout == b"" and len(lines) == 1 and lines[0].startswith("error: "), lines
+
+
 def test_grpc_needs_an_extra(monkeypatch, rest):
+    monkeypatch.delitem(sys.modules, "train.serving_grpc", raising=False)
     monkeypatch.setitem(sys.modules, "tensorflow_serving", None)
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
     with pytest.raises(UserError, match="pip install -r train/requirements-serving.txt"):

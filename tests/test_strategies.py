@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, strategies
+from bert import checkpoint, devices, distribution, strategies
+from bert.distribution import choose
 from bert.errors import UserError
 from tests import test_run
 from tests.training import recorded_losses
@@ -129,14 +130,14 @@ TWO_WORKERS = {"chief": ["a:1"], "worker": ["b:1"]}
 )
 def test_what_a_run_uses(kind, flags, name, local, replicas, machine):
     machine(**kind)
-    found = strategies.choose(parsed(*flags), "batch_size")
+    found = choose(parsed(*flags), "batch_size")
     assert (found.name, found.local, found.replicas) == (name, local, replicas)
 
 
 @pytest.mark.parametrize("number,index", [(("chief", 0), 0), (("worker", 0), 2)])
 def test_each_task_reads_its_own_share(number, index, machine):
     machine(gpus=2, task=number, **TWO_WORKERS)
-    share = strategies.choose(parsed(), "batch_size").share
+    share = choose(parsed(), "batch_size").share
     assert (share.count, share.index, share.replicas) == (4, index, 2)
 
 
@@ -185,7 +186,7 @@ def test_each_task_reads_its_own_share(number, index, machine):
 def test_what_is_not_there_is_refused(kind, flags, expected, machine):
     machine(**kind)
     with pytest.raises(UserError, match=expected):
-        strategies.choose(parsed(*flags), "batch_size")
+        choose(parsed(*flags), "batch_size")
 
 
 @pytest.mark.parametrize(
@@ -203,12 +204,12 @@ def test_gpus_of_device_map_have_to_be_there(device_map, there, is_there, machin
 
 def test_it_says_what_it_uses(machine, monkeypatch):
     lines = []
-    monkeypatch.setattr(strategies.log, "info", lambda text, *values: lines.append(text % values))
+    monkeypatch.setattr(distribution.log, "info", lambda text, *values: lines.append(text % values))
     machine()
-    strategies.choose(parsed(), "batch_size")
-    strategies.choose(parsed("-num_cpus=2"), "batch_size")
+    choose(parsed(), "batch_size")
+    choose(parsed("-num_cpus=2"), "batch_size")
     machine(gpus=2, task=("chief", 0), **TWO_WORKERS)
-    strategies.choose(parsed(), "batch_size")
+    choose(parsed(), "batch_size")
     assert lines == [
         "mirrored: 2 replicas on /cpu:0, /cpu:1; batch 64 global, 32 per replica",
         "multi_worker: 2 tasks, 4 replicas on /gpu:0, /gpu:1; batch 64 global, 16 per replica",

@@ -194,7 +194,7 @@ def test_the_input_of_a_tpu_has_one_shape(tmp_path):
     records.write_records(path, examples, None)
     columns = {name: tf.io.FixedLenFeature([6], tf.int64) for name in ("ids", "mask")}
     share = records.Share(2, 0, 2)
-    input_fn = records.input_fn_builder(path, columns, ("ids",), True, 0, 0, True, False, share, static=True)
+    input_fn = records.input_fn_builder(path, columns, ("ids",), True, bucket=True, share=share, static=True)
     with tf.Graph().as_default():
         shapes = tf.data.get_output_shapes(input_fn({"batch_size": 8}))
     assert {name: shape.as_list() for name, shape in shapes.items()} == {"ids": [4, 6], "mask": [4, 6]}

@@ -85,7 +85,7 @@ class FindChunks(beam.DoFn):
             texts = predict_io.read_stream(stream, name, self._kind)
             for number, chunk in enumerate(predict_io.chunks(texts, self._kind)):
                 yield Chunk(file, number, name, tuple(position), len(chunk))
-                position = chunk[-1].behind
+                position = chunk[-1].next
 
 
 class TagChunk(beam.DoFn):

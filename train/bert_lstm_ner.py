@@ -14,10 +14,11 @@ import collections
 import logging
 import os
 import re
+import sys
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, kernels, program, run_lock, strategies
+from bert import checkpoint, kernels, program, run_lock, strategies
 from bert.errors import run_program
 from bert.files import atomic_open
 from bert.optimization import build_train_step, training_options
@@ -27,7 +28,7 @@ from train.features import encode
 from train.frozen import FrozenTagger
 from train.inputs import load_inputs
 from train.labels import OUTSIDE, PIECE, SPECIAL, constraint
-from train.models import build_tagger, predict_tags
+from train.models import build_tagger_by_flags, predict_tags
 from train.records import fingerprint, write_file, write_records
 from train.train_helper import get_args_parser
 
@@ -84,25 +85,19 @@ def model_fn_builder(
             word_start = _is_none_of(label_ids, [0] + [label_map[label] for label in SPECIAL])
         if word_start is None and args.subword_labels == "first":
             raise ValueError("-subword_labels first needs the feature word_start, or label_ids and a label_map")
-        tagger = build_tagger(
+        tagger = build_tagger_by_flags(
             bert_config,
             is_training,
-            features["input_ids"],
-            features["input_mask"],
-            features["segment_ids"],
+            features,
             label_ids,
             num_labels,
-            strategies.on_tpu(),
-            args.dropout_rate,
-            args.lstm_size,
-            args.cell,
-            args.num_layers,
-            args.crf_only,
-            word_start if args.subword_labels == "first" else None,
+            word_start,
+            args,
             compute,
+            strategies.on_tpu(),
         )
         if is_training:
-            return _training_spec(tagger)
+            return training_spec(tagger)
 
         piece_id = label_map[PIECE] if label_map else 0
         use_rules = rules if word_start is not None else None
@@ -112,13 +107,12 @@ def model_fn_builder(
             if tagger.losses is not None:
                 predictions["loss"] = tagger.losses
             return tf.estimator.EstimatorSpec(mode, predictions=predictions)
-        return tf.estimator.EstimatorSpec(
-            mode,
-            loss=tf.reduce_mean(tagger.losses),
-            eval_metric_ops=_metrics(tagger.losses, label_ids, pred_ids, word_start, features["input_mask"]),
-        )
+        # Of words where it is known which pieces begin one, else of pieces.
+        counted = tf.cast(features["input_mask"] if word_start is None else word_start, tf.float32)
+        metrics = _metrics(tagger.losses, label_ids, pred_ids, counted, num_labels, label_map)
+        return tf.estimator.EstimatorSpec(mode, loss=tf.reduce_mean(tagger.losses), eval_metric_ops=metrics)
 
-    def _training_spec(tagger):
+    def training_spec(tagger):
         loss = tf.reduce_mean(tagger.losses)
         if init_checkpoint:
             checkpoint.init_from_checkpoint(init_checkpoint)
@@ -138,21 +132,30 @@ def model_fn_builder(
             tf.summary.image("transitions", tagger.transitions[None, :, :, None])
         return strategies.training_spec(step, num_train_steps, args.batch_size)
 
-    def _metrics(losses, label_ids, pred_ids, word_start, input_mask):
-        """Of words where it is known which pieces begin one, else of pieces. Label by label, not entity by entity."""
-        counted = tf.cast(input_mask if word_start is None else word_start, tf.float32)
-        metrics = {
-            "eval_loss": tf.metrics.mean(losses),
-            "accuracy": tf.metrics.accuracy(label_ids, pred_ids, weights=counted),
-        }
-        if label_map is not None:
-            entity_ids = [i for label, i in label_map.items() if label not in SPECIAL + (OUTSIDE,)]
-            for name in ("precision", "recall", "f1"):
-                metric = getattr(tf_metrics, name)
-                metrics[name] = metric(label_ids, pred_ids, num_labels, entity_ids, counted)
-        return metrics
-
     return model_fn
+
+
+def _metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):
+    """The Estimator's evaluation metrics, label by label; scores of entities come from conlleval.
+
+    Args:
+      losses: float [batch].
+      label_ids, pred_ids: int [batch, seq_len].
+      counted: float [batch, seq_len], 1 where a label counts.
+      num_labels: number of label ids, padding included.
+      label_map: dict from label to id, or None, which leaves precision, recall and F1 out.
+
+    Returns:
+      dict from name to (value, update_op).
+    """
+    metrics = {
+        "eval_loss": tf.metrics.mean(losses),
+        "accuracy": tf.metrics.accuracy(label_ids, pred_ids, weights=counted),
+    }
+    entity_ids = [i for label, i in (label_map or {}).items() if label not in SPECIAL + (OUTSIDE,)]
+    for name in ("precision", "recall", "f1") if entity_ids else ():  # none in data of O alone
+        metrics[name] = getattr(tf_metrics, name)(label_ids, pred_ids, num_labels, entity_ids, counted)
+    return metrics
 
 
 def _is_none_of(ids, unwanted):
@@ -188,13 +191,11 @@ def train(args):
     Raises:
       UserError: something given is not as expected.
     """
-    devices.prepare(args.device_map)
-    startup.set_up_logging(args.verbose)
-    distribution = strategies.join(args, "batch_size")
+    distribution = program.start(args, "batch_size")
     if distribution is None:
         return {}
     is_chief = distribution.task.is_chief
-    if not is_chief:  # what comes behind training is the chief's
+    if not is_chief:  # what follows training is the chief's
         later = ("do_eval", "do_predict", "do_export", "filter_adam_var", "report", "clean")
         args = argparse.Namespace(**dict(vars(args), **dict.fromkeys(later, False)))
     # An export alone writes only a directory of its own; every other run writes files that a second would write too.
@@ -287,7 +288,7 @@ def _make_records(args, inputs, split):
 
 
 def _write_pieces(path, encoded):
-    """The pieces of a file, one a line, an empty line between sentences."""
+    """The pieces of a file, one per line, an empty line between sentences."""
     with atomic_open(path) as writer:
         sentence = None
         for window in encoded:
@@ -335,8 +336,14 @@ def _evaluate_and_report(args, inputs, records, split, prefix):
         evaluation.write_eval_results(args.output_dir, scores, checkpoint.step_of(prefix))
     if args.do_predict:
         report = evaluation.write_report(args.output_dir, split, inputs.sentences[split], tagged)
-        print(f"{inputs.files[split]}\n{report}", flush=True)
+        _print(f"{inputs.files[split]}\n{report}")
     return report_page.Evaluated(split, inputs.files[split], inputs.sentences[split], tagged, scores)
+
+
+def _print(text):
+    """Prints a text; what the terminal's encoding lacks, such as types in Chinese, as escapes."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""CoNLL-style files: one token and its tag a line, a blank line between sentences.
+"""CoNLL-style files: one token and its tag per line, a blank line between sentences.
 
-A file may be read as a whole, or chunk by chunk: a chunk is a range of bytes that holds whole sentences, some 256 KB.
+A file is read whole or chunk by chunk; a chunk is a range of bytes, about 256 KB, that holds whole sentences.
 """
 
 import collections
@@ -46,7 +46,7 @@ def read_sentences(path):
 
 def no_sentence(path):
     """The UserError for a file without a sentence."""
-    return UserError(f"{path}: no sentence in it; expected a word and its tag a line")
+    return UserError(f"{path}: no sentence in it; expected one word and its tag per line")
 
 
 def find_chunks(path):

@@ -2,7 +2,7 @@
 
     python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [file]      (standard input without a file)
 
-In: one token a line, its last two columns the gold and the predicted tag; columns are separated by runs of
+In: one token per line, its last two columns the gold and the predicted tag; columns are separated by runs of
 spaces or tabs, sentences by an empty line or by a line whose first column is `-X-`. UTF-8; a line ends at \\n
 or \\r\\n and nowhere else.
 Out: the report, as UTF-8.

@@ -1,8 +1,8 @@
-"""From the CRF's scores to a tag and a probability for every position: constrained or free.
+"""From the CRF's scores to a tag and a probability for every position, with or without constraints.
 
-Under a constraint a word carries a tag that may stand where it stands, pieces carry X, the ends [CLS] and [SEP].
+Under a constraint a word carries a tag that the scheme allows there, later pieces X, the ends [CLS] and [SEP].
 The rule between two words reaches through the X between them (B-PER X I-PER is fine, O X I-PER is not), so the state
-of a piece is the tag of the last word: the CRF's states are then word tags all along, and what changes from token to
+of a piece is the tag of the last word: the CRF's states are word tags throughout, and what changes from token to
 token is which transition scores apply. Best path and marginals come from the same scores, so they agree.
 """
 
@@ -67,9 +67,9 @@ def decode_pieces(logits, lengths, transitions, word_start, constraint):
     scores = tf.where_v2(is_sep[:, :, None], logits + _only(constraint.sep, num_labels), scores)
 
     kind = tf.where_v2(is_word, WORD, tf.where_v2(is_piece, LATER_PIECE, SPECIAL))
-    behind_piece = tf.pad(tf.cast(is_piece, tf.int32)[:, :-1], [[0, 0], [1, 0]])
+    after_piece = tf.pad(tf.cast(is_piece, tf.int32)[:, :-1], [[0, 0], [1, 0]])
     table = _transition_table(transitions, constraint, num_labels)
-    tags, probability = _tags_and_scores(scores, lengths, table, 2 * kind + behind_piece)
+    tags, probability = _tags_and_scores(scores, lengths, table, 2 * kind + after_piece)
     is_inner_piece = tf.logical_and(is_piece, inside)
     return (
         tf.where_v2(is_inner_piece, constraint.piece, tags),
@@ -78,18 +78,18 @@ def decode_pieces(logits, lengths, transitions, word_start, constraint):
 
 
 def _transition_table(transitions, constraint, num_labels):
-    """[6, L, L], row 2 * kind + (1 behind a later piece): what leads from the tag of the last word to this token."""
+    """[6, L, L], row 2 * kind + (1 after a later piece): what leads from the tag of the last word to this token."""
     from_piece = tf.ones([num_labels, 1]) * transitions[constraint.piece]  # whatever the last word's tag
     stay = tf.one_hot(tf.range(num_labels), num_labels, 0.0, FORBIDDEN)  # a piece keeps the last word's tag
     into_piece = transitions[:, constraint.piece, None]
     return tf.stack(
         [
-            transitions + constraint.follow,  # word behind word
-            from_piece + constraint.follow,  # word behind piece
-            into_piece + stay,  # piece behind word
-            transitions[constraint.piece, constraint.piece] + stay,  # piece behind piece
-            transitions,  # [SEP] behind word
-            from_piece,  # [SEP] behind piece
+            transitions + constraint.follow,  # word after word
+            from_piece + constraint.follow,  # word after piece
+            into_piece + stay,  # piece after word
+            transitions[constraint.piece, constraint.piece] + stay,  # piece after piece
+            transitions,  # [SEP] after word
+            from_piece,  # [SEP] after piece
         ]
     )
 

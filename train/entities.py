@@ -31,9 +31,9 @@ def entities(text, tokens):
     [Entity(type='PER', text='Ann Lee', start=0, end=7, score=0.7)]
     """
     found = []
-    for _, first, behind in chunks([token.tag for token in tokens]):
-        start, end = tokens[first].start, tokens[behind - 1].end
+    for _, first, stop in chunks([token.tag for token in tokens]):
+        start, end = tokens[first].start, tokens[stop - 1].end
         kind = split_tag(tokens[first].tag)[1]  # as it is written; conlleval takes a type 0 for none
-        score = min(token.score for token in tokens[first:behind])
+        score = min(token.score for token in tokens[first:stop])
         found.append(Entity(kind, text[start:end], start, end, score))
     return found

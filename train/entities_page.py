@@ -1,11 +1,11 @@
 """One page that shows texts with their entities, whatever their number: written chunk by chunk, from top to bottom.
 
-How many entities of each type there are is known only behind the last text, so the legend is the page's last element;
+The number of entities of each type is known only after the last text, so the legend is the page's last element;
 on a screen it sticks to the lower edge of the window, in sight all the time.
 """
 
 from train.html_spans import Span, escape, page_end, page_start, spans_html, type_classes, type_name
-from train.predict_formats import rounded
+from train.predict_formats import Format, rounded
 from train.predict_io import STANDARD_INPUT
 
 _STYLE = """
@@ -26,8 +26,8 @@ h2{break-after:avoid}}
 """
 
 
-class EntitiesPage:
-    """The page, by the interface of predict_formats.
+class EntitiesPage(Format):
+    """The page, as predict_formats.Format.
 
     Args:
       names: the inputs' names; standard input is "-".
@@ -58,9 +58,6 @@ class EntitiesPage:
         title = f"Entities in {self._names[0]}" if len(self._names) == 1 else f"Entities in {len(self._names)} files"
         return page_start(title, _STYLE) + f"<h1>{escape(title)}</h1>\n<main>\n"
 
-    def format(self, tagged):
-        return "".join(map(self._row, tagged))
-
     def end(self):
         counts = self._state["counts"]
         items = "".join(
@@ -71,7 +68,7 @@ class EntitiesPage:
         legend = f'<ul aria-label="Entities of each type">{items}</ul>' if items else "<p>No entity was found.</p>"
         return f"</main>\n<footer>{legend}<p>{texts}, {sum(counts.values()):,} entities</p></footer>\n" + page_end()
 
-    def _row(self, tagged):
+    def _format_one(self, tagged):
         spans = []
         for entity in tagged.entities:
             self._state["counts"][entity.type] = self._state["counts"].get(entity.type, 0) + 1

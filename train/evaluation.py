@@ -45,7 +45,7 @@ def tag_file(tagger, sentences, encoded, labels, scheme, batch_size):
 
 
 def count(sentences, tagged):
-    """conlleval's counts of a tagged file, an EvalCounts: what its report is made of."""
+    """conlleval's counts of a tagged file, a conlleval.EvalCounts."""
     return conlleval.evaluate(_lines(sentences, tagged.tags))
 
 
@@ -82,7 +82,7 @@ def write_eval_results(output_dir, scores, step):
 
 
 def _lines(sentences, tags):
-    """`word gold predicted` for every word, an empty line behind each sentence."""
+    """`word gold predicted` for every word, an empty line after each sentence."""
     for sentence, predicted in zip(sentences, tags):
         for columns in zip(sentence.words, sentence.tags, predicted):
             yield " ".join(columns)
@@ -90,9 +90,9 @@ def _lines(sentences, tags):
 
 
 class DevEvaluation(tf.train.CheckpointSaverListener):
-    """Scores the dev set on checkpoints as they are saved; keeps the best one; asks for an end when nothing improves.
+    """Scores the dev set on checkpoints as they are saved, keeps the best one, and ends training when nothing improves.
 
-    What it finds goes into the run's state on disk at once, so a run that is killed and started again remembers it.
+    The scores go to the run's state on disk at once, so a run that is killed and started again remembers them.
 
     Args:
       output_dir: directory of the checkpoints and of run.json.
@@ -125,7 +125,7 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
         improved = best is None or scores["f1"] > best["f1"]
         if improved:
             self._state["best"] = scores
-        # In this order: from the state a run that is started again sees what best/ is to hold, not the reverse.
+        # State first: a run that is started again learns from it what best/ is to hold; the reverse would not do.
         run_dir.write_state(self._output_dir, self._state)
         if improved:
             run_dir.keep_as_best(self._output_dir, prefix)
@@ -170,9 +170,8 @@ class ScheduledSaver(CheckpointSaver):
     """
 
     def __init__(self, output_dir, is_scheduled, listeners, steps_per_run=1):
-        super().__init__(output_dir, 1, listeners)
+        super().__init__(output_dir, 1, listeners, steps_per_run)
         self._timer = _Schedule(is_scheduled)
-        self._set_steps_per_run(steps_per_run)
 
 
 class _Schedule:
@@ -192,6 +191,6 @@ class _Schedule:
         self._last = int(step)
 
     def should_trigger_for_step(self, step):
-        """Whether a scheduled step lies behind the last save, up to this one: none is missed by a late look."""
+        """Whether a step was due since the last save, this one included: none is missed where steps are skipped."""
         first = step if self._last is None else self._last + 1
         return any(self._is_scheduled(due) for due in range(int(first), int(step) + 1))

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert import devices, kernels
-from bert.errors import UserError
+from bert.errors import UserError, first_line
 from bert.saved_model import frozen_weights, write_saved_model
 from train import serving_text, warmup
 from train.frozen import FrozenGraph, Tagger, build_outputs
@@ -101,8 +101,7 @@ def load_tagger(directory, label_ids):
         return Tagger(session, frozen, label_ids)
     except (tf.errors.OpError, OSError, RuntimeError, KeyError, ValueError) as error:
         session.close()
-        reason = str(getattr(error, "message", None) or error).splitlines()[0]
-        raise UserError(f"{directory}: cannot be loaded as a tagger's SavedModel: {reason}")
+        raise UserError(f"{directory}: cannot be loaded as a tagger's SavedModel: {first_line(error)}")
 
 
 def _build_signatures(prefix, inputs, args, compute):

@@ -10,13 +10,15 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert import devices, kernels
+from bert.batching import batches_by_length
+from bert.closing import Closing
 from bert.saved_model import frozen_weights
 from train.labels import PIECE, SPECIAL, constraint
-from train.models import build_tagger, predict_tags
+from train.models import build_tagger_by_flags, predict_tags
 
 # inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores [batch, seq_len]; losses [batch] or None.
 FrozenGraph = collections.namedtuple("FrozenGraph", ["inputs", "pred_ids", "scores", "losses"])
-# What the tagger says of one window: label_ids int32 [pieces], scores float32 [pieces], loss float or None.
+# A tagger's predictions for one window: label_ids int32 [pieces], scores float32 [pieces], loss float or None.
 Prediction = collections.namedtuple("Prediction", ["label_ids", "scores", "loss"])
 
 
@@ -56,22 +58,8 @@ def build_outputs(fed, word_start, inputs, args, compute=kernels.REFERENCE):
       FrozenGraph.
     """
     with tf.variable_scope(tf.get_variable_scope()):  # entered so, it can be built again under the same names
-        tagger = build_tagger(
-            inputs.bert_config,
-            False,
-            fed["input_ids"],
-            fed["input_mask"],
-            fed["segment_ids"],
-            fed.get("label_ids"),
-            len(inputs.labels) + 1,
-            False,
-            0.0,
-            args.lstm_size,
-            args.cell,
-            args.num_layers,
-            args.crf_only,
-            word_start if args.subword_labels == "first" else None,
-            compute,
+        tagger = build_tagger_by_flags(
+            inputs.bert_config, False, fed, fed.get("label_ids"), len(inputs.labels) + 1, word_start, args, compute
         )
     fused = compute.kernels is not kernels.PLAIN
     rules = constraint(inputs.labels, inputs.scheme) if args.constrain else None
@@ -79,30 +67,24 @@ def build_outputs(fed, word_start, inputs, args, compute=kernels.REFERENCE):
     return FrozenGraph(fed, pred_ids, scores, tagger.losses)
 
 
-class Tagger:
+class Tagger(Closing):
     """A tagger in a session of its own; may be used from several threads. Use in a `with` statement.
 
     Args:
       session: tf.Session.
       graph: FrozenGraph in it, with the input word_start.
       label_ids: dict from label to id.
-      longest: for a graph that compiles kernels for each length, the most pieces a window may have; None for another.
+      longest: the most pieces a window may have, for a graph that compiles kernels for each length; None for others.
     """
 
     def __init__(self, session, graph, label_ids, longest=None):
         self._session = session
         self._graph = graph
-        self._not_a_word = [0] + [label_ids[label] for label in SPECIAL]
+        self._not_a_word = frozenset([0] + [label_ids[label] for label in SPECIAL])
         self._longest = longest
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
-
     def close(self):
-        """Gives the session's memory back; `tag` cannot be called after it."""
+        """Frees the session's memory; `tag` cannot be called afterwards."""
         self._session.close()
 
     def tag(self, windows, batch_size):
@@ -115,10 +97,8 @@ class Tagger:
         Returns:
           list of Prediction, in the order of the windows.
         """
-        by_length = sorted(range(len(windows)), key=lambda i: len(windows[i].input_ids))
         predictions = [None] * len(windows)
-        for start in range(0, len(by_length), batch_size):
-            chosen = by_length[start : start + batch_size]
+        for chosen in batches_by_length([len(window.input_ids) for window in windows], batch_size):
             for i, prediction in zip(chosen, self._tag_batch([windows[i] for i in chosen])):
                 predictions[i] = prediction
         return predictions
@@ -132,7 +112,7 @@ class Tagger:
         for row, window in enumerate(windows):
             values["input_ids"][row, : lengths[row]] = window.input_ids
             values["input_mask"][row, : lengths[row]] = 1
-            values["word_start"][row, : lengths[row]] = ~np.isin(window.label_ids, self._not_a_word)
+            values["word_start"][row, : lengths[row]] = [i not in self._not_a_word for i in window.label_ids]
             if "label_ids" in values:
                 values["label_ids"][row, : lengths[row]] = window.label_ids
         fetched = {"label_ids": self._graph.pred_ids, "scores": self._graph.scores}

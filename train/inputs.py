@@ -1,4 +1,4 @@
-"""Everything a run is given, read and checked before anything is built or written: the one door for bad input."""
+"""Everything a run is given, read and checked before anything is built or written; all bad input is refused here."""
 
 import collections
 import os
@@ -119,7 +119,7 @@ def _load_labels(args, corpus, sentences, state):
 
 
 def _begins_afresh(args, state, model, training):
-    """Whether training starts at step 0; otherwise it goes on from what lies in -output_dir."""
+    """Whether training starts at step 0; otherwise it continues from the checkpoint in -output_dir."""
     found = checkpoint.latest(args.output_dir)
     if state is None:
         if found is not None:

@@ -13,7 +13,7 @@ from train.lstm_crf_layer import BLSTM_CRF
 #   logits [batch, steps, num_labels], transitions [num_labels, num_labels], lengths [batch],
 #   losses [batch]: negative log-likelihood of each sentence, None without labels,
 #   positions [batch, steps]: which piece each step stands for, None where steps are pieces.
-Tagger = collections.namedtuple("Tagger", ["logits", "transitions", "lengths", "losses", "positions"])
+TaggerGraph = collections.namedtuple("TaggerGraph", ["logits", "transitions", "lengths", "losses", "positions"])
 
 
 def create_model(
@@ -112,7 +112,7 @@ def build_tagger(
       compute: kernels.Compute, how the encoder computes.
 
     Returns:
-      Tagger.
+      TaggerGraph.
     """
     if input_mask is None:
         input_mask = tf.ones_like(input_ids)
@@ -147,14 +147,52 @@ def build_tagger(
     logits = head.logits(crf_only)
     transitions = head.transitions()
     losses = None if labels is None else head.losses(logits, transitions)
-    return Tagger(logits, transitions, lengths, losses, positions)
+    return TaggerGraph(logits, transitions, lengths, losses, positions)
+
+
+def build_tagger_by_flags(
+    bert_config, is_training, features, label_ids, num_labels, word_start, args, compute, on_tpu=False
+):
+    """`build_tagger` with the settings of the command line.
+
+    Args:
+      bert_config: BertConfig.
+      is_training: whether dropout is on.
+      features: dict of int [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`.
+      label_ids: int [batch, seq_len], or None where they are not known.
+      num_labels: number of label ids, padding included.
+      word_start: int [batch, seq_len], 1 at the first piece of each word; read with -subword_labels first only.
+      args: Namespace of train_helper.get_args_parser.
+      compute: kernels.Compute, how the encoder computes.
+      on_tpu: whether the graph is for a TPU.
+
+    Returns:
+      TaggerGraph.
+    """
+    return build_tagger(
+        bert_config,
+        is_training,
+        features["input_ids"],
+        features["input_mask"],
+        features["segment_ids"],
+        label_ids,
+        num_labels,
+        on_tpu,
+        args.dropout_rate if is_training else 0.0,
+        args.lstm_size,
+        args.cell,
+        args.num_layers,
+        args.crf_only,
+        word_start if args.subword_labels == "first" else None,
+        compute,
+    )
 
 
 def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0, fused=False):
     """Tags and their probabilities for every piece.
 
     Args:
-      tagger: Tagger.
+      tagger: TaggerGraph.
       input_mask: int [batch, seq_len].
       word_start: int [batch, seq_len], 1 at the first piece of each word.
       constraint: labels.Constraint, or None for decoding over all label sequences.
@@ -186,7 +224,7 @@ def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0, fu
 def _word_positions(word_start):
     """Where the words of each sentence begin: (positions [batch, steps], number of words [batch]).
 
-    Positions behind the last word are those of pieces that begin none; nothing reads them.
+    Positions after the last word are those of pieces that begin none; nothing reads them.
     """
     word_start = tf.cast(word_start, tf.int32)
     lengths = tf.reduce_sum(word_start, axis=1)

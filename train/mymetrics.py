@@ -72,7 +72,7 @@ def label_accuracy(gold, predicted, labels):
 
 
 def label_table(gold, predicted, labels):
-    """`label_accuracy` as text, one line a label, and a last line over all words.
+    """`label_accuracy` as text, one line per label, and a last line over all words.
 
     >>> print(label_table([1, 2, 1], [1, 1, 2], {1: "O", 2: "B-PER", 3: "I-PER"}))
     label  support  correct  accuracy

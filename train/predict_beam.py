@@ -15,7 +15,7 @@ import re
 import sys
 
 from bert.errors import UserError, run_program
-from bert.flags import PRECISIONS, FlagParser, non_negative_int, positive_int
+from bert.flags import FlagParser, non_negative_int
 from train import predict, predict_io
 
 log = logging.getLogger(startup.LOGGER)
@@ -25,7 +25,7 @@ IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnA
 
 def main(argv=None):
     args, beam_flags = parse_flags(argv)
-    # What Beam says of optional parts of it that are not there, and a worker's error, which comes as an exception too.
+    # Hides Beam's warnings of its optional parts, and a worker's error, which comes as an exception too.
     logging.basicConfig(level=logging.WARNING if args.verbose else logging.CRITICAL)
     try:
         import apache_beam
@@ -65,10 +65,7 @@ def parse_flags(argv=None):
     parser = FlagParser(prog="predict_beam.py", description="Finds the entities in texts, on any of Beam's runners; "
                         "flags not listed here are Beam's, as --runner=FlinkRunner.")  # fmt: skip
     flag, switch = parser.flag_group("model")
-    flag("model_dir", help="a run's -output_dir, or an export")
-    flag("vocab_file", help="the vocabulary, where it does not lie in -model_dir")
-    flag("batch_size", type=positive_int, default=32, help="texts in a batch; those of about the same length share one")
-    flag("precision", choices=PRECISIONS, default="fp32", help="of the encoder of a -model_dir that is no export")
+    predict.add_model_flags(flag)
     flag, switch = parser.flag_group("input and output")
     flag("input_files", help="names and patterns of files, a comma between them; on any file system Beam knows")
     flag("input", choices=list(predict_io.KINDS), default="lines", help=f"what a file holds. {predict.kinds_help()}")

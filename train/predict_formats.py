@@ -1,12 +1,12 @@
 """Texts and a Predictor in, lines of output out: JSON, or CoNLL columns. What every bulk tagger writes comes from here.
 
-Both formats have one interface, which `entities_page.EntitiesPage` has too: `begin()` once, `format(tagged)` for one
-chunk after the other, `end()` once give the pieces of the file, and `state` is what a later run needs to go on.
+A page of HTML is in entities_page.py, by the same interface, `Format`.
 """
 
 import collections
 import json
 
+from bert.batching import batches_by_length
 from train.entities import Token, entities
 from train.predict_io import length
 
@@ -31,13 +31,11 @@ def tag(predictor, texts, kind, batch_size, progress=None):
       list of Tagged, in the order of the texts. Words are joined to a text by single spaces.
     """
     # By length, so that a batch has little padding; in several calls, so that a slow model shows where it is.
-    by_length = sorted(range(len(texts)), key=lambda i: length(texts[i].content))
     tagged = [None] * len(texts)
-    for start in range(0, len(texts), BATCHES_A_CALL * batch_size):
-        chosen = by_length[start : start + BATCHES_A_CALL * batch_size]
+    for chosen in batches_by_length([length(text.content) for text in texts], BATCHES_A_CALL * batch_size):
         for i, (text, tokens) in zip(chosen, _tag([texts[i].content for i in chosen], predictor)):
-            # A file that is one text has its end, not itself, at `behind`.
-            file = texts[i].behind.file - (kind == "file")
+            # A file that is one text has its end, not itself, at `next`.
+            file = texts[i].next.file - (kind == "file")
             tagged[i] = Tagged(text, tokens, entities(text, tokens), file, texts[i].line)
         if progress:
             progress(len(chosen))
@@ -59,7 +57,30 @@ def _place(words, tags):
     return " ".join(words), tokens
 
 
-class JsonLines:
+class Format:
+    """A file of tagged texts, piece by piece: `begin()` once, `format(tagged)` for each chunk, `end()` once.
+
+    Attributes:
+      state: JSON value that a later run sets to go on after a chunk; None for a format that needs none.
+    """
+
+    state = None
+
+    def begin(self):
+        return ""
+
+    def format(self, tagged):
+        """The part of the file for a chunk, a list of Tagged."""
+        return "".join(map(self._format_one, tagged))
+
+    def end(self):
+        return ""
+
+    def _format_one(self, tagged):
+        raise NotImplementedError
+
+
+class JsonLines(Format):
     """{"file": "a.txt", "line": 1, "text": "Ann ran", "entities": [{"type": "PER", "text": "Ann", "start": 0, ...}]}
 
     `file` is left out where there is only one, `line` where each file is one text, which always has its `file`.
@@ -70,33 +91,25 @@ class JsonLines:
       several: whether there are several inputs; default: as many as names.
     """
 
-    state = None
-
     def __init__(self, names, kind, several=None):
         several = len(names) > 1 if several is None else several
         self._names = names if several or kind == "file" else None
         self._has_lines = kind != "file"
 
-    def begin(self):
-        return ""
-
-    def format(self, tagged):
-        return "".join(map(self._line, tagged))
-
-    def end(self):
-        return ""
-
-    def _line(self, tagged):
-        fields = collections.OrderedDict()
+    def _format_one(self, tagged):
+        fields = {}
         if self._names:
             fields["file"] = self._names[tagged.file]
         if self._has_lines:
             fields["line"] = tagged.line
         fields["text"] = tagged.text
-        fields["entities"] = [
-            collections.OrderedDict(entity._asdict(), score=rounded(entity.score)) for entity in tagged.entities
-        ]
+        fields["entities"] = list(map(entity_values, tagged.entities))
         return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def entity_values(entity):
+    """An entities.Entity as a JSON value: its fields, the score rounded."""
+    return dict(entity._asdict(), score=rounded(entity.score))
 
 
 def rounded(score):
@@ -104,28 +117,17 @@ def rounded(score):
     return round(float(score), SCORE_DECIMALS)
 
 
-class ConllColumns:
-    """`word tag` lines, a blank line behind each text; a text without words is that blank line alone.
+class ConllColumns(Format):
+    """`word tag` lines, a blank line after each text; a text without words is that blank line alone.
 
     Args:
       with_scores: whether a third column has the probability of the tag.
     """
 
-    state = None
-
     def __init__(self, with_scores=False):
         self._with_scores = with_scores
 
-    def begin(self):
-        return ""
-
-    def format(self, tagged):
-        return "".join(map(self._block, tagged))
-
-    def end(self):
-        return ""
-
-    def _block(self, tagged):
+    def _format_one(self, tagged):
         if self._with_scores:
             rows = (f"{t.text} {t.tag} {float(t.score):.{SCORE_DECIMALS}f}\n" for t in tagged.tokens)
         else:

@@ -1,7 +1,7 @@
 """What the bulk taggers read: files or a stream of bytes in, texts or lists of words out, a chunk of them at a time.
 
 A chunk is what is tagged at once, in batches of like length. Where one ends depends on the input alone, not on the run
-or the machine, so whoever goes on behind a chunk, or takes only that one, computes what a run over everything computes.
+or the machine, so whoever goes on after a chunk, or takes only that one, computes what a run over everything computes.
 """
 
 import collections
@@ -13,10 +13,10 @@ from bert.files import sha256
 
 # How a file is cut into texts, and what that expects of it.
 KINDS = {
-    "lines": "a text a line",
-    "words": "a sentence a line, spaces between its words",
-    "conll": "a word a line, in the first column, and a blank line between sentences",
-    "file": "one text a file",
+    "lines": "one text per line",
+    "words": "one sentence per line, spaces between its words",
+    "conll": "one word per line, in the first column, and a blank line between sentences",
+    "file": "one text per file",
 }
 STANDARD_INPUT = "-"
 CHUNK_TEXTS = 2048
@@ -25,8 +25,8 @@ CHUNK_CHARACTERS = 1 << 20
 # Where in the inputs reading stands. file: index; offset: bytes of that file read; line: lines of it read.
 Position = collections.namedtuple("Position", ["file", "offset", "line"])
 START = Position(0, 0, 0)
-# content: str or list of words; line: number of its first line in its file; behind: the Position where reading goes on.
-Text = collections.namedtuple("Text", ["content", "line", "behind"])
+# content: str or list of words; line: number of its first line in its file; next: the Position where reading goes on.
+Text = collections.namedtuple("Text", ["content", "line", "next"])
 # name: as given; count: how many texts; sha256: of the content. Both None for what can be read only once, as a pipe.
 Source = collections.namedtuple("Source", ["name", "count", "sha256"])
 
@@ -56,12 +56,12 @@ def look_at(names, kind, fingerprint=False):
 
 
 def read(names, kind, start=START):
-    """The texts of files, one file behind the other.
+    """The texts of files, one file after another.
 
     Args:
       names: list of paths; "-" is standard input.
       kind: key of KINDS.
-      start: Position to begin at: START, or `behind` of a text read before.
+      start: Position to begin at: START, or `next` of a text read before.
 
     Yields:
       Text.
@@ -115,7 +115,7 @@ def read_stream(stream, name, kind, position=START):
 
 
 def _lines(stream, name, kind, position):
-    """Yields (line without its end, Position behind it)."""
+    """Yields (line without its end, Position after it)."""
     _, offset, number = position
     for raw in stream:
         offset += len(raw)
@@ -141,22 +141,22 @@ def _decode(raw, where, kind):
 
 
 def _each_line(lines, kind):
-    for line, behind in lines:
-        yield Text(_columns(line) if kind == "words" else line, behind.line, behind)
+    for line, position in lines:
+        yield Text(_columns(line) if kind == "words" else line, position.line, position)
 
 
 def _sentences(lines):
     words, first = [], None
-    for line, behind in lines:
+    for line, position in lines:
         columns = _columns(line)
         if columns and columns[0] != "-DOCSTART-":
             words.append(columns[0])
-            first = first or behind.line
+            first = first or position.line
         elif words:
-            yield Text(words, first, behind)
+            yield Text(words, first, position)
             words, first = [], None
     if words:
-        yield Text(words, first, behind)
+        yield Text(words, first, position)
 
 
 def _columns(line):
@@ -178,7 +178,7 @@ def chunks(texts, kind):
     """
     chunk, size = [], 0
     for text in texts:
-        if chunk and kind != "file" and text.behind.file != chunk[-1].behind.file:
+        if chunk and kind != "file" and text.next.file != chunk[-1].next.file:
             yield chunk
             chunk, size = [], 0
         chunk.append(text)

@@ -36,8 +36,8 @@ class Predictor(TextTagger):
       path: a run's -output_dir, of which the best checkpoint is taken, else the newest; or an export,
         `export/<timestamp>`, or `export`, of which the newest is taken.
       batch_size: windows in a batch.
-      vocab_file: the vocabulary, where it does not lie in `path`, as in that of a run before it was copied there.
-      precision: of a checkpoint, one of flags.PRECISIONS; an export computes in that it was exported with.
+      vocab_file: the vocabulary, if it is not in `path`, as with runs of versions that did not copy it there.
+      precision: of a checkpoint, one of flags.PRECISIONS; an export computes in the one it was exported with.
 
     Raises:
       UserError: there is no trained model, something in it is missing or damaged, or this machine cannot compute so.
@@ -56,14 +56,8 @@ class Predictor(TextTagger):
                 model, self._tagger = _load_export(path, vocab_file, precision)
         super().__init__(model)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
-
     def close(self):
-        """Gives the model's memory back; nothing else can be called after it."""
+        """Frees the model's memory; nothing else can be called afterwards."""
         self._tagger.close()
 
     def _tag_windows(self, windows):

@@ -41,7 +41,7 @@ def write_records(path, encoded, max_seq_length, made_from):
 
 
 def write_file(path, data_file, tokenizer, label_ids, max_seq_length, made_from, shards=1, processes=None):
-    """Writes the windows of a CoNLL file, as `write_records` those of a list; the file need not fit in memory.
+    """Writes the windows of a CoNLL file, which need not fit in memory; returns how many there are.
 
     Args:
       path: TFRecord file, or the name of its shards.
@@ -75,13 +75,8 @@ def file_based_input_fn_builder(
     drop_remainder,
     label_ids,
     batch_size,
-    seed=None,
-    start_step=0,
     trim=True,
-    bucket=False,
-    coarse=False,
-    share=records.WHOLE,
-    deterministic=True,
+    **reading,
 ):
     """An input function over a record file.
 
@@ -95,13 +90,9 @@ def file_based_input_fn_builder(
       drop_remainder: leave out a last batch that is not full, for static shapes.
       label_ids: dict from label to id.
       batch_size: windows a batch, over all replicas; a `batch_size` in the estimator's params goes before.
-      seed: int, of the shuffle.
-      start_step: batches of training to leave out at the start.
       trim: cut each batch to its longest window.
-      bucket: in training, make batches of windows of about the same length.
-      coarse: with trim, let fewer different lengths occur, see bert/records.py.
-      share: what this process of a run of several reads, see records.batches.
-      deterministic: false lets several threads read shards, in an order that differs from run to run.
+      reading: further arguments of bert.records.batches, by name: seed, start_step, bucket, coarse, share,
+        deterministic.
 
     Returns:
       input_fn(params) giving batches of features: the four fields, int32 [batch, seq_len], and `word_start`, 1 at the
@@ -123,14 +114,9 @@ def file_based_input_fn_builder(
             parse,
             size,
             is_training,
-            seed,
-            start_step,
-            drop_remainder,
+            drop_remainder=drop_remainder,
             trimmed=FIELDS + ("word_start",) if trim else (),
-            bucket=bucket,
-            coarse=coarse,
-            share=share,
-            deterministic=deterministic,
+            **reading,
         )
 
     return input_fn

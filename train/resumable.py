@@ -64,7 +64,7 @@ class ResumableFile:
             raise
 
     def _was_complete(self):
-        """Whether a run died behind giving the file its name; what it left is cleared away."""
+        """Whether a run died after it gave the file its name; what it left is cleared away."""
         if os.path.exists(self._partial) or not os.path.exists(self.path) or not os.path.exists(self._state):
             return False
         if self._read_state()["complete"]:

@@ -17,13 +17,13 @@ def bidirectional_rnn(inputs, lengths, cell, size, num_layers):
 
     Args:
       inputs: float [batch, steps, width].
-      lengths: int [batch]; what is behind a sentence's end is not read.
+      lengths: int [batch]; what follows a sentence's end is not read.
       cell: "lstm" or "gru".
       size: units in each direction.
       num_layers: layers in each direction.
 
     Returns:
-      float [batch, steps, 2 * size], forward then backward; 0 behind a sentence's end.
+      float [batch, steps, 2 * size], forward then backward; 0 after a sentence's end.
     """
     layer = {"lstm": _lstm_layer, "gru": _gru_layer}[cell]
     by_time = tf.transpose(inputs, [1, 0, 2])

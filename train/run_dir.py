@@ -79,6 +79,7 @@ def read_state(output_dir):
 
 
 def write_state(output_dir, state):
+    """Replaces run.json by this state, a JSON dict."""
     write_json(os.path.join(output_dir, RUN_STATE), state)
 
 
@@ -197,7 +198,7 @@ def keep_as_best(output_dir, prefix):
 def _take(prefix, directory):
     """Gives a checkpoint of another directory to this one, as its newest; on the disk when this returns."""
     name = os.path.basename(prefix)
-    for file in sorted(os.listdir(os.path.dirname(prefix))):  # the index behind the data
+    for file in sorted(os.listdir(os.path.dirname(prefix))):  # the index after the data
         if file.startswith(name + ".") and checkpoint.FILE.match(file):
             with atomic_path(os.path.join(directory, file)) as temporary:
                 _link_or_copy(os.path.join(os.path.dirname(prefix), file), temporary)
@@ -250,7 +251,7 @@ def checkpoint_to_go_on_from(output_dir):
 def match_checkpoints(output_dir, state):
     """Makes the state of a run that goes on agree with the checkpoints that a crash left of it.
 
-    What was evaluated behind the newest checkpoint will be evaluated again; the best so far stays the best even so. It
+    What was evaluated after the newest checkpoint will be evaluated again; the best so far stays the best even so. It
     is taken into best/ if the crash prevented that, and given up, with a warning, only if its checkpoint is lost.
     """
     latest = checkpoint.latest(output_dir)

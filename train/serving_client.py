@@ -11,19 +11,15 @@ TensorFlow, unless the protocol is gRPC.
 """
 
 import collections
-import http.client
 import json
 import os
 import random
-import socket
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 import numpy as np
 
+from bert.batching import batches_by_length
 from bert.errors import UserError, run_program
 from bert.files import read_json
 from bert.flags import FlagParser, non_negative_int, positive_float, positive_int
@@ -31,7 +27,9 @@ from train.conll import Sentence
 from train.entities import Token
 from train.features import Encoded, cut_windows, join_scores, join_windows, settle_seams
 from train.labels import SPECIAL
-from train.predict_formats import rounded
+from train.predict_formats import entity_values
+from train.serving_errors import Retriable, ServingError
+from train.serving_rest import Rest
 from train.text import cut_places
 from train.text_tagger import TextTagger, load_model
 
@@ -47,25 +45,13 @@ TIMED_OUT_ATTEMPTS = 2  # a server that was too slow twice is overloaded, and mo
 _SENDABLE = {0: "\ufffd"}
 _SENDABLE.update(dict.fromkeys(range(55296, 57344), "\U0010ffff"))
 
-# What the server says of windows of pieces, as frozen.Prediction.
+# The server's predictions for a window of pieces, as frozen.Prediction.
 Prediction = collections.namedtuple("Prediction", ["label_ids", "scores"])
-# What the server says of a text: for each of its words spans (start, end), tags, scores and pieces; whether it is
+# The server's answer for a text: for each of its words spans (start, end), tags, scores and pieces; whether it is
 # too_long, how many pieces the model takes, and the tags' scheme or "".
 Answer = collections.namedtuple("Answer", "spans tags scores pieces too_long max_pieces scheme")
 # Words of a text the model sees at once, `seen`, and those of them whose tags are taken: indices of words.
 Part = collections.namedtuple("Part", ["text", "seen", "own"])
-
-
-class ServingError(UserError):
-    """A request failed; the text is one line that names the server and what it said."""
-
-
-class _Retriable(Exception):
-    """An attempt failed in a way the next may not; `timed_out`: by no answer in time."""
-
-    def __init__(self, message, timed_out=False):
-        super().__init__(message)
-        self.timed_out = timed_out
 
 
 class ServingClient(TextTagger):
@@ -101,7 +87,7 @@ class ServingClient(TextTagger):
             raise UserError(f"protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
         if signature not in (None, TEXT_SIGNATURE, ID_SIGNATURE):
             raise UserError(f"signature {signature}: expected {TEXT_SIGNATURE} or {ID_SIGNATURE}")
-        self._server = (_Rest if protocol == "rest" else _Grpc)(url, model_name, timeout)
+        self._server = _connect(protocol, url, model_name, timeout)
         self._retries = retries
         self._batch_size = batch_size
         if signature is None:
@@ -110,12 +96,6 @@ class ServingClient(TextTagger):
             raise UserError(f"{url}: {ID_SIGNATURE} takes pieces of words; expected export_dir, the export served")
         self._signature = signature
         self._model = _load_assets(export_dir) if signature == ID_SIGNATURE else None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
 
     def close(self):
         """Ends the connection, if there is one."""
@@ -136,7 +116,7 @@ class ServingClient(TextTagger):
                 time.sleep(random.uniform(0.5, 1.0) * min(FIRST_DELAY * 2**attempt, LONGEST_DELAY))
             try:
                 return request(*args)
-            except _Retriable as error:
+            except Retriable as error:
                 failure = error
                 timed_out += error.timed_out
                 if timed_out == TIMED_OUT_ATTEMPTS:
@@ -144,7 +124,7 @@ class ServingClient(TextTagger):
         raise ServingError(f"{failure} (attempt {attempt + 1}, the last)")
 
     def _predict(self, rows, inputs, outputs):
-        """dict of outputs, each a list of so many rows."""
+        """The outputs of a request: dict from name to list, each with this many rows."""
         answer = self._call(self._server.predict, self._signature, inputs)
         for name in outputs:
             if not isinstance(answer.get(name), list) or len(answer[name]) != rows:
@@ -152,15 +132,10 @@ class ServingClient(TextTagger):
                 raise ServingError(f"{self._server}: expected {name} of {rows} texts in an answer; found {found}")
         return answer
 
-    def _batches(self, lengths):
-        """Lists of indices, those of about the same length together."""
-        by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
-        return [by_length[i : i + self._batch_size] for i in range(0, len(by_length), self._batch_size)]
-
     def _tag_windows(self, windows):
         special = [self.model.label_ids[label] for label in SPECIAL]
         predictions = [None] * len(windows)
-        for batch in self._batches([len(window.input_ids) for window in windows]):
+        for batch in batches_by_length([len(window.input_ids) for window in windows], self._batch_size):
             shape = len(batch), len(windows[batch[-1]].input_ids)
             names = ("input_ids", "input_mask", "segment_ids", "word_start")
             inputs = {name: np.zeros(shape, np.int32) for name in names}
@@ -197,7 +172,7 @@ class ServingClient(TextTagger):
     def _ask(self, texts):
         """For each text an Answer."""
         answers = [None] * len(texts)
-        for batch in self._batches([len(text) for text in texts]):
+        for batch in batches_by_length([len(text) for text in texts], self._batch_size):
             outputs = ("starts", "ends", "tags", "scores", "pieces", "word_count", "too_long", "max_pieces", "scheme")
             inputs = {"text": [texts[i].translate(_SENDABLE) for i in batch]}
             columns = self._predict(len(batch), inputs, outputs)
@@ -207,6 +182,17 @@ class ServingClient(TextTagger):
                     list(zip(starts, ends))[:count], tags[:count], scores[:count], pieces[:count], *of_text
                 )
         return answers
+
+
+def _connect(protocol, url, model_name, timeout):
+    """The server by one of PROTOCOLS; UserError where what that needs is not installed."""
+    if protocol == "rest":
+        return Rest(url, model_name, timeout)
+    try:
+        from train.serving_grpc import Grpc
+    except ImportError as error:
+        raise UserError(f"-protocol grpc: {error}; expected tensorflow-serving-api: pip install -r {EXTRA}")
+    return Grpc(url, model_name, timeout)
 
 
 def _cut(number, text, answer):
@@ -256,136 +242,11 @@ def _load_assets(export_dir):
     return load_model(vocab_file, sorted(ids, key=ids.get), read_json(settings_file), settings_file)
 
 
-class _Rest:
-    """TF Serving's REST interface; each request has a connection of its own."""
-
-    def __init__(self, url, model_name, timeout):
-        self._base = (url if "://" in url else "http://" + url).rstrip("/")
-        try:
-            parts = urllib.parse.urlsplit(self._base)
-            known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-        except ValueError:  # a port that is no number
-            known = False
-        if not known or any(character.isspace() for character in url):
-            raise UserError(f"{url}: expected a server as host:port or http://host:port")
-        self._model_name = model_name
-        self._model = f"{self._base}/v1/models/{urllib.parse.quote(model_name, safe='')}"
-        self._timeout = timeout
-
-    def __str__(self):
-        return self._base
-
-    def close(self):
-        pass
-
-    def predict(self, signature, inputs):
-        values = {name: value if isinstance(value, list) else value.tolist() for name, value in inputs.items()}
-        return self._request(":predict", "outputs", {"signature_name": signature, "inputs": values})
-
-    def signatures(self):
-        return self._request("/metadata", "metadata").get("signature_def", {}).get("signature_def", {})
-
-    def _request(self, path, expected, content=None):
-        """The JSON object under the key `expected` of the answer."""
-        body = None if content is None else json.dumps(content).encode("ascii")
-        request = urllib.request.Request(self._model + path, body, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as answer:
-                text = answer.read()
-        except urllib.error.HTTPError as error:
-            raise self._refusal(error)
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)  # URLError wraps what happened
-            if isinstance(reason, socket.timeout):
-                raise _Retriable(f"{self._base}: no answer in {self._timeout:g} seconds", timed_out=True)
-            raise _Retriable(f"{self._base}: no answer: {getattr(reason, 'strerror', None) or reason}")
-        try:
-            answer = json.loads(text.decode("utf-8"))[expected]
-            if not isinstance(answer, dict):
-                raise TypeError
-        except (ValueError, KeyError, TypeError):
-            raise ServingError(f"{self._base}: expected an answer of TF Serving, with {expected}; found {text[:80]!r}")
-        return answer
-
-    def _refusal(self, error):
-        """What to raise for an HTTP status that is none of success."""
-        try:
-            said = json.loads(error.read().decode("utf-8"))["error"]
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-            said = error.reason
-        message = f"{self._base}: model {self._model_name}: HTTP {error.code}: {_first_line(said)}"
-        if error.code in (502, 503, 504):
-            return _Retriable(message, timed_out=error.code == 504)
-        return ServingError(message)
-
-
-class _Grpc:
-    """TF Serving's gRPC interface; one channel for all requests."""
-
-    def __init__(self, url, model_name, timeout):
-        try:
-            import grpc
-            import tensorflow.compat.v1 as tf
-            from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
-        except ImportError as error:
-            raise UserError(f"-protocol grpc: {error}; expected tensorflow-serving-api: pip install -r {EXTRA}")
-        if "://" in url or any(character.isspace() for character in url):
-            raise UserError(f"{url}: expected a server as host:port")
-        self._grpc, self._tf = grpc, tf
-        self._predict_pb2, self._metadata_pb2 = predict_pb2, get_model_metadata_pb2
-        # Whatever a batch takes; the library's limit of 4 MB is for servers.
-        self._channel = grpc.insecure_channel(url, [("grpc.max_receive_message_length", -1)])
-        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._url, self._model_name, self._timeout = url, model_name, timeout
-
-    def __str__(self):
-        return self._url
-
-    def close(self):
-        self._channel.close()
-
-    def predict(self, signature, inputs):
-        request = self._predict_pb2.PredictRequest()
-        request.model_spec.name = self._model_name
-        request.model_spec.signature_name = signature
-        for name, value in inputs.items():
-            request.inputs[name].CopyFrom(self._tf.make_tensor_proto(value))
-        answer = self._request(self._stub.Predict, request)
-        arrays = {name: self._tf.make_ndarray(value) for name, value in answer.outputs.items()}
-        return {
-            name: np.char.decode(array.astype(bytes), "utf-8").tolist() if array.dtype == object else array.tolist()
-            for name, array in arrays.items()
-        }
-
-    def signatures(self):
-        request = self._metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        request.model_spec.name = self._model_name
-        answer = self._request(self._stub.GetModelMetadata, request)
-        signatures = self._metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
-        return signatures.signature_def
-
-    def _request(self, method, request):
-        codes = self._grpc.StatusCode
-        try:
-            return method(request, timeout=self._timeout)
-        except self._grpc.RpcError as error:
-            code = error.code()
-            message = f"{self._url}: model {self._model_name}: {code.name}: {_first_line(error.details())}"
-            if code == codes.DEADLINE_EXCEEDED:
-                raise _Retriable(f"{self._url}: no answer in {self._timeout:g} seconds", timed_out=True)
-            raise _Retriable(message) if code == codes.UNAVAILABLE else ServingError(message)
-
-
-def _first_line(text):
-    return (str(text).splitlines() or [""])[0]
-
-
 def main():
     parser = FlagParser(
         prog="python -m train.serving_client",
-        description="Entities of texts from a server, a JSON object a text; without texts, of each line of standard "
-        "input.",
+        description="Entities of texts from a server, one JSON object per text; without texts, of each line of "
+        "standard input.",
     )
     flag, _ = parser.flag_group("server")
     flag("url", required=True, help="host:port or http://host:port")
@@ -405,7 +266,7 @@ def main():
         for start in range(0, len(texts), args["batch_size"]):
             chunk = texts[start : start + args["batch_size"]]
             for text, found in zip(chunk, client(chunk)):
-                entities = [dict(entity._asdict(), score=rounded(entity.score)) for entity in found]
+                entities = list(map(entity_values, found))
                 sys.stdout.write(json.dumps({"text": text, "entities": entities}, ensure_ascii=False) + "\n")
 
 

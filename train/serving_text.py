@@ -5,7 +5,7 @@ character is looked up in tables that are filled, at export, by asking the very 
 uses; the vocabulary is a trie in two arrays. The graph is one of TensorFlow's ordinary operations and of constants, so
 that it runs in either TensorFlow and in any server, with no custom operations and no tables to initialise.
 
-Shapes: batch texts with `chars` characters, `words` words and `pieces` pieces in all, one text behind the other.
+Shapes: batch texts with `chars` characters, `words` words and `pieces` pieces in all, one text after another.
 """
 
 import collections
@@ -141,7 +141,7 @@ def encode_texts(texts, vocab, do_lower_case, max_seq_length):
 
 
 def word_outputs(batch, words, pred_ids, scores, labels):
-    """What the model says of each word, padded to the text with the most words.
+    """The predictions for each word, padded to the text with the most words.
 
     As `features.join_windows` and `join_scores` have it: a word that tokenizes to nothing is O, and that is certain.
 
@@ -229,22 +229,22 @@ def _lower(characters, word):
 def _is_final_sigma(characters, word):
     """Whether each character is a capital sigma that str.lower writes as a final one.
 
-    It is where the next character before it that matters is cased and the next one behind it is not (Unicode,
+    It is where the next character before it that matters is cased and the next one after it is not (Unicode,
     section 3.13, Final_Sigma).
     """
     context = _lookup(_sigma_contexts(), characters)
     places = tf.cast(tf.where(context < IGNORABLE)[:, 0], tf.int32)
     cased, of_word = tf.gather(context, places), tf.gather(word, places)
     # (word, is cased) as one number: a letter of another word is no context.
-    before, behind = _shifted(of_word * 2 + cased, -1), tf.concat([of_word * 2 + cased, [-1]], 0)[1:]
+    before, after = _shifted(of_word * 2 + cased, -1), tf.concat([of_word * 2 + cased, [-1]], 0)[1:]
     cased_in_word = of_word * 2 + CASED
     is_final = tf.equal(tf.gather(characters, places), ord(SIGMA)) & tf.equal(before, cased_in_word)
-    is_final &= tf.not_equal(behind, cased_in_word)
+    is_final &= tf.not_equal(after, cased_in_word)
     return tf.scatter_nd(places[:, None], tf.cast(is_final, tf.int32), tf.shape(characters)) > 0
 
 
 def _canonical_order(combining, word):
-    """The order of characters in NFD: in each word, those behind a starter (class 0) by their class, int32 [chars]."""
+    """The order of characters in NFD: in each word, those after a starter (class 0) by their class, int32 [chars]."""
     place = tf.range(tf.size(combining))
     starts = tf.equal(combining, 0) | tf.not_equal(_shifted(word, -1), word)
     starter = tf.cumsum(tf.cast(starts, tf.int32))
@@ -391,7 +391,7 @@ def _accents():
 
 @functools.lru_cache(maxsize=None)
 def _sigma_contexts():
-    """CASED, IGNORABLE or 0, as str.lower shows it: a sigma is final behind the one, and through the other."""
+    """CASED, IGNORABLE or 0, as str.lower shows it: a sigma is final after the former, and through the latter."""
 
     def context(character):
         if (character + SIGMA).lower()[-1] == FINAL_SIGMA:

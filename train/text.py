@@ -26,7 +26,7 @@ def split_words(text):
     White space parts words; each ideograph and each punctuation mark is a word of its own; a combining mark belongs
     to the word before it. What the tokenizer drops (control and format characters, U+0000, U+FFFD) neither ends a
     word nor stands at its ends. The pieces of the words, each tokenized by itself, are those of the whole text: but
-    for a mark behind an ideograph or a punctuation mark, which in the text would begin the next word, and for a
+    for a mark after an ideograph or a punctuation mark, which in the text would begin the next word, and for a
     Greek sigma, whose lower case depends on what follows.
 
     Args:
@@ -49,12 +49,12 @@ def cut_places(text, words):
       words: list of (start, end), from `split_words`.
 
     Returns:
-      list of int, one for each word: SENTENCE_END behind the end of a sentence or of a line, PAUSE behind other
+      list of int, one for each word: SENTENCE_END after the end of a sentence or of a line, PAUSE after other
       punctuation or a space, ANYWHERE else, as inside 3.14 or between a bracket and what it opens.
     """
     kinds = character_kinds(text)
     places = [ANYWHERE] * len(words)
-    ended = False  # behind a sentence's end, with nothing since but what closes quotations and brackets
+    ended = False  # a sentence has ended, and nothing came since but what closes quotations and brackets
     for i in range(1, len(words)):
         before, gap, here = words[i - 1][0], slice(words[i - 1][1], words[i][0]), words[i][0]
         ended = text[before] in _SENTENCE_ENDS or (ended and text[before] in _CLOSING)

@@ -1,4 +1,4 @@
-"""From a tagger of windows of pieces to a tagger of text and of words: what needs no TensorFlow.
+"""From a tagger of windows of pieces to a tagger of text and of words; needs no TensorFlow.
 
 In: texts of any length, or sentences that are cut into words already. Out: entities or words with character offsets
 into the text as it was given.
@@ -6,6 +6,7 @@ into the text as it was given.
 
 import collections.abc
 
+from bert.closing import Closing
 from bert.errors import UserError
 from bert.tokenization import FullTokenizer
 from train.conll import Sentence
@@ -14,13 +15,13 @@ from train.features import encode, join_scores, join_windows, settle_seams
 from train.labels import OUTSIDE, SPECIAL, label_ids, split_tag
 from train.text import cut_places, split_words
 
-# What text is made into windows with, and tags of what comes back. `tokenizer`: FullTokenizer; `labels`: list, ids from
-# 1; `label_ids`: dict; `scheme`: name or None; `constrain`: whether tags have to obey it; `max_seq_length`: int.
+# What is needed to make windows of text, and tags of the predictions. `tokenizer`: FullTokenizer; `labels`: list, ids
+# from 1; `label_ids`: dict; `scheme`: name or None; `constrain`: whether tags have to obey it; `max_seq_length`: int.
 Model = collections.namedtuple("Model", "tokenizer labels label_ids scheme constrain max_seq_length")
 
 
 def load_model(vocab_file, labels, settings, settings_file):
-    """Model.
+    """The Model of a vocabulary, labels and settings.
 
     Args:
       vocab_file: path of the vocabulary.
@@ -42,8 +43,8 @@ def load_model(vocab_file, labels, settings, settings_file):
     return Model(tokenizer, labels, label_ids(labels), scheme, constrain, max_seq_length)
 
 
-class TextTagger:
-    """Tags text with what `_tag_windows` of a subclass says of windows of pieces.
+class TextTagger(Closing):
+    """Tags text by the predictions that a subclass's `_tag_windows` makes for windows of pieces.
 
     Args:
       model: Model.
@@ -53,7 +54,7 @@ class TextTagger:
         self.model = model
 
     def _tag_windows(self, windows):
-        """What the model says of windows.
+        """The model's predictions for windows.
 
         Args:
           windows: list of features.Encoded.

@@ -12,6 +12,7 @@ from bert.flags import (
     non_negative_int,
     positive_float,
     positive_int,
+    proportion,
 )
 from train import __version__
 
@@ -37,15 +38,30 @@ def _build_parser():
     parser = FlagParser(
         prog="run.py", description="Fine-tunes, evaluates, predicts and exports a BERT + BiLSTM + CRF tagger."
     )
+    _add_task_flags(parser)
+    _add_model_flags(parser)
+    _add_training_flags(parser)
+    add_speed_flags(parser)
+    _add_large_file_flags(parser)
+    add_strategy_flags(*parser.flag_group("devices"))
 
+    flag, switch = parser.flag_group("other")
+    switch("verbose", False, help="show TensorFlow's own log too")
+    flag("ner", default="ner", help="kind of model; only ner")
+    flag("version", action="version", version=__version__, help="print the version and exit")
+    return parser
+
+
+def _add_task_flags(parser):
+    """What is read and written, and what is to be done with it."""
     flag, switch = parser.flag_group("files")
     flag("data_dir", help="directory with train.txt, dev.txt and test.txt")
     flag("output_dir", help="directory for checkpoints, reports and the export")
     flag("bert_dir", help="directory or zip of a Google BERT release; sets the next three flags")
     flag("bert_config_file", help="sizes of the encoder, bert_config.json")
-    flag("vocab_file", help="word pieces of the encoder, one a line")
+    flag("vocab_file", help="word pieces of the encoder, one per line")
     flag("init_checkpoint", help="checkpoint to start from, its directory or zip; without it random weights")
-    flag("label_list", help="the labels in the order of their ids: a file with one a line, or a comma-separated list")
+    flag("label_list", help="the labels in the order of their ids: a file with one per line, or a comma-separated list")
     switch("clean", False, help="start a finished run afresh: remove what an earlier run wrote to -output_dir")
 
     flag, switch = parser.flag_group("what to do")
@@ -56,6 +72,9 @@ def _build_parser():
     switch("do_export", False, help="write a SavedModel to export/")
     switch("filter_adam_var", False, help="write model.ckpt without the optimizer's variables, a third the size")
 
+
+def _add_model_flags(parser):
+    """What a trained checkpoint cannot be used without, but for -dropout_rate and -constrain."""
     flag, switch = parser.flag_group("text")
     flag("max_seq_length", type=positive_int, default=128, help="pieces in a window; longer sentences become several")
     switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
@@ -71,15 +90,17 @@ def _build_parser():
     flag("lstm_size", type=positive_int, default=128, help="RNN units in each direction")
     flag("num_layers", type=positive_int, default=1, help="RNN layers")
     switch("crf_only", False, help="leave the RNN out")
-    flag("dropout_rate", type=fraction, default=0.5, help="fraction dropped before and behind the RNN")
+    flag("dropout_rate", type=fraction, default=0.5, help="fraction dropped before and after the RNN")
     switch("constrain", True, help="predict only tag sequences that are well-formed")
 
+
+def _add_training_flags(parser):
     flag, _ = parser.flag_group("training")
     flag("batch_size", type=positive_int, default=64, help="windows in a batch, over all replicas")
     flag("learning_rate", type=positive_float, default=1e-5, help="peak learning rate of Adam")
     flag("head_learning_rate", type=positive_float, help="the same for RNN, projection and CRF; default: no other")
     flag("num_train_epochs", type=positive_float, default=10.0, help="times through train.txt")
-    flag("warmup_proportion", type=fraction, default=0.1, help="share of the steps in which the rate rises")
+    flag("warmup_proportion", type=proportion, default=0.1, help="share of the steps in which the rate rises")
     flag("clip", type=positive_float, default=1.0, help="largest global norm of the gradients")
     flag(
         "gradient_accumulation_steps",
@@ -87,15 +108,15 @@ def _build_parser():
         default=1,
         help="batches whose gradients are averaged into one step",
     )
-    flag("freeze_layers", type=non_negative_int, help="train neither embeddings nor the first so many layers")
+    flag("freeze_layers", type=non_negative_int, help="leave the embeddings and this many first layers untrained")
     flag("eval_every", type=positive_int, help="steps between evaluations on dev.txt; default: once an epoch")
-    flag("early_stop", type=positive_int, help="stop after so many evaluations without a better F1")
+    flag("early_stop", type=positive_int, help="stop after this many evaluations without a better F1")
     flag("save_checkpoints_steps", type=positive_int, default=500, help="steps between checkpoints")
     flag("save_summary_steps", type=positive_int, default=500, help="steps between TensorBoard summaries")
     flag("seed", type=non_negative_int, default=42, help="of initialisation, dropout and shuffling")
 
-    add_speed_flags(parser)
 
+def _add_large_file_flags(parser):
     flag, switch = parser.flag_group("large training files")
     flag("processes", type=positive_int, help="processes that read and encode train.txt; default: one for each core "
          "from 16 MB on, else one; what they write does not depend on it")  # fmt: skip
@@ -106,15 +127,6 @@ def _build_parser():
          "on one; or each reads shards of its own, which costs less reading")  # fmt: skip
     switch("deterministic", True, help="read shards in an order that the seed says; false: several at a time, as they "
            "come")  # fmt: skip
-
-    flag, switch = parser.flag_group("devices")
-    add_strategy_flags(flag, switch)
-
-    flag, switch = parser.flag_group("other")
-    switch("verbose", False, help="show TensorFlow's own log too")
-    flag("ner", default="ner", help="kind of model; only ner")
-    flag("version", action="version", version=__version__, help="print the version and exit")
-    return parser
 
 
 def _fill_in_bert_dir(args):

@@ -8,6 +8,7 @@ import collections
 import logging
 
 from bert import checkpoint, kernels, program, stopping, strategies
+from bert.distribution import PARAMETER_SERVER
 from bert.startup import LOGGER
 from train import cluster_evaluation, evaluation, run_dir
 from train.records import file_based_input_fn_builder
@@ -18,7 +19,7 @@ KEPT_CHECKPOINTS = 5
 
 
 class Schedule(collections.namedtuple("Schedule", ["first_step", "last_step", "warmup_steps", "eval_every"])):
-    """The steps of a training: the first and the last, those in which the rate rises, those between scores of dev."""
+    """The steps of a run: first and last, how many warm the rate up, how many lie between evaluations on dev."""
 
     def is_due(self, step):
         """Whether the dev set is scored at a step."""
@@ -31,9 +32,9 @@ def train(args, inputs, state, records, distribution, make_model_fn, evaluate):
     Args:
       args: Namespace of train_helper.get_args_parser.
       inputs: inputs.Inputs.
-      state: the run's state, see run_dir; changed as training goes on.
+      state: the run's state, see run_dir; updated as training proceeds.
       records: object with the `path` of the train split's record file and the `count` of windows in it.
-      distribution: strategies.Distribution.
+      distribution: bert.distribution.Distribution.
       make_model_fn: function from (init_checkpoint, Schedule, kernels.Compute) to an Estimator's model function.
       evaluate: function from a checkpoint's prefix to its scores on the dev set.
     """
@@ -41,16 +42,16 @@ def train(args, inputs, state, records, distribution, make_model_fn, evaluate):
     if task.is_chief:
         if state["finished"]:
             log.info("training has come to its end before; -clean starts it afresh")
-            distribution.let_in(args.output_dir, trains=False)
+            distribution.release_others(args.output_dir, trains=False)
             return
         run_dir.match_checkpoints(args.output_dir, state)
     latest = checkpoint.latest(args.output_dir)
     schedule = _schedule(args, records.count, latest, distribution)
     _announce(args, schedule, records.count, latest)
 
-    # The others train if the chief lets them in to do so.
+    # The other tasks do what the chief, when it releases them, tells them.
     trains = not task.is_chief or not _is_complete(args, schedule, state)
-    distribution.let_in(args.output_dir, trains)
+    distribution.release_others(args.output_dir, trains)
     if task.is_evaluator:
         state = run_dir.read_state(args.output_dir)
         dev_evaluation = evaluation.DevEvaluation(args.output_dir, state, evaluate, schedule.is_due, args.early_stop)
@@ -74,7 +75,7 @@ def train(args, inputs, state, records, distribution, make_model_fn, evaluate):
 
 
 def _schedule(args, windows, latest, distribution):
-    """Schedule of so many windows, going on from the newest checkpoint, if there is one."""
+    """The Schedule for this many windows, from the newest checkpoint on if there is one."""
     windows_a_step = args.batch_size * args.gradient_accumulation_steps
     last_step = max(int(windows * args.num_train_epochs / windows_a_step), 1)
     first_step = checkpoint.step_of(latest) if latest else 0
@@ -104,27 +105,27 @@ def _is_complete(args, schedule, state):
 
 
 def _span(args, schedule):
-    """What the tasks of a run have to agree on: when the dev set is scored, from where to where, when to stop."""
+    """What the tasks of a run have to agree on: when the dev set is scored, first and last step, when to stop."""
     return schedule.is_due, schedule.first_step, schedule.last_step, args.early_stop
 
 
 def _listeners(args, state, distribution, schedule, evaluate):
-    """What listens to this task's checkpoints: the evaluation on the dev set, where it is this task's."""
+    """The listeners to this task's checkpoints: the evaluation on the dev set, if that is this task's."""
     task = distribution.task
     if not task.is_chief or task.has_evaluator:
         return []
     is_due = schedule.is_due
-    if distribution.name == strategies.PARAMETER_SERVER:  # the others go on while the chief saves
+    if distribution.name == PARAMETER_SERVER:  # the others go on while the chief saves
         is_due = cluster_evaluation.late(is_due, state)
     return [evaluation.DevEvaluation(args.output_dir, state, evaluate, is_due, args.early_stop)]
 
 
 def _fit(args, inputs, records, distribution, schedule, compute, model_fn, listeners):
-    """The steps themselves."""
+    """Makes the Estimator, its input and its hooks, and trains."""
     task = distribution.task
     loop = strategies.loop_length(args.iterations_per_loop, schedule.eval_every)
     keep = KEPT_CHECKPOINTS
-    if task.has_evaluator:  # which comes to them later
+    if task.has_evaluator:  # it reads them later
         keep = max(keep, -(-schedule.eval_every // args.save_checkpoints_steps) + 3)
     estimator = strategies.make_estimator(
         model_fn,
@@ -143,8 +144,8 @@ def _fit(args, inputs, records, distribution, schedule, compute, model_fn, liste
         distribution.is_tpu,
         inputs.label_ids,
         args.batch_size,
-        args.seed,
-        schedule.first_step * args.gradient_accumulation_steps,
+        seed=args.seed,
+        start_step=schedule.first_step * args.gradient_accumulation_steps,
         trim=not distribution.is_tpu,
         bucket=args.bucket and not distribution.is_tpu,
         coarse=compute.kernels is kernels.FUSED,
@@ -165,6 +166,5 @@ def _fit(args, inputs, records, distribution, schedule, compute, model_fn, liste
     if task.is_one_of_many and (task.has_evaluator if task.is_chief else args.early_stop):
         gate = cluster_evaluation.EvaluationGate(args.output_dir, *_span(args, schedule), lags=task.has_evaluator)
         hooks.append(gate)
-    with stopping.stoppable(args.output_dir, schedule.last_step) as stop_hooks:
-        hooks += stop_hooks if task.is_chief else []
-        strategies.train(estimator, distribution, input_fn, schedule.last_step, hooks)
+    with stopping.stoppable(args.output_dir, schedule.last_step, distribution.ends_alone, task.is_chief) as stop_hooks:
+        strategies.train(estimator, distribution, input_fn, schedule.last_step, hooks + stop_hooks)
