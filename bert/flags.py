@@ -10,11 +10,18 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server", "tpu")
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Names the default of every flag that has one."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 class FlagParser(argparse.ArgumentParser):
     """An ArgumentParser whose flags are written -name or --name and whose errors are UserErrors."""
 
     def __init__(self, **kwargs):
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", HelpFormatter)
         super().__init__(allow_abbrev=False, add_help=False, **kwargs)
         self.add_argument("-h", "-help", "--help", action="help", help="print this and exit")
 

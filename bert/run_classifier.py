@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from bert import checkpoint, classifier, classifier_inputs, glue, kernels, prediction, program
 from bert.errors import run_program
-from bert.flags import FlagParser, add_speed_flags
+from bert.flags import FlagParser, HelpFormatter, add_speed_flags
 from bert.records import count_records
 
 log = logging.getLogger(startup.LOGGER)
@@ -44,7 +44,7 @@ without quoting: a text holds neither tab nor line break.
 """
 
 
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+class _HelpFormatter(HelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Shows the defaults and leaves the lines of the description as they are."""
 
 

@@ -268,3 +268,11 @@ def test_a_program_of_its_own_flags():
     assert vars(args) == {"input_file": "a=b", "do_lower_case": True, "layers": 2, "fast": True}
     with pytest.raises(UserError, match="input_file"):
         parser.parse_args([])
+
+
+def test_help_names_the_defaults_there_are():
+    parser = FlagParser(prog="program")
+    add_flag(parser, "rate", default=0.5, help="how fast")
+    add_flag(parser, "output", help="file to write; default: standard output")
+    text = parser.format_help()
+    assert "how fast (default: 0.5)" in text and "None" not in text
