@@ -215,10 +215,12 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(encoder, mrpc, tmp_path, mo
                 raise KeyboardInterrupt
 
     train = tf.estimator.Estimator.train
+
+    def train_until(*args, hooks, **kwargs):
+        train(*args, hooks=[*hooks, Stop()], **kwargs)
+
     with monkeypatch.context() as patched:
-        patched.setattr(
-            tf.estimator.Estimator, "train", lambda *args, **kwargs: train(*args, **dict(kwargs, hooks=[Stop()]))
-        )
+        patched.setattr(tf.estimator.Estimator, "train", train_until)
         with pytest.raises(KeyboardInterrupt):
             run_classifier.main(flags_of(encoder, mrpc, stopped, "mrpc", *more))
     assert tf.train.latest_checkpoint(str(stopped)).endswith("-11")

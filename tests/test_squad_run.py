@@ -187,10 +187,12 @@ def test_a_run_cut_short_goes_on(given, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
     train = tf.estimator.Estimator.train
+
+    def train_until(*args, hooks, **kwargs):
+        train(*args, hooks=[*hooks, Kill()], **kwargs)
+
     with monkeypatch.context() as patched:
-        patched.setattr(
-            tf.estimator.Estimator, "train", lambda *args, **kwargs: train(*args, **dict(kwargs, hooks=[Kill()]))
-        )
+        patched.setattr(tf.estimator.Estimator, "train", train_until)
         with pytest.raises(KeyboardInterrupt):
             run(*flags, f"--output_dir={tmp_path}/twice")
     assert tf.train.latest_checkpoint(f"{tmp_path}/twice").endswith("model.ckpt-10")
