@@ -59,7 +59,9 @@ def training_step(options, num_labels):
         _config(options), num_labels, None, 1e-5, 10000, 0, _args(options), IDS, "BIO", _compute(options)
     )
     train_op = model_fn(features, None, tf.estimator.ModeKeys.TRAIN, {}).train_op
-    session = tf.Session(config=devices.session_config(is_training=not options["remapping"]))
+    config = devices.session_config()
+    config.graph_options.rewrite_options.disable_meta_optimizer = not options["rewriting"]
+    session = tf.Session(config=config)
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     return lambda batch: session.run(train_op, _feed(features, batch))
 

@@ -27,7 +27,7 @@ import tempfile
 from benchmarks import workload
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BASE = {"precision": "fp32", "fused": False, "bucket": True, "remapping": False, "recompute": False}
+BASE = {"precision": "fp32", "fused": False, "bucket": True, "rewriting": False, "recompute": False}
 CONTENDERS = collections.OrderedDict(
     [
         ("archive", dict(BASE, who="archive")),
@@ -43,7 +43,7 @@ LEVERS = collections.OrderedDict(
         ("batches by length", {"bucket": False}),
         ("bf16", {"precision": "fp32"}),
         ("fused kernels and optimizer", {"fused": False}),
-        ("remapping off", {"remapping": True}),
+        ("no graph rewriting", {"rewriting": True}),
         ("no recomputation", {"recompute": True}),
     ]
 )
@@ -87,7 +87,7 @@ def contenders(args, mode):
     if args.lever:
         best = CONTENDERS["ours"]
         # What changes training only has no worth in tagging, and there all batches are by length.
-        of_training = {"batches by length", "remapping off", "no recomputation"}
+        of_training = {"batches by length", "no graph rewriting", "no recomputation"}
         off = [(f"without {name}", dict(best, **change)) for name, change in LEVERS.items()]
         off = [
             (name, options) for name, options in off if mode == "train" or name[len("without ") :] not in of_training

@@ -10,7 +10,6 @@ import os
 import re
 
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import rewriter_config_pb2
 
 from bert import kernels
 from bert.errors import UserError
@@ -112,7 +111,7 @@ def gpus():
     from tensorflow.python.client import device_lib
 
     found = []
-    for device in device_lib.list_local_devices(session_config()):
+    for device in device_lib.list_local_devices(_growing()):
         match = re.search(r"compute capability: ([\d.]+)", device.physical_device_desc)
         if device.device_type == "GPU" and match:
             found.append(float(match.group(1)))
@@ -139,20 +138,25 @@ def listed():
     return ", ".join(["/cpu:0"] + [f"/gpu:{i}" for i in range(len(gpus()))])
 
 
-def session_config(is_training=False, cpus=None):
+def session_config(cpus=None):
     """tf.ConfigProto of every session: GPU memory is taken as it is needed, not all at once.
 
     Args:
       cpus: CPU devices to have; default: one.
-      is_training: leave matmul and bias apart, as the fusion TensorFlow would make of them is slow on a CPU where the
-        weights change from step to step.
     """
-    config = tf.ConfigProto(allow_soft_placement=True)
-    config.gpu_options.allow_growth = True
+    config = _growing()
     if cpus:
         config.device_count["CPU"] = cpus
-    if is_training:
-        config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
+    if not gpus():
+        # Rewriting the graph takes longer than building it, and steps on a CPU are none the faster for it: its fusion
+        # of matmul and bias is even slow where weights change, and copies of constants stay in memory.
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
+
+
+def _growing():
+    config = tf.ConfigProto(allow_soft_placement=True)
+    config.gpu_options.allow_growth = True
     return config
 
 
@@ -180,7 +184,7 @@ def run_config(
     return kind(
         model_dir=model_dir,
         tf_random_seed=seed,
-        session_config=session_config(is_training=True, cpus=cpus),
+        session_config=session_config(cpus),
         keep_checkpoint_max=keep_checkpoint_max,
         save_checkpoints_steps=None,
         save_checkpoints_secs=None,

@@ -4,7 +4,6 @@ import io
 
 import pytest
 import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import rewriter_config_pb2
 
 from bert import devices, kernels
 from bert.errors import UserError
@@ -146,7 +145,7 @@ def test_gpus_that_may_not_be_used_are_none(hidden, monkeypatch):
     assert devices.gpus() == []
 
 
-def test_sessions_of_training_leave_matmul_and_bias_apart():
-    off = rewriter_config_pb2.RewriterConfig.OFF
-    assert devices.session_config(is_training=True).graph_options.rewrite_options.remapping == off
-    assert devices.session_config().graph_options.rewrite_options.remapping != off
+def test_graphs_are_rewritten_for_gpus_only(monkeypatch):
+    assert devices.session_config().graph_options.rewrite_options.disable_meta_optimizer
+    monkeypatch.setattr(devices, "gpus", lambda: [7.0])
+    assert not devices.session_config().graph_options.rewrite_options.disable_meta_optimizer

@@ -38,16 +38,7 @@ def given(tmp_path_factory):
 
 def losses_of(given, output, *flags):
     """(loss of each call, what train returns) of a run that has the given flags."""
-
-    def session_config(*args, **kwargs):
-        """Graphs that run a few steps take longer to optimize than to run."""
-        config = made(*args, **kwargs)
-        config.graph_options.rewrite_options.disable_meta_optimizer = True
-        return config
-
-    made = devices.session_config
-    with recorded_losses() as losses, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(devices, "session_config", session_config)
+    with recorded_losses() as losses:
         results = train(get_args_parser([*given, "-output_dir", str(output), *flags]))
     return np.array(losses), results
 
