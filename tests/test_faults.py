@@ -187,7 +187,8 @@ def test_kills(given, tmp_path):
             time.sleep(0.02)
         start = start or time.time() - since
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(rng.uniform(0.0, start if dies_in_its_start else 2 * seconds / (KILLS + 1)))
+            # All waits together are shorter than what the whole run did after its first checkpoint.
+            process.wait(rng.uniform(0.0, start if dies_in_its_start else max(seconds - start, 0.0) / (KILLS + 1)))
         process.send_signal(signal.SIGKILL)
         ends.append(process.wait())
         at = f"step {step_of(output)}" if os.path.isdir(output) and checkpoint.latest(output) else "no step"
