@@ -106,8 +106,13 @@ def _cpu_flags():
 
 def gpus():
     """Compute capability of each GPU that may be used: list of floats."""
-    if not tf.test.is_built_with_cuda() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return list(_capabilities(visible)) if tf.test.is_built_with_cuda() and visible not in ("", "-1") else []
+
+
+@functools.lru_cache(maxsize=None)
+def _capabilities(visible):
+    """`gpus` under this CUDA_VISIBLE_DEVICES; listed once, as every session's config asks."""
     from tensorflow.python.client import device_lib
 
     found = []

@@ -1,6 +1,7 @@
 """What the programs decide of precision and fusion, on machines of every kind; how sessions are set up."""
 
 import io
+import types
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -149,3 +150,15 @@ def test_graphs_are_rewritten_for_gpus_only(monkeypatch):
     assert devices.session_config().graph_options.rewrite_options.disable_meta_optimizer
     monkeypatch.setattr(devices, "gpus", lambda: [7.0])
     assert not devices.session_config().graph_options.rewrite_options.disable_meta_optimizer
+
+
+def test_gpus_are_listed_once_for_all_sessions(monkeypatch):
+    from tensorflow.python.client import device_lib
+
+    gpu = types.SimpleNamespace(device_type="GPU", physical_device_desc="device: 0, compute capability: 8.0")
+    calls = []
+    monkeypatch.setattr(device_lib, "list_local_devices", lambda config: calls.append(config) or [gpu])
+    monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "only-in-this-test")
+    assert devices.gpus() == [8.0] and not devices.session_config().graph_options.rewrite_options.disable_meta_optimizer
+    assert len(calls) == 1
