@@ -352,16 +352,34 @@ def _lookup(table, code_points):
     return tf.gather(pages, tf.gather(page_of, code_points // PAGE) * PAGE + code_points % PAGE)
 
 
-def _table(values):
-    """A number for each code point as two int32 arrays: the pages that differ, end to end, and which one each is."""
-    pages, page_of = np.unique(np.fromiter(values, np.int32).reshape([-1, PAGE]), axis=0, return_inverse=True)
-    return pages.reshape([-1]), page_of.reshape([-1]).astype(np.int32)
+def _table(value_of):
+    """`value_of(character)` of all Unicode as two int32 arrays: the different pages, end to end, and which each is."""
+    rows, page_of = {}, []
+    for codes in _pages():
+        row = np.empty([PAGE], np.int32)
+        row[:] = [value_of(chr(i)) for i in codes]
+        page_of.append(rows.setdefault(row.tobytes(), len(rows)))
+    return np.frombuffer(b"".join(rows), np.int32), np.array(page_of, np.int32)
+
+
+@functools.lru_cache(maxsize=None)
+def _pages():
+    """The code points of each page; the first of them only where none is assigned, or all are for private use.
+
+    They are most of Unicode, and alike in everything that is asked here.
+    """
+    categories = "".join(unicodedata.category(chr(i)) for i in range(CODE_POINTS))  # two letters each
+    pages = []
+    for start in range(0, CODE_POINTS, PAGE):
+        alike = categories[2 * start : 2 * (start + PAGE)] in ("Cn" * PAGE, "Co" * PAGE)
+        pages.append(range(start, start + 1 if alike else start + PAGE))
+    return pages
 
 
 @functools.lru_cache(maxsize=None)
 def _kinds():
     """What each code point is to the cutting into words: position in KINDS."""
-    return _table(KINDS.index(tokenization.character_kind(chr(i))) for i in range(CODE_POINTS))
+    return _table(lambda character: KINDS.index(tokenization.character_kind(character)))
 
 
 @functools.lru_cache(maxsize=None)
@@ -370,23 +388,24 @@ def _decompositions():
 
     NOTHING where there are no more.
     """
-    found = [unicodedata.normalize("NFD", chr(i).lower()) for i in range(CODE_POINTS)]
-    longest = max(map(len, found))
-    return [
-        _table(ord(parts[k]) - i if k < len(parts) else NOTHING for i, parts in enumerate(found))
-        for k in range(longest)
-    ]
+
+    parts = {chr(i): unicodedata.normalize("NFD", chr(i).lower()) for codes in _pages() for i in codes}
+
+    def way(character, k):
+        return ord(parts[character][k]) - ord(character) if k < len(parts[character]) else NOTHING
+
+    return [_table(functools.partial(way, k=k)) for k in range(max(map(len, parts.values())))]
 
 
 @functools.lru_cache(maxsize=None)
 def _combining_classes():
-    return _table(unicodedata.combining(chr(i)) for i in range(CODE_POINTS))
+    return _table(unicodedata.combining)
 
 
 @functools.lru_cache(maxsize=None)
 def _accents():
     """1 for the marks that go with lower-casing."""
-    return _table(unicodedata.category(chr(i)) == "Mn" for i in range(CODE_POINTS))
+    return _table(lambda character: unicodedata.category(character) == "Mn")
 
 
 @functools.lru_cache(maxsize=None)
@@ -398,4 +417,4 @@ def _sigma_contexts():
             return CASED
         return IGNORABLE if ("a" + character + SIGMA).lower()[-1] == FINAL_SIGMA else 0
 
-    return _table(context(chr(i)) for i in range(CODE_POINTS))
+    return _table(context)
