@@ -15,8 +15,6 @@ import collections
 import unicodedata
 
 import numpy as np
-from seqeval.metrics import classification_report
-from seqeval.metrics.sequence_labeling import get_entities
 
 LabelScore = collections.namedtuple("LabelScore", ["support", "correct", "accuracy"])
 
@@ -128,6 +126,10 @@ def entity_table(gold_sentences, predicted_sentences):
     Raises:
         ValueError: the sentences do not have the same lengths.
     """
+    # Loads scikit-learn and SciPy: a third of a program's start, and most programs make no table.
+    from seqeval.metrics import classification_report
+    from seqeval.metrics.sequence_labeling import get_entities
+
     gold = [list(sentence) for sentence in gold_sentences]
     predicted = [list(sentence) for sentence in predicted_sentences]
     if [len(sentence) for sentence in gold] != [len(sentence) for sentence in predicted]:
