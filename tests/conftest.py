@@ -1,6 +1,9 @@
-"""What every test shares: graph mode, a quiet TensorFlow, and a session for the graph a test has built."""
+"""What every test shares: graph mode, a quiet TensorFlow, a session for the graph a test has built; and a whole run."""
 
+import fcntl
 import os
+import pickle
+import shutil
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -9,8 +12,14 @@ import hypothesis
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert import kernels
+from tests import small_task
+
 tf.disable_eager_execution()
 tf.logging.set_verbosity(tf.logging.ERROR)
+if not kernels.can_fuse():
+    # XLA compiles only what a TPU would run then, to be compared: better code would cost more than it saves.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 # What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -42,3 +51,53 @@ def evaluate(graph):
 
         run.session = session
         yield run
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """`once(name, fill)`: a directory that `fill(directory)` fills, once for all processes the tests run in.
+
+    Tests leave what is in it as it is.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # the directories of all workers are in it
+
+    def filled(name, fill):
+        directory, is_filled = root / name, root / f"{name}.is_filled"
+        with open(str(root / f"{name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_filled.exists():
+                shutil.rmtree(str(directory), ignore_errors=True)
+                directory.mkdir()
+                fill(directory)
+                is_filled.touch()
+        return directory
+
+    return filled
+
+
+@pytest.fixture(scope="session")
+def given(once):
+    """Flags of run.py for small data and a tiny encoder."""
+    return [
+        *small_task.flags_of(once("task", small_task.write_task)),
+        *("-batch_size", "8", "-learning_rate", "5e-3", "-num_train_epochs", "4"),
+        *("-lstm_size", "8", "-dropout_rate", "0.1"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def finished(given, once):
+    """(output directory, process) of a whole run."""
+
+    def fill(directory):
+        done = small_task.succeed(
+            *given, "-output_dir", str(directory / "output"), "-do_export", "-filter_adam_var", "-report"
+        )
+        with open(str(directory / "process.pkl"), "wb") as writer:
+            pickle.dump(done, writer)
+
+    directory = once("finished", fill)
+    with open(str(directory / "process.pkl"), "rb") as reader:
+        return str(directory / "output"), pickle.load(reader)

@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.modeling import BertConfig
 from bert.tokenization import FullTokenizer
-from tests.test_run import PIECES
+from tests.small_task import PIECES
 from train import export
 from train.labels import label_ids
 from train.models import build_tagger

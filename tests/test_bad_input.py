@@ -12,17 +12,15 @@ import tensorflow.compat.v1 as tf
 
 from bert.errors import run_program
 from run import main
-from tests.test_run import given, run, succeed  # noqa: F401  `given` is a fixture
+from tests.small_task import run
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-@pytest.fixture(scope="module")
-def trained(given, tmp_path_factory):  # noqa: F811
+@pytest.fixture
+def trained(finished):
     """A directory with a trained tagger, for runs that use one."""
-    output = str(tmp_path_factory.mktemp("trained"))
-    succeed(*given, "-output_dir", output, "-num_train_epochs", "1", "-do_predict", "false")
-    return output
+    return finished[0]
 
 
 def contents(directory):
@@ -37,7 +35,7 @@ def contents(directory):
 def check(capfd, monkeypatch):
     """`check(expected, *flags)`: run.py with these flags ends with exit code 2 and one line on standard error."""
 
-    def check(expected, *flags):
+    def check(expected, *flags, lines=1):
         monkeypatch.setattr(sys, "argv", ["run.py"] + list(flags))
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -45,7 +43,7 @@ def check(capfd, monkeypatch):
         printed = capfd.readouterr()
         assert ended.value.code == 2
         assert printed.out == ""
-        assert len(printed.err.splitlines()) == 1, printed.err
+        assert len(printed.err.splitlines()) == lines, printed.err
         assert re.search(expected, printed.err), printed.err
 
     return check
@@ -62,7 +60,7 @@ def test_nothing_but_the_line_in_a_process_of_its_own(setting):
 
 
 @pytest.fixture
-def setting(given, tmp_path):  # noqa: F811
+def setting(given, tmp_path):
     """Copies of data and encoder to spoil: (data, encoder, output, flags)."""
     data, encoder, output = tmp_path / "data", tmp_path / "bert", tmp_path / "output"
     shutil.copytree(given[1], str(data))
@@ -90,6 +88,16 @@ def test_data(split, spoil, expected, setting, check):
     path.unlink() if spoiled is None else path.write_bytes(spoiled)
     check(expected, *flags)
     assert not output.exists()
+
+
+def test_tags_without_prefix_are_warned_of(setting, check):
+    """They are no fault, but no report will count them; the fault that ends this run is another."""
+    data, _, _, flags = setting
+    text = (data / "train.txt").read_bytes()
+    (data / "train.txt").write_bytes(text.replace(b" B-LOC", b" LOC"))
+    expected = r"train\.txt: no report counts the tags \['LOC'\] as entities; expected such as B-PER"
+    (data / "dev.txt").write_bytes(text)
+    check(expected + r"\nerror: .*'B-LOC' was not seen in training", *flags, lines=2)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +190,7 @@ def test_init_checkpoint_of_another_shape(setting, trained, check):
     )
 
 
-def test_using_a_trained_tagger_wrongly(given, trained, tmp_path, check):  # noqa: F811
+def test_using_a_trained_tagger_wrongly(given, trained, tmp_path, check):
     """Nothing in the directory changes, whatever is asked for."""
     before = contents(trained)
     flags = list(given) + ["-output_dir", trained]

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from sklearn.metrics import precision_recall_fscore_support
 
 from bert.modeling import BertConfig
-from tests.test_run import write_task
+from tests.small_task import write_task
 from train import run_dir
 from train.bert_lstm_ner import model_fn_builder, train
 from train.labels import label_ids

@@ -27,7 +27,7 @@ from bert.errors import UserError
 from bert.progress import TrainingLog
 from bert.startup import LOGGER
 from tests import test_run_classifier, test_run_pretraining, test_squad_run
-from tests.test_run import NO_DROPOUT, REPOSITORY, data_file, run, succeed, tagged, write_task
+from tests.small_task import NO_DROPOUT, REPOSITORY, data_file, run, succeed, tagged, write_task
 from train import bert_lstm_ner, run_dir
 from train.conll import read_conll
 from train.train_helper import get_args_parser

@@ -17,7 +17,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import checkpoint
-from tests.test_run import REPOSITORY
+from tests.small_task import REPOSITORY
 from tests.test_strategies import write_task
 from train import run_dir
 

@@ -16,14 +16,13 @@ import pytest
 from hypothesis import strategies
 
 from bert.errors import UserError, run_program
-from tests import test_run as flow
+from tests import small_task
 from tests.fake_predictor import FakePredictor
 from train import predict, predict_io, prompt, resumable, run_dir
 from train.entities import Entity
 from train.predict_formats import JsonLines, tag
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-given, finished = flow.given, flow.finished
 LINES = ["Ann Lee ran on 3 May.", "", "北京 Bob", "\u2028 x\x0bAnn \x85 \r y", " \t", "café Zoë", "𝔘 Eve 😀 42", "Ann"]
 
 
@@ -594,8 +593,8 @@ def test_with_a_model_it_finds_what_predictor_finds(finished, tmp_path):
 
 def test_with_a_model_conll_in_conll_out_gives_the_tags_of_do_predict(given, finished, tmp_path):
     flags = ["-input", "conll", "-format", "conll", "-output", str(tmp_path / "out")]
-    predict.main(["-model_dir", finished[0], flow.data_file(given, "test")] + flags)
-    expected = [[f"{word} {tag}" for word, _, tag in block] for block in flow.tagged(finished[0], "test")]
+    predict.main(["-model_dir", finished[0], small_task.data_file(given, "test")] + flags)
+    expected = [[f"{word} {tag}" for word, _, tag in block] for block in small_task.tagged(finished[0], "test")]
     assert conll_blocks(tmp_path / "out") == expected
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from bert.errors import UserError
-from tests import test_run as flow
+from tests import small_task
 from tests.test_text import CHARACTERS
 from train import run_dir
 from train.conll import read_conll
@@ -26,7 +26,6 @@ from train.labels import well_formed
 from train.predictor import Predictor
 from train.text import split_words
 
-given, finished = flow.given, flow.finished
 TEXTS = [
     "Ann Bob met the man in London.",
     "",
@@ -51,10 +50,10 @@ def check_close(found, expected):
 
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_words_are_tagged_as_in_the_tagged_file(split, given, finished, predict):
-    sentences = read_conll(flow.data_file(given, split))
+    sentences = read_conll(small_task.data_file(given, split))
     found = predict.tag_words([sentence.words for sentence in sentences])
     assert [[tag for tag, _ in pairs] for pairs in found] == [
-        [row[2] for row in block] for block in flow.tagged(finished[0], split)
+        [row[2] for row in block] for block in small_task.tagged(finished[0], split)
     ]
     assert all(0 < score <= 1 for pairs in found for _, score in pairs)
     assert len({tag for pairs in found for tag, _ in pairs}) > 1
@@ -68,8 +67,10 @@ def test_it_finds_what_it_learnt(predict):
 
 
 @hypothesis.settings(max_examples=60, deadline=None)
-@hypothesis.given(texts=st.lists(st.lists(CHARACTERS | st.sampled_from(flow.WORDS + [" "])).map("".join), max_size=4))
-def test_offsets_are_those_of_the_text(texts, predict):
+@hypothesis.given(
+    texts=st.lists(st.lists(CHARACTERS | st.sampled_from(small_task.WORDS + [" "])).map("".join), max_size=4)
+)
+def test_offsets_are_those_of_the_text(predict, texts):
     for text, tokens, found in zip(texts, predict.tokens(texts), predict(texts)):
         assert [(token.start, token.end) for token in tokens] == split_words(text)
         assert all(text[item.start : item.end] == item.text != "" for item in tokens + found)
@@ -359,7 +360,7 @@ def test_in_a_program_that_knows_nothing_of_it(finished, tmp_path):
     paths = [finished[0], os.path.join(finished[0], "export")]
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run(
-        [sys.executable, "-c", HOST.format(repository=flow.REPOSITORY)] + paths,
+        [sys.executable, "-c", HOST.format(repository=small_task.REPOSITORY)] + paths,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", cwd=str(tmp_path), env=environment,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

@@ -16,7 +16,7 @@ from bert.modeling import BertConfig, encoder_shapes
 from bert.records import make_example
 from bert.tokenization import BasicTokenizer
 from tests import test_run_classifier, test_squad_run
-from tests.test_run import succeed
+from tests.small_task import succeed
 from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bert.errors import UserError
 from tests import serving
-from tests.test_run import REPOSITORY
+from tests.small_task import REPOSITORY
 from tests.test_text import CHARACTERS
 from train import serving_client
 from train.predictor import Predictor

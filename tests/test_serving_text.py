@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from bert.tokenization import FullTokenizer
 from tests import serving
-from tests.test_run import REPOSITORY
+from tests.small_task import REPOSITORY
 from tests.test_text import CHARACTERS
 from train import serving_text
 from train.conll import Sentence

@@ -18,7 +18,6 @@ from bert.errors import UserError
 from bert.records import WHOLE, Share
 from bert.tokenization import FullTokenizer
 from tests.test_records import IDS, LENGTH, NAMES, batches, numbers, window, write
-from tests.test_run import given as given_flags  # noqa: F401  a fixture
 from train import bert_lstm_ner, conll, corpus, records, run_dir
 from train.conll import check_tags, read_conll
 from train.features import encode
@@ -453,9 +452,9 @@ def test_bad_lines_are_named_wherever_they_are(processes, tmp_path, tokenizer, m
         check_tags(str(data), conll.read_sentences(str(data)), NAMES)
 
 
-def test_a_run_writes_its_training_file_in_shards(given_flags, tmp_path):  # noqa: F811
+def test_a_run_writes_its_training_file_in_shards(given, tmp_path):
     """And the others as ever; what is current is not written again, and -clean knows the names."""
-    flags = list(given_flags) + ["-output_dir", str(tmp_path), "-record_shards", "3"]
+    flags = list(given) + ["-output_dir", str(tmp_path), "-record_shards", "3"]
     found = {}
     for processes in ("1", "2"):
         args = get_args_parser(flags + ["-processes", processes])

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 from bert import checkpoint, devices, distribution, strategies
 from bert.distribution import choose
 from bert.errors import UserError
-from tests import test_run
+from tests import small_task
 from tests.training import recorded_losses
 from train.bert_lstm_ner import train
 from train.train_helper import get_args_parser
@@ -24,7 +24,7 @@ BATCH = 8
 def write_task(directory, train=40, others=8):
     """Flags for small data and a tiny encoder without dropout."""
     return [
-        *test_run.write_task(directory, train, others, hidden_size=8, num_hidden_layers=1, **test_run.NO_DROPOUT),
+        *small_task.write_task(directory, train, others, hidden_size=8, num_hidden_layers=1, **small_task.NO_DROPOUT),
         *("-batch_size", str(BATCH)),
         *("-learning_rate", "5e-3", "-lstm_size", "4", "-dropout_rate", "0", "-do_predict=false"),
     ]
@@ -70,11 +70,11 @@ def test_every_example_is_scored_once(given, tmp_path):
     task = tmp_path / "task"
     task.mkdir()
     flags = write_task(task, train=8)
-    sentences = [f"Ann B-PER\nmet O\n{word} O\n" for word in (test_run.WORDS * 50)[:1001]]
+    sentences = [f"Ann B-PER\nmet O\n{word} O\n" for word in (small_task.WORDS * 50)[:1001]]
     (task / "data" / "dev.txt").write_text("\n".join(sentences), encoding="utf-8")
     output = tmp_path / "output"
     _, results = losses_of([*flags, "-crf_only", "-num_train_epochs=1", "-do_predict"], output, "-num_cpus=2")
-    tagged = test_run.tagged(str(output), "dev")
+    tagged = small_task.tagged(str(output), "dev")
     assert len(tagged) == len(sentences) == 1001
     right = sum(gold == predicted for block in tagged for _, gold, predicted in block)
     assert results["dev"]["accuracy"] == pytest.approx(right / 3003)

@@ -1,16 +1,20 @@
 """Everything a run is given, read and checked before anything is built or written; all bad input is refused here."""
 
 import collections
+import logging
 import os
 
 from bert import checkpoint, modeling
 from bert.errors import UserError
 from bert.files import make_dir, sha256
 from bert.program import check_init_checkpoint, load_encoder
-from train import run_dir
+from bert.startup import LOGGER
+from train import conlleval, run_dir
 from train.conll import check_tags, read_conll, read_sentences
 from train.corpus import summarize
-from train.labels import detect_scheme, label_ids, label_list, read_label_list
+from train.labels import OUTSIDE, detect_scheme, label_ids, label_list, read_label_list
+
+log = logging.getLogger(LOGGER)
 
 # bert_config: BertConfig; tokenizer: FullTokenizer; labels: list, ids from 1; label_ids: dict; scheme: name or None;
 # files: dict from split ("train", "dev", "test") to path; sentences: dict from "dev" and "test" to list of Sentence;
@@ -53,6 +57,9 @@ def load_inputs(args):
     sentences = {split: read_conll(path) for split, path in files.items() if split != "train"}
     state = run_dir.read_state(args.output_dir)
     labels, scheme = _load_labels(args, corpus, sentences, state)
+    uncounted = _uncounted(corpus.tags) if corpus else []
+    if uncounted:
+        log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, uncounted)
     if corpus and corpus.tags - set(labels):
         check_tags(corpus.path, read_sentences(corpus.path), labels)
     for split in sentences:
@@ -116,6 +123,11 @@ def _load_labels(args, corpus, sentences, state):
     if corpus:
         return labels, corpus.scheme
     return labels, detect_scheme([sentence.tags for sentence in sentences.get("dev", [])])
+
+
+def _uncounted(tags):
+    """Those tags, sorted, that are part of no entity in any report, but O: such as PER without B- or I-."""
+    return sorted(tag for tag in tags if tag != OUTSIDE and not conlleval.chunks([tag]))
 
 
 def _begins_afresh(args, state, model, training):
