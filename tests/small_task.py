@@ -1,5 +1,7 @@
 """The small task that many tests share: its data, its tiny encoder, how run.py is run on it, and what that tags."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -7,7 +9,8 @@ import sys
 
 import numpy as np
 
-from train import run_dir
+from train import bert_lstm_ner, run_dir
+from train.train_helper import get_args_parser
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORDS = "the man Ann Bob met saw in at London Paris yesterday unaffable people café 我 在 北 京 上 海 .".split()
@@ -27,6 +30,13 @@ def succeed(*flags, **kwargs):
     done = run(*flags, **kwargs)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
+
+
+def succeed_here(*flags):
+    """As `succeed`, but in this process, which has TensorFlow loaded; returns what is printed on standard error."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as printed:
+        bert_lstm_ner.train(get_args_parser(list(flags)))
+    return printed.getvalue()
 
 
 def sentence(rng, length):

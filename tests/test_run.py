@@ -13,8 +13,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import tokenization
+from bert.errors import UserError
 from tests.pages import Page
-from tests.small_task import PIECES, REPOSITORY, data_file, run, succeed, tagged
+from tests.small_task import PIECES, REPOSITORY, data_file, succeed_here, tagged
 from train import conlleval, run_dir
 from train.conll import read_conll
 
@@ -183,7 +184,7 @@ def test_export_assets(given, finished):
 
 def test_the_same_seed_gives_the_same_report(given, finished, tmp_path):
     output = str(tmp_path / "again")
-    succeed(*given, "-output_dir", output)
+    succeed_here(*given, "-output_dir", output)
     for name in ("label_test.txt", "predict_score.txt", "label2id.json", "label_dev.txt"):
         with open(os.path.join(output, name), "rb") as one, open(os.path.join(finished[0], name), "rb") as other:
             assert one.read() == other.read(), name
@@ -195,14 +196,14 @@ def test_a_finished_run_is_not_trained_again(given, finished, tmp_path):
     shutil.copytree(finished[0], output)
     before = run_dir.read_state(output)
     records = os.path.getmtime(os.path.join(output, "train.tf_record"))
-    done = succeed(*given, "-output_dir", output)
-    assert "training has come to its end before" in done.stderr and "is up to date" in done.stderr
+    log = succeed_here(*given, "-output_dir", output)
+    assert "training has come to its end before" in log and "is up to date" in log
     assert run_dir.read_state(output) == before
     assert os.path.getmtime(os.path.join(output, "train.tf_record")) == records
-    assert finished[0] not in done.stderr
+    assert finished[0] not in log
 
 
-def test_clean_leaves_foreign_files_alone(given, tmp_path):
+def test_clean_leaves_foreign_files_alone(given, tmp_path, monkeypatch):
     """In a directory full of the user's own files, some with names of ours."""
     for source in glob.glob(os.path.join(given[1], "*")) + glob.glob(os.path.join(given[3], "*")):
         shutil.copy(source, str(tmp_path))
@@ -217,10 +218,11 @@ def test_clean_leaves_foreign_files_alone(given, tmp_path):
         if os.path.isfile(path)
     }
     flags = list(given[4:]) + ["-data_dir", ".", "-bert_dir", ".", "-output_dir", ".", "-num_train_epochs", "1"]
-    succeed(*flags, "-do_export", cwd=str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    succeed_here(*flags, "-do_export")
     first = run_dir.read_state(str(tmp_path))["evaluations"]
-    done = succeed(*flags, "-clean", "-do_predict", "false", cwd=str(tmp_path))
-    assert "goes on" not in done.stderr
+    log = succeed_here(*flags, "-clean", "-do_predict", "false")
+    assert "goes on" not in log
     assert run_dir.read_state(str(tmp_path))["evaluations"] == first  # trained afresh, from the same seed
     assert not (tmp_path / "label_test.txt").exists() and not glob.glob(str(tmp_path / "export" / "[0-9]*"))
     for path, content in before.items():
@@ -233,14 +235,14 @@ def test_options_of_training(given, tmp_path):
     """First pieces, GRU, two layers, frozen layers, a rate for the head, accumulation, early stop, given labels."""
     output = str(tmp_path / "output")
     labels = "B-PER,I-PER,O,B-LOC,X,[SEP],[CLS]"
-    done = succeed(
+    log = succeed_here(
         *given,
         *("-output_dir", output, "-subword_labels", "first", "-cell", "gru", "-num_layers", "2", "-do_export"),
         *("-freeze_layers", "1", "-head_learning_rate", "1e-2", "-gradient_accumulation_steps", "2"),
         *("-early_stop", "2", "-eval_every", "2", "-num_train_epochs", "60", "-label_list", labels),
     )
     state = run_dir.read_state(output)
-    assert "without a better F1" in done.stderr
+    assert "without a better F1" in log
     best = state["best"]["step"]
     assert [scores["step"] for scores in state["evaluations"]][-2:] == [best + 2, best + 4]
     assert [len(block) for block in tagged(output, "test")] == [
@@ -273,7 +275,7 @@ def test_options_of_training(given, tmp_path):
 
 def test_unconstrained_prediction_writes_no_special_label(given, tmp_path):
     output = str(tmp_path / "output")
-    succeed(*given, "-output_dir", output, "-constrain=false", "-num_train_epochs", "0.2", "-crf_only")
+    succeed_here(*given, "-output_dir", output, "-constrain=false", "-num_train_epochs", "0.2", "-crf_only")
     rows = [row for block in tagged(output, "test") for row in block]
     assert {row[2] for row in rows} <= {"O", "B-PER", "I-PER", "B-LOC"}
 
@@ -281,10 +283,8 @@ def test_unconstrained_prediction_writes_no_special_label(given, tmp_path):
 def test_starting_from_a_checkpoint(given, finished, tmp_path):
     output = str(tmp_path / "output")
     start = tf.train.latest_checkpoint(os.path.join(finished[0], "best"))
-    done = succeed(
-        *given, "-output_dir", output, "-init_checkpoint", start, "-num_train_epochs", "1", "-lstm_size", "8"
-    )
-    assert "start from" in done.stderr and "random weights" not in done.stderr
+    log = succeed_here(*given, "-output_dir", output, "-init_checkpoint", start, "-num_train_epochs", "1")
+    assert "start from" in log and "random weights" not in log
     first = tf.train.load_checkpoint(os.path.join(output, "model.ckpt-0"))
     source = tf.train.load_checkpoint(start)
     for name in ("bert/embeddings/word_embeddings", "crf_loss/transitions", "project/hidden/W"):
@@ -297,7 +297,7 @@ def test_predicting_with_an_archive_checkpoint(given, finished, tmp_path):
     for name in os.listdir(best):
         shutil.copy(os.path.join(best, name), str(tmp_path))
     flags = list(given) + ["-output_dir", str(tmp_path), "-do_train", "false"]
-    done = run(*flags)
-    assert done.returncode == 2 and "-label_list" in done.stderr
-    succeed(*flags, "-label_list", "O,B-LOC,B-PER,I-PER,X,[CLS],[SEP]")
+    with pytest.raises(UserError, match="-label_list"):
+        succeed_here(*flags)
+    succeed_here(*flags, "-label_list", "O,B-LOC,B-PER,I-PER,X,[CLS],[SEP]")
     assert tagged(str(tmp_path), "test") == tagged(finished[0], "test")

@@ -16,7 +16,7 @@ from bert.modeling import BertConfig, encoder_shapes
 from bert.records import make_example
 from bert.tokenization import BasicTokenizer
 from tests import test_run_classifier, test_squad_run
-from tests.small_task import succeed
+from tests.small_task import succeed_here
 from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -177,18 +177,18 @@ def test_it_starts_fine_tuning(given, trained, tmp_path):
     for split in ("train", "dev"):
         (tmp_path / f"{split}.txt").write_bytes("river O\nsea B-LOC\n\n海 B-LOC\n".encode())
     checkpoint = tf.train.latest_checkpoint(trained)
-    done = succeed(
+    log = succeed_here(
         "-data_dir", str(tmp_path), "-output_dir", str(tmp_path / "tagger"), "-init_checkpoint", checkpoint,
         "-bert_config_file", str(given / "bert_config.json"), "-vocab_file", str(given / "vocab.txt"),
         "-max_seq_length", "16", "-batch_size", "2", "-num_train_epochs", "1", "-lstm_size", "4", "-freeze_layers", "1",
         "-do_predict", "false", "-do_eval", "false",
     )  # fmt: skip
-    assert "start from " + checkpoint in done.stderr
+    assert "start from " + checkpoint in log
     pretrained = tf.train.load_checkpoint(checkpoint)
     tagger = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(tmp_path / "tagger")))
     config = BertConfig.from_json_file(str(given / "bert_config.json"))
     for name in encoder_shapes(config):
-        assert f"starts from random values: {name}" not in done.stderr
+        assert f"starts from random values: {name}" not in log
         if "pooler" not in name:
             np.testing.assert_array_equal(tagger.get_tensor(name), pretrained.get_tensor(name))
 
