@@ -24,7 +24,7 @@ READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
 UNFINISHED_FOLDER = re.compile(r"model\.ckpt-\d+_temp(_[0-9a-f]{32})?$")
 UNFINISHED_SHARD = re.compile(r"part-\d{5}-of-\d{5}\.")
 UNFINISHED_FILE = re.compile(
-    r"(model\.ckpt-\d+\.data-\d{5}-of-\d{5}\.tempstate\d+|(checkpoint|graph\.pbtxt|model\.ckpt.*\.meta)\.tmp[0-9a-f]{32})$"
+    r"(model\.ckpt-\d+\.data-\d{5}-of-\d{5}\.tempstate\d+|(checkpoint|model\.ckpt.*\.meta)\.tmp[0-9a-f]{32})$"
 )
 FILE = re.compile(r".+\.(index|meta|data-\d{5}-of-\d{5})$")
 HUGGING_FACE_FILE = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?$")

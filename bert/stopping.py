@@ -106,8 +106,13 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
         self._prefix = os.path.join(output_dir, "model.ckpt")
 
     def after_create_session(self, session, coord):
+        # Not as in the base, which also writes the graph as text, graph.pbtxt, and a second time to the events: at each
+        # start, and nobody reads them.
+        step = session.run(self._global_step_tensor)
         with self._told():
-            super().after_create_session(session, coord)
+            self._summary_writer.add_graph(session.graph)
+            self._save(session, step)
+        self._timer.update_last_triggered_step(step)
 
     def after_run(self, run_context, run_values):
         with self._told():

@@ -285,7 +285,6 @@ def test_what_savers_left_half_written(tmp_path):
         f"model.ckpt-12_temp_{hexadecimal}/part-00001-of-00002.index",
         "model.ckpt-7.data-00000-of-00001.tempstate123",
         f"checkpoint.tmp{hexadecimal}",
-        f"graph.pbtxt.tmp{hexadecimal}",
         f"model.ckpt-7.meta.tmp{hexadecimal}",
     ]
     kept = ["model.ckpt-3.index", "checkpoint", "notes.tmp", "model.ckpt-4_temp/notes.txt", "model.ckpt_temp/part-1"]

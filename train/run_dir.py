@@ -46,7 +46,6 @@ _PATTERNS += [
     _CHECKPOINT_FILE,
     r"model\.ckpt\.tmp-\d+\.(index|data-\d{5}-of-\d{5})",
     f"{BEST}/{_CHECKPOINT_FILE}",
-    "graph.pbtxt",
     _EVENTS,
     f"{EVAL_EVENTS}/{_EVENTS}",
 ]
