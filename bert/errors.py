@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import sys
 
 from bert import interruption
@@ -56,6 +57,8 @@ def run_program(main):
 
 
 def _end(text, exit_code):
+    # TensorFlow would report what was never used of a graph that is left half-built, when that is collected.
+    logging.getLogger("tensorflow").setLevel(logging.CRITICAL + 1)
     with contextlib.suppress(OSError):  # where standard error itself cannot be written
         sys.stderr.write(" ".join(text.splitlines()) + "\n")
         sys.stderr.flush()

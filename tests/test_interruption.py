@@ -167,3 +167,23 @@ def test_a_disk_full_elsewhere_than_in_files_of_ours(capsys):
 
     code, printed = end_of(main, capsys)
     assert code == 2 and printed == "error: standard output: cannot be written: No space left on device\n"
+
+
+def test_nothing_is_said_of_a_graph_left_half_built(tmp_path):
+    """TensorFlow would report what it calls objects that were never used, after the one line."""
+    process = program(
+        [
+            "from bert import startup",
+            "import tensorflow.compat.v1 as tf",
+            "with tf.Graph().as_default():",
+            "    written = tf.TensorArray(tf.float32, 1).write(0, 1.0)",
+            "    wait()",
+        ],
+        tmp_path,
+    )
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert (
+        process.stderr.read()
+        == "stopped by SIGINT; what is written is whole, and the same command goes on from there\n"
+    )
