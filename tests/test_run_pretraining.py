@@ -105,16 +105,16 @@ def make_data(monkeypatch, folder, name, *flags):
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    """The sample text as records, and a tiny encoder for its words."""
+    """Every eighth document of the sample text as records, one of them Chinese, and a tiny encoder for their words."""
     folder = tmp_path_factory.mktemp("pretraining")
     with open(os.path.join(REPOSITORY, "bert", "sample_text.txt"), encoding="utf-8") as reader:
-        text = reader.read()
+        text = "\n\n".join(reader.read().split("\n\n")[::8]) + "\n"
     words = "[PAD] [UNK] [CLS] [SEP] [MASK]".split() + sorted(set(BasicTokenizer().tokenize(text)))
     (folder / "text").write_bytes(text.encode("utf-8"))
     (folder / "vocab.txt").write_bytes(("\n".join(words) + "\n").encode("utf-8"))
     config = {
-        "vocab_size": len(words), "hidden_size": 128, "num_hidden_layers": 1, "num_attention_heads": 4,
-        "intermediate_size": 512, "max_position_embeddings": LENGTH, "type_vocab_size": 2, "initializer_range": 0.1,
+        "vocab_size": len(words), "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
+        "intermediate_size": 256, "max_position_embeddings": LENGTH, "type_vocab_size": 2, "initializer_range": 0.1,
         "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
     }  # fmt: skip
     (folder / "bert_config.json").write_text(json.dumps(config))
@@ -138,12 +138,12 @@ def results_in(output):
 
 @pytest.fixture(scope="module")
 def trained(given, tmp_path_factory):
-    """The directory of a pre-training run of 1600 steps."""
+    """The directory of a pre-training run of 700 steps."""
     output = str(tmp_path_factory.mktemp("trained"))
     run_pretraining.main(
         flags_of(given, output)
-        + ["--do_train", "--train_batch_size=64", "--learning_rate=2e-3"]
-        + ["--num_train_steps=1600", "--num_warmup_steps=200"]
+        + ["--do_train", "--train_batch_size=64", "--learning_rate=3e-3"]
+        + ["--num_train_steps=700", "--num_warmup_steps=100"]
     )
     return output
 
@@ -155,7 +155,7 @@ def test_the_text_is_learnt(given, trained):
     assert sorted(results) == [
         "global_step", "loss", "masked_lm_accuracy", "masked_lm_loss", "next_sentence_accuracy", "next_sentence_loss"
     ]  # fmt: skip
-    assert results["global_step"] == 1600
+    assert results["global_step"] == 700
     assert results["masked_lm_accuracy"] > 0.9
     assert results["next_sentence_accuracy"] > 0.9
 
@@ -323,7 +323,7 @@ def test_bad_input(given, trained, tmp_path, check):
     check(r"no/model\.ckpt: no checkpoint of that name", flags + ["--init_checkpoint=no/model.ckpt"])
     check(r"output: no checkpoint in it", flags + ["--do_train=false", "--do_eval"])
     config = json.loads((given / "bert_config.json").read_text())
-    (tmp_path / "smaller.json").write_text(json.dumps(dict(config, vocab_size=300)))
+    (tmp_path / "smaller.json").write_text(json.dumps(dict(config, vocab_size=100)))
     check(r"records: made with another vocabulary", flags + [f"--bert_config_file={tmp_path}/smaller.json"])
     (tmp_path / "other.json").write_text(json.dumps(dict(config, vocab_size=config["vocab_size"] + 1)))
     other = flags + [f"--bert_config_file={tmp_path}/other.json"]
