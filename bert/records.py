@@ -189,6 +189,9 @@ def trim(features, names, coarse=False):
     return {name: value[:, :longest] if name in names else value for name, value in features.items()}
 
 
+# The functions it maps are written in TensorFlow's operations: AutoGraph would read and rewrite their sources at each
+# start, for seconds, and change nothing.
+@tf.autograph.experimental.do_not_convert
 def batches(
     path,
     parse,

@@ -8,9 +8,8 @@ import tensorflow.compat.v1 as tf
 from sklearn.metrics import precision_recall_fscore_support
 
 from bert.modeling import BertConfig
-from tests.small_task import write_task
-from train import run_dir
-from train.bert_lstm_ner import model_fn_builder, train
+from train import bert_lstm_ner, run_dir
+from train.bert_lstm_ner import model_fn_builder
 from train.labels import label_ids
 from train.train_helper import get_args_parser
 
@@ -126,31 +125,22 @@ def test_prediction_without_labels(trained):
     assert np.array_equal([row["pred_ids"] for row in found], predicted(trained[0])[0])
 
 
-def test_evaluation_where_all_is_outside(tmp_path):
+def test_evaluation_where_all_is_outside(tmp_path, evaluate):
     """There is no entity to score then."""
     labels = ["O", "X", "[CLS]", "[SEP]"]
     args = get_args_parser(["-output_dir", str(tmp_path), "-lstm_size", "4"])
     model_fn = model_fn_builder(CONFIG, len(labels) + 1, None, 1e-2, 1, 0, args, label_map=label_ids(labels))
 
-    def outside():
-        given = features()
-        given["label_ids"] = given["input_mask"].copy()
-        return tf.data.Dataset.from_tensor_slices(given).batch(10)
-
-    estimator = tf.estimator.Estimator(model_fn, str(tmp_path))
-    estimator.train(outside, steps=1)
-    assert set(estimator.evaluate(outside)) == {"eval_loss", "accuracy", "loss", "global_step"}
+    outside = dict(features(), label_ids=features()["input_mask"])
+    given = {name: tf.constant(value) for name, value in outside.items()}
+    metrics = model_fn(given, None, tf.estimator.ModeKeys.EVAL, {}).eval_metric_ops
+    found = evaluate({name: update for name, (_, update) in metrics.items()})
+    assert set(found) == {"eval_loss", "accuracy"} and 0 <= found["accuracy"] <= 1
 
 
-def test_a_report_is_printed_in_any_encoding(tmp_path, monkeypatch):
+def test_a_report_is_printed_in_any_encoding(monkeypatch):
     """What the terminal cannot show is no reason to end before the rest is tagged."""
-    flags = write_task(tmp_path, train=4, others=2)
-    for path in (tmp_path / "data").iterdir():
-        path.write_bytes(path.read_bytes().replace(b"-PER", "-人名".encode()))
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", terminal)
-    flags += ["-output_dir", str(tmp_path / "out"), "-num_train_epochs", "1", "-lstm_size", "4"]
-    scores = train(get_args_parser(flags))
-    assert set(scores) == {"dev", "test"}
-    printed = terminal.buffer.getvalue().decode("ascii")
-    assert printed.count("accuracy:") == 2 and "\\u4eba\\u540d: precision" in printed
+    bert_lstm_ner._print("accuracy: 1\n 人名: precision")
+    assert terminal.buffer.getvalue().decode("ascii") == "accuracy: 1\n \\u4eba\\u540d: precision\n"

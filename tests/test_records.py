@@ -418,6 +418,23 @@ def test_coarse_lengths_in_training(by_length):
     assert [numbers([batch]) for batch in found] == [numbers([batch]) for batch in by_length(40, 4, 4, 20)]
 
 
+@pytest.mark.parametrize("is_training,bucket", [(False, True), (True, False), (True, True)])
+def test_no_source_is_rewritten_for_the_pipeline(is_training, bucket, tmp_path, monkeypatch):
+    """AutoGraph writes what it makes of a function to a temporary file; here there is nothing to make of any."""
+    path = tmp_path / "train.tf_record"
+    write(path, 9)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+
+    def parse(serialized):
+        return record_files.parse_batch(serialized, {"input_mask": tf.io.FixedLenFeature([LENGTH], tf.int64)})
+
+    with tf.Graph().as_default():
+        record_files.batches(str(path), parse, 4, is_training, trimmed=["input_mask"], bucket=bucket)
+    assert os.listdir(str(temporary)) == []
+
+
 @pytest.mark.parametrize("is_training", [True, False])
 @pytest.mark.parametrize("bucket", [True, False])
 def test_the_pipeline_has_no_tuner_that_closing_a_session_would_wait_for(is_training, bucket, tmp_path):
