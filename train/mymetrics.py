@@ -126,7 +126,7 @@ def entity_table(gold_sentences, predicted_sentences):
     Raises:
         ValueError: the sentences do not have the same lengths.
     """
-    # Loads scikit-learn and SciPy: a third of a program's start, and most programs make no table.
+    # Loads scikit-learn and SciPy, a fifth of what a program loads at its start; most make no table.
     from seqeval.metrics import classification_report
     from seqeval.metrics.sequence_labeling import get_entities
 
