@@ -63,8 +63,9 @@ def main():
         vocab = os.path.join(folder, "vocab.txt")
         workload.write_vocab(vocab, config["vocab_size"])
         for mode in ("train", "infer") if args.mode == "both" else (args.mode,):
-            results = compete(args, mode, vocab, contenders(args, mode))
-            print_table(mode, results, len(given), workload.useful_flop(given, config) * PASSES[mode], peaks)
+            for chosen in rivals(args, mode):
+                results = compete(args, mode, vocab, chosen)
+                print_table(mode, results, len(given), workload.useful_flop(given, config) * PASSES[mode], peaks)
 
 
 def parse_args():
@@ -82,17 +83,23 @@ def parse_args():
     return parser.parse_args()
 
 
-def contenders(args, mode):
-    """OrderedDict from names to options of those who take part."""
-    if args.lever:
-        best = CONTENDERS["ours"]
-        # What changes training only has no worth in tagging, and there all batches are by length.
-        of_training = {"batches by length", "no graph rewriting", "no recomputation"}
-        off = [(f"without {name}", dict(best, **change)) for name, change in LEVERS.items()]
-        off = [
-            (name, options) for name, options in off if mode == "train" or name[len("without ") :] not in of_training
-        ]
-        return collections.OrderedDict([("ours", best)] + off)
+def rivals(args, mode):
+    """Who runs side by side: a list of OrderedDicts from names to options, one after the other."""
+    if not args.lever:
+        return [contenders(args)]
+    # Pairs, as all at once would need the memory of six BERTs in training.
+    best = CONTENDERS["ours"]
+    # What changes training only has no worth in tagging, and there all batches are by length.
+    of_training = ("batches by length", "no graph rewriting", "no recomputation")
+    return [
+        collections.OrderedDict([("ours", best), (f"without {name}", dict(best, **change))])
+        for name, change in LEVERS.items()
+        if mode == "train" or name not in of_training
+    ]
+
+
+def contenders(args):
+    """OrderedDict from the names to the options of those asked for, less the peer where it is not installed."""
     chosen = collections.OrderedDict((name, CONTENDERS[name]) for name in args.contenders.split(","))
     if any(options["who"] == "peer" for options in chosen.values()) and importlib.util.find_spec("torchcrf") is None:
         print("the PyTorch peer is left out: pip install -r benchmarks/requirements.txt")
