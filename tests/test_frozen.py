@@ -50,7 +50,8 @@ def test_it_says_what_the_estimator_says(trained, tagger):
         size = len(one.label_ids)
         np.testing.assert_array_equal(one.label_ids, other["pred_ids"][:size])
         np.testing.assert_allclose(one.scores, other["scores"][:size], atol=1e-5)
-        np.testing.assert_allclose(one.loss, other["loss"], rtol=1e-4, atol=1e-5)
+        # The difference of two sums near a hundred, where float32 goes in steps of 8e-6.
+        np.testing.assert_allclose(one.loss, other["loss"], rtol=1e-4, atol=1e-4)
 
 
 def test_a_window_is_tagged_the_same_in_any_batch(tagger):
