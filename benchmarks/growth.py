@@ -71,9 +71,10 @@ def plot(curves):
         ]
         line = " ".join(f"{x:.0f},{y:.0f}" for x, y in places)
         marks = "".join(
-            f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3"/><text x="{x:.0f}" y="{y - 7:.0f}">{1000 * seconds:.0f}</text>'
-            f'<text x="{x:.0f}" y="{base + 14}" class="axis">{value if value * 5 > widest else ""}</text>'
-            for (x, y), (value, seconds) in zip(places, points)
+            f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3"/>'
+            + (f'<text x="{x:.0f}" y="{y - 7:.0f}">{1000 * seconds:.0f}</text>' if k == 0 or value * 5 > widest else "")
+            + (f'<text x="{x:.0f}" y="{base + 14}" class="axis">{value}</text>' if value * 5 > widest else "")
+            for k, ((x, y), (value, seconds)) in enumerate(zip(places, points))
         )
         panels.append(
             f'<g transform="translate({i * WIDTH},0)"><polyline points="{line}"/>{marks}'
