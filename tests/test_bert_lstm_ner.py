@@ -1,6 +1,7 @@
 """The model function as notebooks use it: in an Estimator of their own."""
 
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -138,9 +139,14 @@ def test_evaluation_where_all_is_outside(tmp_path, evaluate):
     assert set(found) == {"eval_loss", "accuracy"} and 0 <= found["accuracy"] <= 1
 
 
-def test_a_report_is_printed_in_any_encoding(monkeypatch):
+def test_a_report_is_printed_in_any_encoding(given, finished, tmp_path, monkeypatch):
     """What the terminal cannot show is no reason to end before the rest is tagged."""
+    output = str(tmp_path / "output")
+    shutil.copytree(finished[0], output)
+    monkeypatch.setattr(bert_lstm_ner.evaluation, "write_report", lambda *_: "accuracy: 1\n 人名: precision\n")
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", terminal)
-    bert_lstm_ner._print("accuracy: 1\n 人名: precision")
-    assert terminal.buffer.getvalue().decode("ascii") == "accuracy: 1\n \\u4eba\\u540d: precision\n"
+    scores = bert_lstm_ner.train(get_args_parser([*given, "-output_dir", output, "-do_train=false"]))
+    assert set(scores) == {"dev", "test"}
+    printed = terminal.buffer.getvalue().decode("ascii")
+    assert printed.count("accuracy:") == 2 and "\\u4eba\\u540d: precision" in printed

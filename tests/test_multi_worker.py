@@ -156,28 +156,31 @@ def test_early_stop_reaches_every_task(launcher, last, given, tmp_path):
 
 
 def test_a_signal_to_any_task_ends_all_with_a_checkpoint(given, tmp_path):
-    """To a worker, then to the evaluator; in the end the run is as one that nothing befell."""
-    flags = [*given, "-num_train_epochs=14", "-eval_every=20", "-save_checkpoints_steps=2"]
+    """To a worker, then to the evaluator, then to the launcher; in the end the run is as one that nothing befell."""
+    flags = [*given, "-num_train_epochs=20", "-eval_every=20", "-save_checkpoints_steps=2"]
     output, step = tmp_path / "together", 0
-    for task in ("worker 0", "evaluator 0"):
+    for task in ("worker 0", "evaluator 0", None):
         with Run(output, *flags, launcher=["-workers=2", "-evaluator"]) as run:
             run.wait_for_step(step + 10)
-            run.signal(task, signal.SIGTERM)
+            if task:
+                run.signal(task, signal.SIGTERM)
+            else:
+                run.process.send_signal(signal.SIGTERM)
             run.wait(143)
             log = run.read_log()
         latest = checkpoint.latest(str(output))
         step = checkpoint.step_of(latest)
-        assert f"[chief 0] stopped by SIGTERM at step {step} of 84, saved in {latest}; the same command goes" in log
+        assert f"[chief 0] stopped by SIGTERM at step {step} of 120, saved in {latest}; the same command goes" in log
         assert "[worker 0] stopped by SIGTERM; the chief saves and says where; the same command goes on" in log
         assert "died" not in log and "killed" not in log and "Traceback" not in log
         assert not [name for name in os.listdir(str(output)) if "tmp" in name or "temp" in name or "lock" in name]
     with Run(output, *flags, launcher=["-workers=2", "-evaluator"]) as run:
         run.wait()
     losses = losses_of(output)
-    assert step < 84 and sorted(losses) == list(range(1, 85))
+    assert step < 120 and sorted(losses) == list(range(1, 121))
     state = state_of(output)
     assert state["finished"]
-    assert [scores["step"] for scores in state["evaluations"]] == [20, 40, 60, 80, 84]
+    assert [scores["step"] for scores in state["evaluations"]] == list(range(20, 121, 20))
     assert state["best"] == max(state["evaluations"], key=lambda scores: scores["f1"])
 
 
