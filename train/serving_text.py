@@ -9,15 +9,27 @@ Shapes: batch texts with `chars` characters, `words` words and `pieces` pieces i
 """
 
 import collections
-import functools
-import sys
-import unicodedata
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert import tokenization
+from train import unicode_tables
 from train.labels import CLS, OUTSIDE, PADDING, SEP, SPECIAL
+from train.unicode_tables import (
+    ALONE,
+    CASED,
+    CODE_POINTS,
+    DROPPED,
+    FINAL_SIGMA,
+    IGNORABLE,
+    MARK,
+    NOTHING,
+    PART,
+    SIGMA,
+    SPACE,
+    lookup,
+)
 
 # Words of a batch of texts. text [words]: row of the word's text; index [words]: which word of its text it is; starts,
 # ends [words]: characters of its text; count [batch]: words of each text. All int32.
@@ -30,15 +42,6 @@ Pieces = collections.namedtuple("Pieces", ["ids", "word", "count"])
 Batch = collections.namedtuple(
     "Batch", ["input_ids", "input_mask", "segment_ids", "word_start", "position", "seen", "size", "too_long"]
 )
-
-CODE_POINTS = sys.maxunicode + 1
-PAGE = 256  # code points that share a row of a table: most rows are alike and stored once
-
-KINDS = [tokenization.PART, tokenization.MARK, tokenization.ALONE, tokenization.SPACE, tokenization.DROPPED]
-PART, MARK, ALONE, SPACE, DROPPED = range(len(KINDS))
-CASED, IGNORABLE = 1, 2  # as Unicode's rule for the final sigma sees a character
-SIGMA, FINAL_SIGMA = "\u03a3", "\u03c2"
-NOTHING = -(1 << 30)  # instead of the way to a code point: there is none
 
 
 def split_texts(texts):
@@ -55,7 +58,7 @@ def split_texts(texts):
     row = tf.cast(decoded.value_rowids(), tf.int32)
     place = tf.range(tf.size(characters)) - tf.gather(tf.cast(decoded.row_starts(), tf.int32), row)
 
-    kind = _lookup(_kinds(), characters)
+    kind = lookup(unicode_tables.kinds(), characters)
     kind, characters, row, place = _select(kind < DROPPED, kind, characters, row, place)
     begins = _begins_word(kind, row)
     word = tf.cumsum(tf.cast(begins, tf.int32)) - 1
@@ -81,7 +84,7 @@ def tokenize(characters, word, word_count, vocab, do_lower_case):
     """
     if do_lower_case:
         characters, word = _lower(characters, word)
-    kind = _lookup(_kinds(), characters)
+    kind = lookup(unicode_tables.kinds(), characters)
     goes_on = (_shifted(kind, SPACE) < ALONE) & (kind < ALONE) & tf.equal(_shifted(word, -1), word)
     ids, is_piece = _wordpiece(characters, ~goes_on, vocab)
     ids, word = _select(is_piece, ids, word)
@@ -211,12 +214,15 @@ def _begins_word(kind, row):
 def _lower(characters, word):
     """Lower-cased and without accents: str.lower, NFD, all marks of category Mn dropped; (characters, word)."""
     characters = tf.where_v2(_is_final_sigma(characters, word), ord(FINAL_SIGMA), characters)
-    ways = tf.stack([_lookup(table, characters) for table in _decompositions()], 1)
+    ways = tf.stack([lookup(table, characters) for table in unicode_tables.decompositions()], 1)
     chosen = tf.where(ways > NOTHING)
     characters = tf.gather_nd(ways, chosen) + tf.gather(characters, chosen[:, 0])
     word = tf.gather(word, chosen[:, 0])
 
-    combining, is_mark = _lookup(_combining_classes(), characters), _lookup(_accents(), characters) > 0
+    combining, is_mark = (
+        lookup(unicode_tables.combining_classes(), characters),
+        lookup(unicode_tables.accents(), characters) > 0,
+    )
     order = tf.cond(
         # Accents are dropped, so their order matters to nobody; few other characters have one.
         tf.reduce_any((combining > 0) & ~is_mark),
@@ -232,7 +238,7 @@ def _is_final_sigma(characters, word):
     It is where the next character before it that matters is cased and the next one after it is not (Unicode,
     section 3.13, Final_Sigma).
     """
-    context = _lookup(_sigma_contexts(), characters)
+    context = lookup(unicode_tables.sigma_contexts(), characters)
     places = tf.cast(tf.where(context < IGNORABLE)[:, 0], tf.int32)
     cased, of_word = tf.gather(context, places), tf.gather(word, places)
     # (word, is cased) as one number: a letter of another word is no context.
@@ -344,77 +350,3 @@ def _trie(vocab):
             piece_ids[node] = i
     keys = np.array(sorted(edges), np.int64)
     return keys, np.array([edges[key] for key in keys], np.int32), np.array(piece_ids, np.int32)
-
-
-def _lookup(table, code_points):
-    """table[code_points], int32."""
-    pages, page_of = (tf.constant(array) for array in table)
-    return tf.gather(pages, tf.gather(page_of, code_points // PAGE) * PAGE + code_points % PAGE)
-
-
-def _table(value_of):
-    """`value_of(character)` of all Unicode as two int32 arrays: the different pages, end to end, and which each is."""
-    rows, page_of = {}, []
-    for codes in _pages():
-        row = np.empty([PAGE], np.int32)
-        row[:] = [value_of(chr(i)) for i in codes]
-        page_of.append(rows.setdefault(row.tobytes(), len(rows)))
-    return np.frombuffer(b"".join(rows), np.int32), np.array(page_of, np.int32)
-
-
-@functools.lru_cache(maxsize=None)
-def _pages():
-    """The code points of each page; the first of them only where none is assigned, or all are for private use.
-
-    They are most of Unicode, and alike in everything that is asked here.
-    """
-    categories = "".join(unicodedata.category(chr(i)) for i in range(CODE_POINTS))  # two letters each
-    pages = []
-    for start in range(0, CODE_POINTS, PAGE):
-        alike = categories[2 * start : 2 * (start + PAGE)] in ("Cn" * PAGE, "Co" * PAGE)
-        pages.append(range(start, start + 1 if alike else start + PAGE))
-    return pages
-
-
-@functools.lru_cache(maxsize=None)
-def _kinds():
-    """What each code point is to the cutting into words: position in KINDS."""
-    return _table(lambda character: KINDS.index(tokenization.character_kind(character)))
-
-
-@functools.lru_cache(maxsize=None)
-def _decompositions():
-    """Tables of how far from a code point those of its lower-cased NFD are: the first of them, the second, …
-
-    NOTHING where there are no more.
-    """
-
-    parts = {chr(i): unicodedata.normalize("NFD", chr(i).lower()) for codes in _pages() for i in codes}
-
-    def way(character, k):
-        return ord(parts[character][k]) - ord(character) if k < len(parts[character]) else NOTHING
-
-    return [_table(functools.partial(way, k=k)) for k in range(max(map(len, parts.values())))]
-
-
-@functools.lru_cache(maxsize=None)
-def _combining_classes():
-    return _table(unicodedata.combining)
-
-
-@functools.lru_cache(maxsize=None)
-def _accents():
-    """1 for the marks that go with lower-casing."""
-    return _table(lambda character: unicodedata.category(character) == "Mn")
-
-
-@functools.lru_cache(maxsize=None)
-def _sigma_contexts():
-    """CASED, IGNORABLE or 0, as str.lower shows it: a sigma is final after the former, and through the latter."""
-
-    def context(character):
-        if (character + SIGMA).lower()[-1] == FINAL_SIGMA:
-            return CASED
-        return IGNORABLE if ("a" + character + SIGMA).lower()[-1] == FINAL_SIGMA else 0
-
-    return _table(context)
