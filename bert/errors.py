@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import logging
 import sys
 
 from bert import interruption
@@ -57,8 +56,7 @@ def run_program(main):
 
 
 def _end(text, exit_code):
-    # TensorFlow would report what was never used of a graph that is left half-built, when that is collected.
-    logging.getLogger("tensorflow").setLevel(logging.CRITICAL + 1)
+    interruption.silence_tensorflow()
     with contextlib.suppress(OSError):  # where standard error itself cannot be written
         sys.stderr.write(" ".join(text.splitlines()) + "\n")
         sys.stderr.flush()

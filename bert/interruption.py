@@ -6,6 +6,7 @@ exit code is 128 and the signal's number: 143 for SIGTERM, 130 for Ctrl-C. No Te
 """
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -75,6 +76,34 @@ def not_put_off():
 
 
 @contextlib.contextmanager
+def unchanged():
+    """An Interrupted comes out of it as it is, whatever a library made of it.
+
+    TensorFlow's scopes raise an error of their own where they are left at an unlucky moment, and so does its C++ code
+    that called Python just then.
+    """
+    try:
+        yield
+    except Exception as error:
+        stop = _interruption_behind(error)
+        if stop is None:
+            raise
+        raise stop
+
+
+def _interruption_behind(error):
+    """The Interrupted that an exception was raised from or while dealing with, or None."""
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def silence_tensorflow():
+    """Of a graph left half-built TensorFlow would report, when that is collected, what was never used."""
+    logging.getLogger("tensorflow").setLevel(logging.CRITICAL + 1)
+
+
+@contextlib.contextmanager
 def handled():
     """Within it SIGTERM and SIGINT do what this module says; a signal that was ignored before stays so, as for nohup.
 
@@ -96,7 +125,8 @@ def handled():
     for signum in before:
         signal.signal(signum, _handle)
     try:
-        yield
+        with unchanged():
+            yield
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
@@ -114,6 +144,7 @@ def _handle(signum, frame):
         return
     _received = signum
     if not _is_put_off:
+        silence_tensorflow()
         raise Interrupted(signum)
     # Not by sys.stderr, which the main thread may be writing to just now.
     os.write(2, f"{name(signum)}: ends after this step and its checkpoint; once more ends at once\n".encode())

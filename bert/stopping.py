@@ -35,7 +35,7 @@ def stoppable(output_dir, num_train_steps, alone=True, saves=True):
       UserError: nothing can be written to the directory.
     """
     try:
-        with told_if_full(output_dir):
+        with interruption.unchanged(), told_if_full(output_dir):
             yield [_StopAtSignal()] if alone else []
         if interruption.received():
             raise interruption.Interrupted(interruption.received())

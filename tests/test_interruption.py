@@ -1,5 +1,6 @@
 """Signals: what they do to a program, at once and put off, once and twice."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -43,6 +44,47 @@ def test_a_signal_ends_the_program_where_it_stands(signum, name, code, capsys):
         code, f"stopped by {name}; what is written is whole, and the same command goes on from there\n"
     )  # fmt: skip
     assert cleaned == ["cleaned up"]
+
+
+@contextlib.contextmanager
+def nesting_scope():
+    """As TensorFlow's variable scopes do when they are left before they are whole."""
+    try:
+        yield
+    finally:
+        raise RuntimeError("Improper nesting of variable_scope.")
+
+
+@contextlib.contextmanager
+def translating_scope():
+    """As TensorFlow's C++ code does with an exception of Python code that it called."""
+    try:
+        yield
+    except BaseException as error:
+        raise SystemError("returned a result with an error set") from error
+
+
+@pytest.mark.parametrize("scopes", [(nesting_scope,), (translating_scope,), (translating_scope, nesting_scope)])
+def test_a_signal_stays_one_whatever_a_library_makes_of_it(scopes, capsys):
+    def main():
+        with contextlib.ExitStack() as stack:
+            for scope in scopes:
+                stack.enter_context(scope())
+            send()
+            time.sleep(30)
+
+    assert end_of(main, capsys) == (
+        143, "stopped by SIGTERM; what is written is whole, and the same command goes on from there\n"
+    )  # fmt: skip
+
+
+def test_an_error_without_a_signal_stays_an_error(capsys):
+    def main():
+        with nesting_scope():
+            raise KeyError("x")
+
+    with pytest.raises(RuntimeError, match="nesting"):
+        run_program(main)
 
 
 def test_a_signal_that_is_put_off_only_makes_itself_known(capsys):

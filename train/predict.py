@@ -38,7 +38,8 @@ def main(argv=None):
     args = parse_flags(argv)
     _check_streams(args)
     try:
-        interact(args) if args.interactive else tag_files(args)
+        with interruption.unchanged():
+            interact(args) if args.interactive else tag_files(args)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain of what it cannot flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
