@@ -3,18 +3,27 @@
 The first signal raises `Interrupted` where the program stands, or is put off where work has to be brought to a good end
 first, as a step of training and its checkpoint (bert/stopping.py). The second ends the process at once. Either way the
 exit code is 128 and the signal's number: 143 for SIGTERM, 130 for Ctrl-C. No TensorFlow here.
+
+It is raised in the project's own code: TensorFlow half-way through an operation keeps its locks, loses the exception or
+crashes. Where a library is at work the exception waits until that returns to its caller or calls us, or for PATIENCE.
 """
 
 import contextlib
 import logging
 import os
+import select
 import signal
+import sys
+import sysconfig
 import threading
 import time
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Some send one signal twice, to the process and to its group, as coreutils' timeout does: that is one.
 SAME_SIGNAL_SECONDS = 1.0
+PATIENCE = 1.0  # seconds that an exception waits for a library to come to its end
+_LOOK = 0.1  # seconds between two looks at whether that is over
+_STANDARD_LIBRARY = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 
 
 class Interrupted(BaseException):
@@ -38,6 +47,8 @@ class Interrupted(BaseException):
 
 _received = None  # number of the signal that came
 _is_put_off = False
+_awaited_since = None  # time.monotonic() since which an Interrupted waits for a library
+_has_waited_enough = False
 
 
 def name(signum):
@@ -109,7 +120,6 @@ def handled():
 
     Outside of the main thread, which alone may handle signals, it does nothing.
     """
-    global _received
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -117,10 +127,10 @@ def handled():
     before = {signum: handler for signum, handler in before.items() if handler != signal.SIG_IGN}
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    _received = None
+    _forget()
     # A handler of Python's waits until the main thread is back from TensorFlow; this pipe hears of signals at once.
     descriptor_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    watcher = threading.Thread(target=_end_at_second, args=(reading,), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reading, threading.get_ident()), daemon=True)
     watcher.start()
     for signum in before:
         signal.signal(signum, _handle)
@@ -128,32 +138,87 @@ def handled():
         with unchanged():
             yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
         signal.set_wakeup_fd(descriptor_before)
         os.close(writing)  # which ends the watcher
-        watcher.join()
+        watcher.join()  # while its signal does no harm
         os.close(reading)
-        _received = None
-        put_off(False)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        _forget()
+
+
+def _forget():
+    global _received, _is_put_off, _has_waited_enough
+    _received = None
+    _is_put_off = _has_waited_enough = False
+    if _awaited_since is not None:
+        _stop_waiting()
 
 
 def _handle(signum, frame):
     global _received
     if _received:
+        if _awaited_since is not None and _has_waited_enough:
+            _stop_waiting()
+            raise Interrupted(_received)
         return
     _received = signum
-    if not _is_put_off:
-        silence_tensorflow()
+    if _is_put_off:
+        # Not by sys.stderr, which the main thread may be writing to just now.
+        os.write(2, f"{name(signum)}: ends after this step and its checkpoint; once more ends at once\n".encode())
+        return
+    silence_tensorflow()
+    if _is_ours(frame) or sys.gettrace():  # a debugger's, which is not to be disturbed
         raise Interrupted(signum)
-    # Not by sys.stderr, which the main thread may be writing to just now.
-    os.write(2, f"{name(signum)}: ends after this step and its checkpoint; once more ends at once\n".encode())
+    _wait_for_our_code(frame)
 
 
-def _end_at_second(reading):
-    """Reads the numbers of signals from the pipe until that is closed; ends the process at a second one."""
-    first = None
+def _is_ours(frame):
+    """Whether this is no library's code."""
+    file = frame.f_code.co_filename
+    if frame.f_globals.get("__name__") == "__main__":
+        return True
+    return not (file.startswith(("<", *_STANDARD_LIBRARY)) or f"-packages{os.sep}" in file)
+
+
+def _wait_for_our_code(frame):
+    """Lets an Interrupted be raised as soon as our code goes on: that which called the library, or is called by it."""
+    global _awaited_since
+    _awaited_since = time.monotonic()
+    while frame:
+        if _is_ours(frame):
+            frame.f_trace = _raise_if_ours
+        frame = frame.f_back
+    sys.settrace(_raise_if_ours)
+
+
+def _raise_if_ours(frame, event, arg):
+    """Trace function: called before each function, and in a frame that has it as f_trace before each line."""
+    if event != "exception" and _is_ours(frame):
+        _stop_waiting()
+        raise Interrupted(_received)
+
+
+def _stop_waiting():
+    global _awaited_since
+    _awaited_since = None
+    sys.settrace(None)
+
+
+def _watch(reading, main_thread):
+    """Reads the numbers of signals from the pipe until that is closed.
+
+    At a second one it ends the process; to an exception that has waited long enough it helps by a signal of its own,
+    which wakes the main thread from a sleep too.
+    """
+    global _has_waited_enough
+    first, ignored = None, 0
     while True:
+        if not select.select([reading], [], [], None if first is None or _has_waited_enough else _LOOK)[0]:
+            if _awaited_since is not None and time.monotonic() - _awaited_since >= PATIENCE:
+                _has_waited_enough, ignored = True, 1
+                signal.pthread_kill(main_thread, _received)
+            continue
         numbers = os.read(reading, 1)
         if not numbers:
             return
@@ -162,6 +227,8 @@ def _end_at_second(reading):
         now = time.monotonic()
         if first is None:
             first = now
+        elif ignored:
+            ignored = 0
         elif now - first >= SAME_SIGNAL_SECONDS:
             os.write(2, f"ended at once by a second {name(numbers[0])}; the same command goes on\n".encode())
             os._exit(128 + numbers[0])
@@ -169,6 +236,8 @@ def _end_at_second(reading):
 
 def _forget_in_child():
     """A forked process dies of its signals as any other, and does not tell its parent of them."""
+    if _awaited_since is not None:
+        _stop_waiting()
     for signum in SIGNALS:
         if signal.getsignal(signum) is _handle:
             signal.signal(signum, signal.SIG_DFL)

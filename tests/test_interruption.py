@@ -46,6 +46,50 @@ def test_a_signal_ends_the_program_where_it_stands(signum, name, code, capsys):
     assert cleaned == ["cleaned up"]
 
 
+def library(body):
+    """The function `f(send, call)` of that body, in a file that counts as a library's."""
+    namespace = {"__name__": "library"}
+    source = "import time\ndef f(send, call):\n" + "".join(f"    {line}\n" for line in body)
+    exec(compile(source, os.path.join(os.path.dirname(contextlib.__file__), "library.py"), "exec"), namespace)
+    return namespace["f"]
+
+
+@pytest.mark.parametrize("ending", ["return None", "raise KeyError", "call(None)"])
+def test_a_signal_waits_until_a_library_has_done_its_work(ending, capsys):
+    """A library that would lose the exception, as C++ code and finalizers do."""
+    done = []
+    body = [
+        "try:", "    send()", "    for _ in range(100): pass", "except BaseException:", "    call('lost')",
+        "time.sleep(0.01)", ending,
+    ]  # fmt: skip
+
+    def call(what):
+        done.append(what)
+
+    def main():
+        try:
+            library(body)(send_from_library, call)
+        except KeyError:
+            done.append("dealt with its error")
+        done.append("went on")
+
+    assert end_of(main, capsys)[0] == 143
+    assert not done and sys.gettrace() is None
+
+
+send_from_library = library(["import os, signal", "os.kill(os.getpid(), signal.SIGTERM)"])
+send_from_library.__defaults__ = (None, None)
+
+
+def test_a_signal_does_not_wait_for_ever(capsys):
+    def main():
+        library(["send()", "time.sleep(30)"])(send_from_library, None)
+
+    before = time.monotonic()
+    assert end_of(main, capsys)[0] == 143
+    assert time.monotonic() - before < 20 and sys.gettrace() is None
+
+
 @contextlib.contextmanager
 def nesting_scope():
     """As TensorFlow's variable scopes do when they are left before they are whole."""
