@@ -104,14 +104,17 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
         super().__init__(output_dir, save_steps=save_steps, listeners=[self._saving, *listeners])
         self._set_steps_per_run(steps_per_run)
         self._prefix = os.path.join(output_dir, "model.ckpt")
+        self._is_first_start = not _has_events(output_dir)
+        _open_events(output_dir)
 
     def after_create_session(self, session, coord):
-        # Not as in the base, which also writes the graph as text, graph.pbtxt, and a second time to the events: at each
-        # start, and nobody reads them.
+        # The base writes the graph first, at each start, twice to the events and as text, graph.pbtxt: on a disk that
+        # is nearly full each start would leave less of it to the checkpoint.
         step = session.run(self._global_step_tensor)
         with self._told():
-            self._summary_writer.add_graph(session.graph)
             self._save(session, step)
+            if self._is_first_start:
+                self._summary_writer.add_graph(session.graph)
         self._timer.update_last_triggered_step(step)
 
     def after_run(self, run_context, run_values):
@@ -135,6 +138,18 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
             # larger than it may).
             checkpoint.remove_unfinished(os.path.dirname(self._prefix))
             raise cannot_be_written(f"{self._prefix}-{self._saving.step}", error)
+
+
+def _has_events(directory):
+    """Whether a run has written there what TensorBoard shows, its graph first."""
+    return tf.gfile.Exists(directory) and any(name.startswith("events.") for name in tf.gfile.ListDirectory(directory))
+
+
+def _open_events(directory):
+    """Makes the writer of events that all hooks share; made when a hook asks for it, it would write the graph too."""
+    writers = tf.summary.FileWriterCache._cache
+    if directory not in writers:
+        writers[directory] = tf.summary.FileWriter(directory)
 
 
 class _Saving(tf.train.CheckpointSaverListener):

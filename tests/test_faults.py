@@ -238,6 +238,40 @@ def test_a_stopped_run_goes_on(given, whole, stopped):
     assert not [name for name in left if os.path.exists(os.path.join(stopped, name))]
 
 
+def graphs_in_events(output):
+    """How many graphs the training's events hold, whole."""
+    found = 0
+    for path in glob.glob(os.path.join(output, "events.*")):
+        with contextlib.suppress(tf.errors.DataLossError):  # of a file that a full disk cut short
+            found += sum(event.HasField("graph_def") for event in tf.train.summary_iterator(path))
+    return found
+
+
+def test_only_the_first_start_writes_the_graph(given, stopped):
+    assert graphs_in_events(stopped) == 1
+    train(given, stopped)
+    assert graphs_in_events(stopped) == 1 and len(glob.glob(os.path.join(stopped, "events.*"))) == 2
+
+
+def test_a_disk_too_full_for_the_graph_keeps_the_checkpoint(given, whole, tmp_path, monkeypatch):
+    """And the next start gets on with less: a graph at each would use up whatever has been freed in between."""
+    output, full, write = str(tmp_path / "output"), contextlib.ExitStack(), tf.summary.FileWriter.add_graph
+
+    def add_graph(*args):
+        full.enter_context(largest_file(100000))
+        write(*args)
+
+    monkeypatch.setattr(tf.summary.FileWriter, "add_graph", add_graph)
+    with full, pytest.raises(UserError) as caught:
+        train(given, output)
+    monkeypatch.undo()
+    assert str(caught.value).endswith("cannot be written: File too large")
+    assert checkpoint.latest(output)
+    train(given, output)
+    assert graphs_in_events(output) == 0
+    assert_as(whole, output, given)
+
+
 def test_a_run_stopped_in_a_process_of_its_own(given, tmp_path):
     """The exit code, and one line behind the log."""
     output = str(tmp_path / "output")
