@@ -5,12 +5,15 @@ first, as a step of training and its checkpoint (bert/stopping.py). The second e
 exit code is 128 and the signal's number: 143 for SIGTERM, 130 for Ctrl-C. No TensorFlow here.
 
 It is raised in the project's own code: TensorFlow half-way through an operation keeps its locks, loses the exception or
-crashes. Where a library is at work the exception waits until that returns to its caller or calls us, or for PATIENCE.
+crashes. Where a library is at work the exception waits until that returns to its caller or calls us, or for PATIENCE;
+it is raised once, and what swallows it then, as a finalizer, leaves it to a second signal to end the program.
 """
 
 import contextlib
+import inspect
 import logging
 import os
+import re
 import select
 import signal
 import sys
@@ -23,6 +26,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SAME_SIGNAL_SECONDS = 1.0
 PATIENCE = 1.0  # seconds that an exception waits for a library to come to its end
 _LOOK = 0.1  # seconds between two looks at whether that is over
+_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
 _STANDARD_LIBRARY = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 
 
@@ -104,9 +108,15 @@ def unchanged():
 
 def _interruption_behind(error):
     """The Interrupted that an exception was raised from or while dealing with, or None."""
-    while error is not None and not isinstance(error, Interrupted):
-        error = error.__cause__ or error.__context__
-    return error
+    seen, to_see = set(), [error]
+    while to_see:
+        error = to_see.pop()
+        if isinstance(error, Interrupted):
+            return error
+        if error is not None and id(error) not in seen:  # `raise x from x` makes a circle
+            seen.add(id(error))
+            to_see += [error.__context__, error.__cause__]
+    return None
 
 
 def silence_tensorflow():
@@ -174,11 +184,13 @@ def _handle(signum, frame):
 
 
 def _is_ours(frame):
-    """Whether this is no library's code."""
-    file = frame.f_code.co_filename
-    if frame.f_globals.get("__name__") == "__main__":
+    """Whether this is the project's code, this module's aside: no library's."""
+    file, module = frame.f_code.co_filename, frame.f_globals
+    if module is globals():  # _handle, when another signal comes while an exception waits
+        return False
+    if module.get("__name__") == "__main__":
         return True
-    return not (file.startswith(("<", *_STANDARD_LIBRARY)) or f"-packages{os.sep}" in file)
+    return not file.startswith(("<", *_STANDARD_LIBRARY)) and not _INSTALLED.search(file)
 
 
 def _wait_for_our_code(frame):
@@ -187,16 +199,24 @@ def _wait_for_our_code(frame):
     _awaited_since = time.monotonic()
     while frame:
         if _is_ours(frame):
-            frame.f_trace = _raise_if_ours
+            frame.f_trace, frame.f_trace_opcodes = _raise_if_ours, True
         frame = frame.f_back
     sys.settrace(_raise_if_ours)
 
 
 def _raise_if_ours(frame, event, arg):
-    """Trace function: called before each function, and in a frame that has it as f_trace before each line."""
-    if event != "exception" and _is_ours(frame):
-        _stop_waiting()
-        raise Interrupted(_received)
+    """Trace function: called before each function, and in a frame that has it as f_trace before each instruction.
+
+    Not before each line: the first line behind the library's may be that of a `finally`, which would be left out.
+    """
+    if not _is_ours(frame):
+        return None
+    if event == "call" and frame.f_code.co_flags & inspect.CO_GENERATOR:
+        # Raised here it would end the generator on Python 3.7 as if it had no `finally`; raised in it, it does not.
+        frame.f_trace_opcodes = True
+        return _raise_if_ours
+    _stop_waiting()
+    raise Interrupted(_received)
 
 
 def _stop_waiting():
@@ -212,11 +232,12 @@ def _watch(reading, main_thread):
     which wakes the main thread from a sleep too.
     """
     global _has_waited_enough
-    first, ignored = None, 0
+    first, own_is_to_come = None, False
     while True:
         if not select.select([reading], [], [], None if first is None or _has_waited_enough else _LOOK)[0]:
-            if _awaited_since is not None and time.monotonic() - _awaited_since >= PATIENCE:
-                _has_waited_enough, ignored = True, 1
+            since = _awaited_since
+            if since is not None and time.monotonic() - since >= PATIENCE:
+                _has_waited_enough = own_is_to_come = True
                 signal.pthread_kill(main_thread, _received)
             continue
         numbers = os.read(reading, 1)
@@ -227,8 +248,8 @@ def _watch(reading, main_thread):
         now = time.monotonic()
         if first is None:
             first = now
-        elif ignored:
-            ignored = 0
+        elif own_is_to_come:
+            own_is_to_come = False
         elif now - first >= SAME_SIGNAL_SECONDS:
             os.write(2, f"ended at once by a second {name(numbers[0])}; the same command goes on\n".encode())
             os._exit(128 + numbers[0])

@@ -141,7 +141,7 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
 
 
 def _has_events(directory):
-    """Whether a run has written there what TensorBoard shows, its graph first."""
+    """Whether a run has written there what TensorBoard shows; its graph too, unless it was killed before."""
     return tf.gfile.Exists(directory) and any(name.startswith("events.") for name in tf.gfile.ListDirectory(directory))
 
 
