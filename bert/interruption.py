@@ -52,7 +52,6 @@ class Interrupted(BaseException):
 _received = None  # number of the signal that came
 _is_put_off = False
 _awaited_since = None  # time.monotonic() since which an Interrupted waits for a library
-_has_waited_enough = False
 
 
 def name(signum):
@@ -158,9 +157,9 @@ def handled():
 
 
 def _forget():
-    global _received, _is_put_off, _has_waited_enough
+    global _received
     _received = None
-    _is_put_off = _has_waited_enough = False
+    put_off(False)
     if _awaited_since is not None:
         _stop_waiting()
 
@@ -168,7 +167,7 @@ def _forget():
 def _handle(signum, frame):
     global _received
     if _received:
-        if _awaited_since is not None and _has_waited_enough:
+        if _has_waited_enough():
             _stop_waiting()
             raise Interrupted(_received)
         return
@@ -219,6 +218,11 @@ def _raise_if_ours(frame, event, arg):
     raise Interrupted(_received)
 
 
+def _has_waited_enough():
+    since = _awaited_since  # which another thread may set to None
+    return since is not None and time.monotonic() - since >= PATIENCE
+
+
 def _stop_waiting():
     global _awaited_since
     _awaited_since = None
@@ -231,13 +235,11 @@ def _watch(reading, main_thread):
     At a second one it ends the process; to an exception that has waited long enough it helps by a signal of its own,
     which wakes the main thread from a sleep too.
     """
-    global _has_waited_enough
-    first, own_is_to_come = None, False
+    first, has_helped, own_is_to_come = None, False, False
     while True:
-        if not select.select([reading], [], [], None if first is None or _has_waited_enough else _LOOK)[0]:
-            since = _awaited_since
-            if since is not None and time.monotonic() - since >= PATIENCE:
-                _has_waited_enough = own_is_to_come = True
+        if not select.select([reading], [], [], None if first is None or has_helped else _LOOK)[0]:
+            if _has_waited_enough():
+                has_helped = own_is_to_come = True
                 signal.pthread_kill(main_thread, _received)
             continue
         numbers = os.read(reading, 1)

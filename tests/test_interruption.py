@@ -49,9 +49,12 @@ def test_a_signal_ends_the_program_where_it_stands(signum, name, code, capsys):
 def library(body):
     """The function `f(send, call)` of that body, in a file that counts as a library's."""
     namespace = {"__name__": "library"}
-    source = "import time\ndef f(send, call):\n" + "".join(f"    {line}\n" for line in body)
+    source = "import time\ndef f(send=None, call=None):\n" + "".join(f"    {line}\n" for line in body)
     exec(compile(source, os.path.join(os.path.dirname(contextlib.__file__), "library.py"), "exec"), namespace)
     return namespace["f"]
+
+
+send_from_library = library(["import os, signal", "os.kill(os.getpid(), signal.SIGTERM)"])
 
 
 @pytest.mark.parametrize("ending", ["return None", "raise KeyError", "call(None)"])
@@ -75,10 +78,6 @@ def test_a_signal_waits_until_a_library_has_done_its_work(ending, capsys):
 
     assert end_of(main, capsys)[0] == 143
     assert not done and sys.gettrace() is None
-
-
-send_from_library = library(["import os, signal", "os.kill(os.getpid(), signal.SIGTERM)"])
-send_from_library.__defaults__ = (None, None)
 
 
 def test_a_signal_does_not_wait_for_ever(capsys):

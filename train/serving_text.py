@@ -219,10 +219,8 @@ def _lower(characters, word):
     characters = tf.gather_nd(ways, chosen) + tf.gather(characters, chosen[:, 0])
     word = tf.gather(word, chosen[:, 0])
 
-    combining, is_mark = (
-        lookup(unicode_tables.combining_classes(), characters),
-        lookup(unicode_tables.accents(), characters) > 0,
-    )
+    combining = lookup(unicode_tables.combining_classes(), characters)
+    is_mark = lookup(unicode_tables.accents(), characters) > 0
     order = tf.cond(
         # Accents are dropped, so their order matters to nobody; few other characters have one.
         tf.reduce_any((combining > 0) & ~is_mark),
