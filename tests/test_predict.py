@@ -287,9 +287,11 @@ def test_killed_at_random_and_resumed_it_writes_the_same_bytes(format, place):
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 kills += 1
-                if process.returncode == 0:
-                    break
-                assert os.path.exists("out.partial") and not os.path.exists("out")
+                # Where the kill fell behind the last text the output may have its name; one more run says so.
+                assert process.returncode in (0, -signal.SIGKILL), process.stderr.read()
+                assert os.path.exists("out.partial") != os.path.exists("out")
+                if os.path.exists("out"):
+                    kills = 5
             else:
                 assert process.wait(60) == 0, process.stderr.read()
                 break
