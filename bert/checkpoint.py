@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert import release
+from bert import interruption, release
 from bert.errors import UserError, cannot_be_written, first_line
 from bert.files import atomic_open, is_leftover, sync
 from bert.modeling import get_assignment_map_from_checkpoint
@@ -161,26 +161,32 @@ def write(target, values):
         if is_leftover(re.match(r"(.*\.tmp-\d+)?", file).group()):
             os.remove(file)
     temporary = f"{target}.tmp-{os.getpid()}"
-    try:
-        with tf.Graph().as_default(), tf.Session() as session:
-            # Fed, not built in: a graph may not exceed 2 GB.
-            tensors = [tf.placeholder(tf.as_dtype(np.asarray(values[name]).dtype)) for name in names]
-            save = tf.raw_ops.SaveV2(
-                prefix=temporary, tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors
-            )
-            session.run(save, {tensor: values[name] for tensor, name in zip(tensors, names)})
-        written = sorted(glob.glob(glob.escape(temporary) + ".*"))  # .data-..., .index
-        for file in written:
-            sync(file)
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(target + ".index")
-        for file in written:
-            os.replace(file, target + file[len(temporary) :])
-    except (tf.errors.OpError, OSError) as error:
-        raise cannot_be_written(target, error)
-    finally:
-        for file in glob.glob(glob.escape(temporary) + ".*"):
+
+    def files():
+        return sorted(glob.glob(glob.escape(temporary) + ".*"))  # .data-..., .index
+
+    def clean_up():
+        for file in files():
             os.remove(file)
+
+    with interruption.cleaned_up(clean_up):
+        try:
+            with tf.Graph().as_default(), tf.Session() as session:
+                # Fed, not built in: a graph may not exceed 2 GB.
+                tensors = [tf.placeholder(tf.as_dtype(np.asarray(values[name]).dtype)) for name in names]
+                save = tf.raw_ops.SaveV2(
+                    prefix=temporary, tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors
+                )
+                session.run(save, {tensor: values[name] for tensor, name in zip(tensors, names)})
+            written = files()
+            for file in written:
+                sync(file)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(target + ".index")
+            for file in written:
+                os.replace(file, target + file[len(temporary) :])
+        except (tf.errors.OpError, OSError) as error:
+            raise cannot_be_written(target, error)
 
 
 def latest(directory):

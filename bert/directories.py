@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 
+from bert import interruption
 from bert.errors import UserError
 from bert.files import is_leftover, make_dir, sync_tree
 
@@ -35,18 +36,17 @@ def complete_directory(path, overwrite=False, remedy="expected another directory
     # An existing one may be a file system of its own, to which nothing beside it can be renamed.
     temporary = f"{path}.tmp-{os.getpid()}" if is_new else os.path.join(path, f".tmp-{os.getpid()}")
     _remove_leftovers(temporary)
-    try:
-        os.mkdir(temporary)
-        yield temporary
-        sync_tree(temporary)
-        if is_new and not os.path.lexists(path):
-            os.rename(temporary, path)
-        else:
-            _merge(temporary, path, overwrite, remedy)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}")
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with interruption.cleaned_up(lambda: shutil.rmtree(temporary, ignore_errors=True)):
+        try:
+            os.mkdir(temporary)
+            yield temporary
+            sync_tree(temporary)
+            if is_new and not os.path.lexists(path):
+                os.rename(temporary, path)
+            else:
+                _merge(temporary, path, overwrite, remedy)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written: {error.strerror or error}")
 
 
 def _remove_leftovers(temporary):

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import sys
 
 from bert import interruption
@@ -56,7 +57,8 @@ def run_program(main):
 
 
 def _end(text, exit_code):
-    interruption.silence_tensorflow()
+    # Of a graph left half-built TensorFlow would report, when that is collected, what was never used.
+    logging.getLogger("tensorflow").setLevel(logging.CRITICAL + 1)
     with contextlib.suppress(OSError):  # where standard error itself cannot be written
         sys.stderr.write(" ".join(text.splitlines()) + "\n")
         sys.stderr.flush()

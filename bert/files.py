@@ -7,6 +7,7 @@ import json
 import os
 import re
 
+from bert import interruption
 from bert.errors import UserError, cannot_be_written
 
 
@@ -19,15 +20,18 @@ def atomic_path(path):
     """
     _remove_leftovers(path)
     temporary = f"{path}.tmp-{os.getpid()}"
-    try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise cannot_be_written(path, error)
-    finally:
+
+    def clean_up():
         with contextlib.suppress(OSError):
             os.remove(temporary)
+
+    with interruption.cleaned_up(clean_up):
+        try:
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise cannot_be_written(path, error)
 
 
 @contextlib.contextmanager

@@ -1,57 +1,46 @@
 """Ending a program from outside: by SIGTERM, as schedulers of clusters send it, or by Ctrl-C.
 
-The first signal raises `Interrupted` where the program stands, or is put off where work has to be brought to a good end
-first, as a step of training and its checkpoint (bert/stopping.py). The second ends the process at once. Either way the
-exit code is 128 and the signal's number: 143 for SIGTERM, 130 for Ctrl-C. No TensorFlow here.
+The first signal ends the process where it stands: what it holds under temporary names is removed, one line says how to
+go on. All that has its final name is whole at any moment, so nothing more has to be brought to an end. Only a step of
+training and its checkpoint are: meanwhile the signal is put off (bert/stopping.py). The second one ends the process in
+any case. The exit code is 128 and the signal's number: 143 for SIGTERM, 130 for Ctrl-C. No TensorFlow here.
 
-It is raised in the project's own code: TensorFlow half-way through an operation keeps its locks, loses the exception or
-crashes. Where a library is at work the exception waits until that returns to its caller or calls us, or for PATIENCE;
-it is raised once, and what swallows it then, as a finalizer, leaves it to a second signal to end the program.
+No exception is raised where the signal finds the program: TensorFlow, half-way through an operation, would lose it,
+keep a lock for ever or crash.
 """
 
 import contextlib
-import inspect
-import logging
 import os
-import re
 import select
 import signal
 import sys
-import sysconfig
 import threading
 import time
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Some send one signal twice, to the process and to its group, as coreutils' timeout does: that is one.
 SAME_SIGNAL_SECONDS = 1.0
-PATIENCE = 1.0  # seconds that an exception waits for a library to come to its end
-_LOOK = 0.1  # seconds between two looks at whether that is over
-_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
-_STANDARD_LIBRARY = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
+PATIENCE = 1.0  # seconds that the main thread has to come back from a library, before another thread ends the process
 
 
 class Interrupted(BaseException):
-    """A signal asked for the end; like KeyboardInterrupt no Exception, as it is no error to be dealt with on the way.
+    """A signal was put off, and what it waited for is done; like KeyboardInterrupt no Exception, as it is no error.
 
     Args:
       signum: the signal's number.
       text: one line for the user: where the program stopped, how to go on.
     """
 
-    def __init__(self, signum, text=None):
-        self.signum = signum
-        super().__init__(
-            text or f"stopped by {name(signum)}; what is written is whole, and the same command goes on from there"
-        )
-
-    @property
-    def exit_code(self):
-        return 128 + self.signum
+    def __init__(self, signum, text):
+        self.exit_code = 128 + signum
+        super().__init__(text)
 
 
-_received = None  # number of the signal that came
+_received = None  # number of the signal that was put off
 _is_put_off = False
-_awaited_since = None  # time.monotonic() since which an Interrupted waits for a library
+_is_ending = False
+_cleanups = []  # functions without arguments, the latest last
+_descriptions = []  # functions from a signal's number to a line for the user, the latest last
 
 
 def name(signum):
@@ -71,56 +60,48 @@ def hear_of_another(signum=signal.SIGTERM):
 
 
 def put_off(value):
-    """Whether a signal from now on only makes itself known by `received`, instead of raising Interrupted."""
+    """Whether a signal from now on only makes itself known by `received`, instead of ending the process."""
     global _is_put_off
     _is_put_off = value
 
 
 @contextlib.contextmanager
 def not_put_off():
-    """Within it a signal raises Interrupted, at its beginning if one came before."""
+    """Within it a signal ends the process, at its beginning if one came before."""
     was_put_off = _is_put_off
     put_off(False)
+    if _received:
+        _end(_received)
     try:
-        if _received:
-            raise Interrupted(_received)
         yield
     finally:
         put_off(was_put_off)
 
 
 @contextlib.contextmanager
-def unchanged():
-    """An Interrupted comes out of it as it is, whatever a library made of it.
-
-    TensorFlow's scopes raise an error of their own where they are left at an unlucky moment, and so does its C++ code
-    that called Python just then.
-    """
+def cleaned_up(cleanup):
+    """`cleanup()` is called when it is left, or before, when a signal ends the process in it."""
+    _cleanups.append(cleanup)
     try:
         yield
-    except Exception as error:
-        stop = _interruption_behind(error)
-        if stop is None:
-            raise
-        raise stop
+    finally:
+        _cleanups.remove(cleanup)
+        cleanup()
 
 
-def _interruption_behind(error):
-    """The Interrupted that an exception was raised from or while dealing with, or None."""
-    seen, to_see = set(), [error]
-    while to_see:
-        error = to_see.pop()
-        if isinstance(error, Interrupted):
-            return error
-        if error is not None and id(error) not in seen:  # `raise x from x` makes a circle
-            seen.add(id(error))
-            to_see += [error.__context__, error.__cause__]
-    return None
+@contextlib.contextmanager
+def told(describe):
+    """Within it a signal that ends the process says `describe(signum)`: one line, where it stopped, how to go on."""
+    _descriptions.append(describe)
+    try:
+        yield
+    finally:
+        _descriptions.remove(describe)
 
 
-def silence_tensorflow():
-    """Of a graph left half-built TensorFlow would report, when that is collected, what was never used."""
-    logging.getLogger("tensorflow").setLevel(logging.CRITICAL + 1)
+def describe(signum):
+    """What is said of a signal where nothing else is to be."""
+    return f"stopped by {name(signum)}; what is written is whole, and the same command goes on from there"
 
 
 @contextlib.contextmanager
@@ -139,128 +120,91 @@ def handled():
     _forget()
     # A handler of Python's waits until the main thread is back from TensorFlow; this pipe hears of signals at once.
     descriptor_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    watcher = threading.Thread(target=_watch, args=(reading, threading.get_ident()), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
     watcher.start()
     for signum in before:
         signal.signal(signum, _handle)
     try:
-        with unchanged():
-            yield
+        yield
     finally:
-        signal.set_wakeup_fd(descriptor_before)
-        os.close(writing)  # which ends the watcher
-        watcher.join()  # while its signal does no harm
-        os.close(reading)
         for signum, handler in before.items():
             signal.signal(signum, handler)
+        signal.set_wakeup_fd(descriptor_before)
+        os.close(writing)  # which ends the watcher
+        watcher.join()
+        os.close(reading)
         _forget()
 
 
 def _forget():
-    global _received
-    _received = None
+    global _received, _is_ending
+    _received, _is_ending = None, False
     put_off(False)
-    if _awaited_since is not None:
-        _stop_waiting()
 
 
 def _handle(signum, frame):
+    """In the main thread, as soon as that is in Python code."""
     global _received
     if _received:
-        if _has_waited_enough():
-            _stop_waiting()
-            raise Interrupted(_received)
+        return  # the watcher knows whether it is the same once more or a second one
+    if not _is_put_off:
+        _end(signum)
         return
     _received = signum
-    if _is_put_off:
-        # Not by sys.stderr, which the main thread may be writing to just now.
-        os.write(2, f"{name(signum)}: ends after this step and its checkpoint; once more ends at once\n".encode())
-        return
-    silence_tensorflow()
-    if _is_ours(frame) or sys.gettrace():  # a debugger's, which is not to be disturbed
-        raise Interrupted(signum)
-    _wait_for_our_code(frame)
+    _say(f"{name(signum)}: ends after this step and its checkpoint; once more ends at once")
 
 
-def _is_ours(frame):
-    """Whether this is the project's code, this module's aside: no library's."""
-    file, module = frame.f_code.co_filename, frame.f_globals
-    if module is globals():  # _handle, when another signal comes while an exception waits
-        return False
-    if module.get("__name__") == "__main__":
-        return True
-    return not file.startswith(("<", *_STANDARD_LIBRARY)) and not _INSTALLED.search(file)
-
-
-def _wait_for_our_code(frame):
-    """Lets an Interrupted be raised as soon as our code goes on: that which called the library, or is called by it."""
-    global _awaited_since
-    _awaited_since = time.monotonic()
-    while frame:
-        if _is_ours(frame):
-            frame.f_trace, frame.f_trace_opcodes = _raise_if_ours, True
-        frame = frame.f_back
-    sys.settrace(_raise_if_ours)
-
-
-def _raise_if_ours(frame, event, arg):
-    """Trace function: called before each function, and in a frame that has it as f_trace before each instruction.
-
-    Not before each line: the first line behind the library's may be that of a `finally`, which would be left out.
-    """
-    if not _is_ours(frame):
-        return None
-    if event == "call" and frame.f_code.co_flags & inspect.CO_GENERATOR:
-        # Raised here it would end the generator on Python 3.7 as if it had no `finally`; raised in it, it does not.
-        frame.f_trace_opcodes = True
-        return _raise_if_ours
-    _stop_waiting()
-    raise Interrupted(_received)
-
-
-def _has_waited_enough():
-    since = _awaited_since  # which another thread may set to None
-    return since is not None and time.monotonic() - since >= PATIENCE
-
-
-def _stop_waiting():
-    global _awaited_since
-    _awaited_since = None
-    sys.settrace(None)
-
-
-def _watch(reading, main_thread):
-    """Reads the numbers of signals from the pipe until that is closed.
-
-    At a second one it ends the process; to an exception that has waited long enough it helps by a signal of its own,
-    which wakes the main thread from a sleep too.
-    """
-    first, has_helped, own_is_to_come = None, False, False
+def _watch(reading):
+    """Reads the numbers of signals from the pipe until that is closed; ends the process if the main thread does not."""
+    first, since, is_awaited = None, None, False
     while True:
-        if not select.select([reading], [], [], None if first is None or has_helped else _LOOK)[0]:
-            if _has_waited_enough():
-                has_helped = own_is_to_come = True
-                signal.pthread_kill(main_thread, _received)
+        if not select.select([reading], [], [], PATIENCE if is_awaited else None)[0]:
+            is_awaited = False
+            if not _is_put_off:
+                _end(first)
             continue
-        numbers = os.read(reading, 1)
-        if not numbers:
+        number = os.read(reading, 1)
+        if not number:
             return
-        if numbers[0] not in [int(signum) for signum in SIGNALS]:
+        signum = number[0]
+        if signum not in SIGNALS:
             continue
-        now = time.monotonic()
         if first is None:
-            first = now
-        elif own_is_to_come:
-            own_is_to_come = False
-        elif now - first >= SAME_SIGNAL_SECONDS:
-            os.write(2, f"ended at once by a second {name(numbers[0])}; the same command goes on\n".encode())
-            os._exit(128 + numbers[0])
+            first, since, is_awaited = signum, time.monotonic(), True
+        elif time.monotonic() - since >= SAME_SIGNAL_SECONDS:
+            _say(f"ended at once by a second {name(signum)}; the same command goes on")
+            os._exit(128 + signum)
+
+
+def _end(signum):
+    """Ends the process with its one line, cleaned up after."""
+    global _is_ending
+    if _is_ending:
+        return
+    _is_ending = True
+    for cleanup in reversed(_cleanups):
+        with contextlib.suppress(Exception):
+            cleanup()
+    text = describe(signum)
+    with contextlib.suppress(Exception):
+        text = _descriptions[-1](signum)
+    if threading.current_thread() is threading.main_thread():  # another would wait for what that is writing
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+    _say(text)
+    os._exit(128 + signum)
+
+
+def _say(text):
+    """One line on standard error; not by sys.stderr, which the main thread may be writing to just now."""
+    with contextlib.suppress(OSError):
+        clear = b"\r\x1b[K" if os.isatty(2) else b""  # of a progress bar
+        os.write(2, clear + text.encode() + b"\n")
 
 
 def _forget_in_child():
     """A forked process dies of its signals as any other, and does not tell its parent of them."""
-    if _awaited_since is not None:
-        _stop_waiting()
+    _cleanups.clear()
     for signum in SIGNALS:
         if signal.getsignal(signum) is _handle:
             signal.signal(signum, signal.SIG_DFL)

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 
+from bert import interruption
 from bert.cluster import CHIEF, EVALUATOR, PS, WORKER
 from bert.errors import UserError, run_program
 from bert.flags import FlagParser, non_negative_int, positive_int
@@ -74,8 +75,8 @@ def launch(args, command):
             exit_code = tasks.wait()
         if exit_code is not None:
             return exit_code
-        if tasks.received:
-            return 128 + tasks.received
+        if interruption.received():
+            return 128 + interruption.received()
         if restarts == args.restarts:
             _say(f"{tasks.died}; started again {restarts} times already, see -restarts")
             return 1
@@ -88,7 +89,6 @@ class _Tasks:
 
     Attributes:
       died: in words, which task died of what.
-      received: number of the signal that came to the launcher, or None.
     """
 
     def __init__(self, counts, command):
@@ -96,12 +96,10 @@ class _Tasks:
         self._addresses = _free_addresses({type: count for type, count in counts.items() if count})
         self._processes = {}
         self._readers = []
-        self._handlers = {}
-        self.died = self.received = None
+        self._has_forwarded = False
+        self.died = None
 
     def __enter__(self):
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            self._handlers[signum] = signal.signal(signum, self._forward)
         for type, addresses in self._addresses.items():
             for index in range(len(addresses)):
                 self._start(type, index)
@@ -114,8 +112,6 @@ class _Tasks:
             process.wait()
         for reader in self._readers:
             reader.join()
-        for signum, handler in self._handlers.items():
-            signal.signal(signum, handler)
 
     def _start(self, type, index):
         config = {"cluster": self._addresses, "task": {"type": type, "index": index}}
@@ -135,10 +131,11 @@ class _Tasks:
             reader.start()
             self._readers.append(reader)
 
-    def _forward(self, signum, frame):
-        """To those that train, which end behind the same step, the chief with a checkpoint; a second one, too."""
-        self.received = signum
-        self._send(signum, CHIEF, WORKER)
+    def _forward(self):
+        """A signal that came to the launcher, to those that train: they end behind the same step, the chief saves."""
+        if interruption.received() and not self._has_forwarded:
+            self._has_forwarded = True
+            self._send(interruption.received(), CHIEF, WORKER)
 
     def _send(self, signum, *types):
         for name, process in list(self._processes.items()):
@@ -152,11 +149,12 @@ class _Tasks:
     def wait(self):
         """The exit code to end with; None where all tasks are to be started again."""
         while True:
+            self._forward()
             failed = self._failed()
             if self._chief.poll() == 0:
                 return self._end_well()
             if failed:
-                return self._end_all(failed) if self.received else self._judge()
+                return self._end_all(failed) if interruption.received() else self._judge()
             time.sleep(POLL)
 
     def _failed(self):
@@ -202,7 +200,7 @@ class _Tasks:
         self._send(signal.SIGTERM, EVALUATOR, PS)
         self._wait_for(self._processes, SHORT_GRACE)
         code = self._chief.poll()
-        return _exit_code(code) if code != -signal.SIGKILL else 128 + (self.received or signal.SIGTERM)
+        return _exit_code(code) if code != -signal.SIGKILL else 128 + (interruption.received() or signal.SIGTERM)
 
 
 def _free_addresses(counts):
@@ -247,5 +245,11 @@ def _die_with_parent():
         _LIBC.prctl(DEATH_SIGNAL, signal.SIGKILL)
 
 
+def main():
+    args, command = parse_args()
+    interruption.put_off(True)  # a signal is passed on to the tasks; this program ends when they have
+    sys.exit(launch(args, command))
+
+
 if __name__ == "__main__":
-    run_program(lambda: sys.exit(launch(*parse_args())))
+    run_program(main)

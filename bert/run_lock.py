@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 
+from bert import interruption
 from bert.errors import UserError
 from bert.startup import LOGGER
 
@@ -35,17 +36,21 @@ def held(directory, load, wanted=True):
     Raises:
       UserError: another process holds the lock, or the directory cannot be written to.
     """
-    descriptor = _acquire(directory) if wanted and os.path.isdir(directory or "") else None
-    try:
-        loaded = load()
-        if wanted and descriptor is None:
+    with contextlib.ExitStack() as stack:
+
+        def acquire():
             descriptor = _acquire(directory)
+            stack.enter_context(interruption.cleaned_up(lambda: _release(directory, descriptor)))
+
+        was_there = os.path.isdir(directory or "")
+        if wanted and was_there:
+            acquire()
+        loaded = load()
+        if wanted and not was_there:
+            acquire()
             if os.listdir(directory) != [LOCK_FILE]:  # another run came, and went, before we had the lock
                 loaded = load()
         yield loaded
-    finally:
-        if descriptor is not None:
-            _release(directory, descriptor)
 
 
 def _acquire(directory):

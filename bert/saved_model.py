@@ -11,7 +11,7 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices
+from bert import checkpoint, devices, interruption
 from bert.errors import cannot_be_written
 from bert.files import is_leftover, make_dir, sync_tree
 
@@ -65,28 +65,36 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_
             shutil.rmtree(os.path.join(export_dir, name), ignore_errors=True)
     temporary = f"{final}.tmp-{os.getpid()}"  # no number, so no version for a server that watches the directory
     asset_dir = temporary + ASSETS
-    try:
-        with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
-            signatures = build_signatures()
-            builder = tf.saved_model.Builder(temporary)
-            builder.add_meta_graph_and_variables(
-                session,
-                [tf.saved_model.tag_constants.SERVING],
-                signatures,
-                assets_collection=[tf.constant(path) for path in _write_assets(asset_dir, vocab_file, settings)],
-                strip_default_attrs=True,
-            )
-            builder.save()
-        if write_extra:
-            write_extra(temporary)
-        sync_tree(temporary)
-        os.replace(temporary, final)
-    except (tf.errors.OpError, OSError) as error:
-        raise cannot_be_written(final, error)
-    finally:
+
+    def clean_up():
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(asset_dir, ignore_errors=True)
+
+    with interruption.cleaned_up(clean_up):
+        try:
+            assets = _write_assets(asset_dir, vocab_file, settings)
+            _write_model(temporary, build_signatures, assets)
+            if write_extra:
+                write_extra(temporary)
+            sync_tree(temporary)
+            os.replace(temporary, final)
+        except (tf.errors.OpError, OSError) as error:
+            raise cannot_be_written(final, error)
     return final
+
+
+def _write_model(directory, build_signatures, assets):
+    with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
+        signatures = build_signatures()
+        builder = tf.saved_model.Builder(directory)
+        builder.add_meta_graph_and_variables(
+            session,
+            [tf.saved_model.tag_constants.SERVING],
+            signatures,
+            assets_collection=[tf.constant(path) for path in assets],
+            strip_default_attrs=True,
+        )
+        builder.save()
 
 
 def _write_assets(asset_dir, vocab_file, settings):

@@ -22,7 +22,7 @@ def stoppable(output_dir, num_train_steps, alone=True, saves=True):
     """Training goes on in it, with the hooks it gives: a list.
 
     A signal lets the step that is running end and a checkpoint be saved; where no step is running, as in an evaluation,
-    it ends that at once.
+    it ends the process at once.
 
     Args:
       output_dir: directory of the checkpoints.
@@ -31,27 +31,28 @@ def stoppable(output_dir, num_train_steps, alone=True, saves=True):
       saves: whether it is this process that saves checkpoints.
 
     Raises:
-      interruption.Interrupted: a signal came; names the step and how to go on.
+      interruption.Interrupted: a signal came in a step; names the step and how to go on.
       UserError: nothing can be written to the directory.
     """
-    try:
-        with interruption.unchanged(), told_if_full(output_dir):
-            yield [_StopAtSignal()] if alone else []
-        if interruption.received():
-            raise interruption.Interrupted(interruption.received())
-    except interruption.Interrupted as stop:
-        interruption.put_off(False)
+
+    def describe(signum):
         if not saves:
             text = "the chief saves and says where; the same command goes on from there"
-            raise interruption.Interrupted(stop.signum, f"stopped by {interruption.name(stop.signum)}; {text}")
+            return f"stopped by {interruption.name(signum)}; {text}"
         latest = checkpoint.latest(output_dir)
         if not latest:
-            raise
-        raise interruption.Interrupted(
-            stop.signum,
-            f"stopped by {interruption.name(stop.signum)} at step {checkpoint.step_of(latest)} of {num_train_steps}, "
-            f"saved in {latest}; the same command goes on from there",
+            return interruption.describe(signum)
+        return (
+            f"stopped by {interruption.name(signum)} at step {checkpoint.step_of(latest)} of {num_train_steps}, "
+            f"saved in {latest}; the same command goes on from there"
         )
+
+    try:
+        with interruption.told(describe), told_if_full(output_dir):
+            yield [_StopAtSignal()] if alone else []
+        signum = interruption.received()
+        if signum:
+            raise interruption.Interrupted(signum, describe(signum))
     finally:
         interruption.put_off(False)
 

@@ -1,11 +1,12 @@
 """A Predictor without a model, for tests of what is built on it: capitalised words are persons, digits are dates.
 
-Run as a program it is `python -m train.predict` with this predictor, in chunks of a few texts, as slow as
-SECONDS_A_TEXT says.
+Run as a program it is `python -m train.predict` with this predictor, in chunks of CHUNK_TEXTS texts, as slow as
+SECONDS_A_TEXT says, and ended by Ctrl-C at the text that INTERRUPTED_AT names.
 """
 
 import os
 import re
+import signal
 import time
 
 from train.entities import Token, entities
@@ -29,6 +30,9 @@ class FakePredictor:
     def tokens(self, texts):
         self.calls.append(list(texts))
         time.sleep(float(os.environ.get("SECONDS_A_TEXT", "0")) * len(texts))
+        if os.environ.get("INTERRUPTED_AT") in texts:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
         return [
             [self._token(match.group(), *match.span()) for match in re.finditer(r"[^\W\d]+|\d+|[^\w\s]", text)]
             for text in texts
@@ -48,7 +52,7 @@ class FakePredictor:
 def main():
     from train import predict, predict_io
 
-    predict_io.CHUNK_TEXTS = 10
+    predict_io.CHUNK_TEXTS = int(os.environ.get("CHUNK_TEXTS", "10"))
     predict.load_predictor = lambda args: FakePredictor()
     predict.model_fingerprint = lambda *_: os.environ.get("MODEL", "fake")
     # Which take TensorFlow's time to load.

@@ -108,7 +108,7 @@ def test_what_was_asked_for_is_not_started_again(code, tmp_path):
 ENDING = (
     "import signal, time\n"
     "def end(signum, frame):\n"
-    "    if me == 'chief': time.sleep(0.5); print('saved')\n"
+    "    if me == 'chief': time.sleep(1.5); print('saved')\n"
     "    sys.exit(128 + signum)\n"
     "for signum in (signal.SIGTERM, signal.SIGINT): signal.signal(signum, end if me != 'ps' else signal.SIG_DFL)\n"
     "print(me, os.getpid()); time.sleep(60)\n"
@@ -149,8 +149,8 @@ def test_a_signal_to_the_launcher_ends_all(signum, tmp_path):
     process = start(tmp_path, ENDING, "-workers=2", "-ps=1")
     pids = [int(process.stdout.readline().split()[-1]) for _ in range(3)]
     process.send_signal(signum)
-    process.communicate(timeout=60)
-    assert process.returncode == 128 + signum
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum and out == "[chief 0] saved\n"
     assert not any(map(is_alive, pids))
 
 

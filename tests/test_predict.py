@@ -20,7 +20,7 @@ from tests import small_task
 from tests.fake_predictor import FakePredictor
 from train import predict, predict_io, prompt, resumable, run_dir
 from train.entities import Entity
-from train.predict_formats import JsonLines, tag
+from train.predict_formats import tag
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LINES = ["Ann Lee ran on 3 May.", "", "北京 Bob", "\u2028 x\x0bAnn \x85 \r y", " \t", "café Zoë", "𝔘 Eve 😀 42", "Ann"]
@@ -301,22 +301,16 @@ def test_killed_at_random_and_resumed_it_writes_the_same_bytes(format, place):
 
 
 @pytest.fixture
-def interrupted(place, monkeypatch, capsys):
+def interrupted(place, monkeypatch):
     """The directory of a run of in.txt that Ctrl-C ended behind four texts."""
     monkeypatch.setattr(predict_io, "CHUNK_TEXTS", 2)
-    format = JsonLines.format
-
-    def failing(self, tagged):
-        if tagged[0].line == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(10)
-        return format(self, tagged)
-
-    with monkeypatch.context() as patched, pytest.raises(SystemExit) as ended:
-        patched.setattr(JsonLines, "format", failing)
-        run_program(lambda: run("in.txt", "-output", "out"))
-    assert ended.value.code == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "stopped by SIGINT; the same command with -resume goes on"
+    monkeypatch.setattr(predict, "tensorflow_version", lambda: "2")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fake_predictor", "-model_dir", "model", "in.txt", "-output", "out"],
+        env=dict(os.environ, PYTHONPATH=REPOSITORY, CHUNK_TEXTS="2", INTERRUPTED_AT=LINES[4]), stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr.decode().splitlines()[-1] == "stopped by SIGINT; the same command with -resume goes on"
     return place
 
 
@@ -545,34 +539,39 @@ def test_colours_are_for_terminals_that_want_them():
 
 def test_prompt_on_a_terminal(place):
     pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")
+    termios = pytest.importorskip("termios")
 
-    def talk(**environment):
-        """What a terminal shows for two lines and Ctrl-D."""
+    def talk(interrupt=False, **environment):
+        """What a terminal shows for two lines and Ctrl-D, or a signal; it is as before behind them."""
         own, other = pty.openpty()
+        before = termios.tcgetattr(own)
         environment = dict(os.environ, PYTHONPATH=REPOSITORY, TERM="xterm", **environment)
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.fake_predictor", "-model_dir", "model", "-interactive"],
             stdin=other, stdout=other, stderr=other, env=environment, close_fds=True,
         )  # fmt: skip
-        os.close(other)
         shown = b""
         for answer in (b"hi Ann\n", b"\n", b"\x04"):
             while not shown.endswith(b"> "):
                 shown += os.read(own, 1000)
-            os.write(own, answer)
+            if interrupt and answer == b"\x04":
+                process.send_signal(signal.SIGINT)
+            else:
+                os.write(own, answer)
             shown += b"|"
-        try:
-            while True:
-                shown += os.read(own, 1000)
-        except OSError:  # the other end is closed
-            pass
+        while b"\n" not in shown.rpartition(b"|")[2]:
+            shown += os.read(own, 1000)
+        assert process.wait(30) == (130 if interrupt else 0)
+        assert termios.tcgetattr(own) == before
+        shown += os.read(own, 1000) if interrupt else b""
+        os.close(other)
         os.close(own)
-        assert process.wait(30) == 0
         return shown.decode()
 
     assert "\x1b[48;5;220;38;5;16m Ann \x1b[1mPER 1.00 \x1b[0m" in talk()
     plain = talk(NO_COLOR="1")
     assert "hi [Ann PER 1.00]" in plain and "\x1b[48" not in plain
+    assert talk(interrupt=True).endswith("|\r\n\r\x1b[Kstopped by SIGINT\r\n")
 
 
 def test_with_a_model_it_finds_what_predictor_finds(finished, tmp_path):

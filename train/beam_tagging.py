@@ -17,6 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 from apache_beam.utils.shared import Shared
 
+from bert import interruption
 from bert.errors import UserError
 from train import predict_io
 from train.predict_formats import JsonLines, tag
@@ -141,11 +142,13 @@ def write_shards(lines, output, num_shards):
 def temporary_folder(output):
     """A name beside `output`; what is there at the end is removed, whether all went well or not."""
     folder = f"{output}.parts-{uuid.uuid4().hex}"
-    try:
-        yield folder
-    finally:
+
+    def clean_up():
         if FileSystems.exists(folder):
             FileSystems.delete([folder])
+
+    with interruption.cleaned_up(clean_up):
+        yield folder
 
 
 def write_in_order(lines, output, folder):

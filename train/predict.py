@@ -37,16 +37,18 @@ def main(argv=None):
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for as long as the program runs
     args = parse_flags(argv)
     _check_streams(args)
+
+    def describe(signum):
+        hope = "; the same command with -resume goes on" if _can_resume(args.output, args.files) else ""
+        return f"stopped by {interruption.name(signum)}{hope}"
+
     try:
-        with interruption.unchanged():
+        with interruption.told(describe):
             interact(args) if args.interactive else tag_files(args)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain of what it cannot flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(PIPE_CLOSED)
-    except interruption.Interrupted as stop:
-        hope = "; the same command with -resume goes on" if _can_resume(args.output, args.files) else ""
-        raise interruption.Interrupted(stop.signum, f"stopped by {interruption.name(stop.signum)}{hope}")
 
 
 def parse_flags(argv=None):

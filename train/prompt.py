@@ -7,6 +7,11 @@ import unicodedata
 
 from bert import interruption
 
+try:
+    import termios
+except ImportError:  # Windows, where nothing has to be set back
+    termios = None
+
 # Background colours of the terminal's 256 that black is well read on, apart from each other for colour-blind readers
 # too; the type stands beside the entity in any case.
 _BACKGROUNDS = (117, 220, 79, 215, 218, 153, 227, 252)
@@ -27,22 +32,29 @@ def run(predictor):
             import readline  # noqa: F401  input() has a history and keys to edit with then
 
         print("A text and Enter shows its entities; Ctrl-D ends.")
-    while True:
-        try:
-            line = _read_line("> " if terminal else "")
-        except EOFError:
-            break
-        except interruption.Interrupted:
-            if terminal:  # not behind the prompt
-                print()
-            raise
-        except UnicodeDecodeError as error:
-            sys.stderr.write(f"byte 0x{error.object[error.start]:02x} is not UTF-8; expected a text in UTF-8\n")
-            continue
-        if line.strip():
-            _write_line(marked(line, predictor(line), types, colours))
-    if terminal:
-        print()
+    with _terminal_as_it_was() if terminal else contextlib.nullcontext():
+        while True:
+            try:
+                line = _read_line("> " if terminal else "")
+            except EOFError:
+                break
+            except UnicodeDecodeError as error:
+                sys.stderr.write(f"byte 0x{error.object[error.start]:02x} is not UTF-8; expected a text in UTF-8\n")
+                continue
+            if line.strip():
+                _write_line(marked(line, predictor(line), types, colours))
+
+
+def _terminal_as_it_was():
+    """At its end, by a signal too, the terminal is as before, which readline changed, and the prompt's line ended."""
+    before = termios and termios.tcgetattr(sys.stdin)
+
+    def clean_up():
+        if before:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        print(flush=True)
+
+    return interruption.cleaned_up(clean_up)
 
 
 def _read_line(prompt):

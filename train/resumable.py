@@ -5,9 +5,11 @@ that is sure, where in the input it ends, and from what it is made. The first is
 it, so whenever the run dies, the two together are a beginning that another run can continue.
 """
 
+import contextlib
 import os
 import time
 
+from bert import interruption
 from bert.errors import UserError, cannot_be_written
 from bert.files import read_json, write_json
 
@@ -113,9 +115,14 @@ class ResumableFile:
         return f"remove it and {self._state} to start afresh"
 
     def __enter__(self):
+        self._left = contextlib.ExitStack()
+        self._left.enter_context(interruption.cleaned_up(self._leave))
         return self
 
     def __exit__(self, *_):
+        self._left.close()
+
+    def _leave(self):
         if self.complete:
             return
         if not os.path.exists(self._state):  # nothing anybody could go on from
