@@ -22,7 +22,7 @@ import tensorflow.compat.v1 as tf  # noqa: E402
 from benchmarks import ours, speed, workload  # noqa: E402
 from benchmarks.workload import timed  # noqa: E402
 from bert import devices, parallel, tokenization  # noqa: E402
-from bert.records import WHOLE, Share  # noqa: E402
+from bert.record_batches import WHOLE, Share  # noqa: E402
 from train import corpus  # noqa: E402
 from train.records import file_based_input_fn_builder, write_file  # noqa: E402
 

@@ -7,7 +7,7 @@ import os
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert import checkpoint, classifier, devices, glue, modeling, pair_features, program, records
+from bert import checkpoint, classifier, devices, glue, modeling, pair_features, program, record_batches, records
 from bert.errors import UserError
 from bert.files import make_dir, read_json, sha256, write_json
 from bert.startup import LOGGER
@@ -176,7 +176,7 @@ def input_fn_builder(path, max_seq_length, label_type, **reading):
       path: record file.
       max_seq_length: that of the file.
       label_type: tf.int64 or tf.float32; None for a file without labels.
-      reading: further arguments of records.input_fn_builder, by name: is_training, seed, start_step, bucket, ...
+      reading: further arguments of record_batches.input_fn_builder, by name: is_training, seed, start_step, bucket, ...
 
     Returns:
       input_fn(params) giving batches of params["batch_size"] features, each as long as its longest text.
@@ -184,4 +184,4 @@ def input_fn_builder(path, max_seq_length, label_type, **reading):
     columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in pair_features.FIELDS}
     if label_type is not None:
         columns["label_ids"] = tf.io.FixedLenFeature([], label_type)
-    return records.input_fn_builder(path, columns, pair_features.FIELDS, **reading)
+    return record_batches.input_fn_builder(path, columns, pair_features.FIELDS, **reading)

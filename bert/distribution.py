@@ -13,7 +13,7 @@ import socket
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, cluster, devices, records
+from bert import checkpoint, cluster, devices, record_batches
 from bert.errors import UserError, first_line
 from bert.flags import STRATEGIES
 from bert.startup import LOGGER
@@ -67,10 +67,10 @@ class Distribution:
 
     @property
     def share(self):
-        """What this task reads of the records: records.Share."""
+        """What this task reads of the records: record_batches.Share."""
         if self.name == PARAMETER_SERVER:
-            return records.WHOLE
-        return records.Share(self.replicas, self.task.number * len(self.local), len(self.local))
+            return record_batches.WHOLE
+        return record_batches.Share(self.replicas, self.task.number * len(self.local), len(self.local))
 
 
 def join_run(args, flag="train_batch_size"):

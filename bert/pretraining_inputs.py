@@ -2,7 +2,7 @@
 
 import tensorflow.compat.v1 as tf
 
-from bert import records
+from bert import record_batches
 from bert.errors import UserError
 from bert.shards import count_by_length
 
@@ -79,11 +79,11 @@ def input_fn_builder(files, max_seq_length, max_predictions_per_seq, is_training
       max_seq_length, max_predictions_per_seq: of the records.
       is_training: goes on for ever, every record once an epoch, in an order of its own each epoch, in batches of one
         shape. Without it: all records once, in order.
-      reading: further arguments of records.input_fn_builder, by name: seed, start_step, share.
+      reading: further arguments of record_batches.input_fn_builder, by name: seed, start_step, share.
 
     Returns:
       input_fn(params) giving batches of params["batch_size"]: dict from name to int32, or float32 for the weights,
       [batch, length].
     """
     parsed = columns(max_seq_length, max_predictions_per_seq)
-    return records.input_fn_builder(files, parsed, (), is_training, static=is_training, **reading)
+    return record_batches.input_fn_builder(files, parsed, (), is_training, static=is_training, **reading)

@@ -11,7 +11,7 @@ import logging
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert import pair_features, records
+from bert import pair_features, record_batches, records
 from bert.errors import UserError
 from bert.squad_windows import align_questions, features_of, make_windows, pieces_of, target_of
 from bert.startup import LOGGER
@@ -28,7 +28,7 @@ def input_fn_builder(path, max_seq_length, is_training, **reading):
       path: record file of `write_training` or `write_prediction`.
       max_seq_length: that of the file.
       is_training: shuffle and go on for ever; the features then hold start_positions and end_positions, int [batch].
-      reading: further arguments of records.input_fn_builder, by name: seed, start_step, bucket, ...
+      reading: further arguments of record_batches.input_fn_builder, by name: seed, start_step, bucket, ...
 
     Returns:
       input_fn(params) giving dicts: unique_ids int32 [batch], and input_ids, input_mask, segment_ids int32
@@ -37,7 +37,7 @@ def input_fn_builder(path, max_seq_length, is_training, **reading):
     numbers = ("unique_ids", "start_positions", "end_positions") if is_training else ("unique_ids",)
     columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in pair_features.FIELDS}
     columns.update({name: tf.io.FixedLenFeature([], tf.int64) for name in numbers})
-    return records.input_fn_builder(path, columns, pair_features.FIELDS, is_training, **reading)
+    return record_batches.input_fn_builder(path, columns, pair_features.FIELDS, is_training, **reading)
 
 
 def write_training(path, questions, tokenizer, args, made_from):

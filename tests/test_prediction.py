@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import prediction, records
+from bert import prediction, record_batches, records
 
 LENGTH = 8
 COLUMNS = {name: tf.io.FixedLenFeature([LENGTH], tf.int64) for name in ("input_ids", "input_mask")}
@@ -38,9 +38,9 @@ def predict(given, batch_size):
     path, prefix, _ = given
 
     def input_fn(params):
-        return records.batches(
+        return record_batches.batches(
             path,
-            lambda serialized: records.parse_batch(serialized, COLUMNS),
+            lambda serialized: record_batches.parse_batch(serialized, COLUMNS),
             params["batch_size"],
             False,
             trimmed=tuple(COLUMNS),
@@ -53,7 +53,7 @@ def predict(given, batch_size):
 @pytest.mark.parametrize("batch_size", [1, 4, 23, 50])
 @pytest.mark.parametrize("pool_batches", [1, 2, 128])
 def test_in_the_order_of_the_records(batch_size, pool_batches, given, monkeypatch):
-    monkeypatch.setattr(records, "POOL_BATCHES", pool_batches)
+    monkeypatch.setattr(record_batches, "POOL_BATCHES", pool_batches)
     found = list(predict(given, batch_size))
     assert [each["total"] for each in found] == [3 * sum(ids) for ids in given[2]]
     for each, ids in zip(found, given[2]):

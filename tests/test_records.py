@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from bert import record_batches
 from bert import records as record_files
 from bert.errors import UserError
 from train import records
@@ -253,7 +254,7 @@ def test_training_sees_every_record_once_an_epoch(tmp_path):
 
 
 def test_a_shuffle_through_a_small_buffer(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_files, "SHUFFLE_BUFFER", 3)
+    monkeypatch.setattr(record_batches, "SHUFFLE_BUFFER", 3)
     path = tmp_path / "records"
     write(path, 10)
     found = numbers(batches(path, 10, is_training=True, seed=7))
@@ -313,7 +314,7 @@ def test_a_run_started_again_goes_on_where_it_was(uninterrupted, data, count, ba
 
 def test_a_prediction_s_batches_by_length_say_where_they_are_from(tmp_path, monkeypatch):
     """Every record once, sorted within each pool of so many batches; the position puts them in order again."""
-    monkeypatch.setattr(record_files, "POOL_BATCHES", 3)
+    monkeypatch.setattr(record_batches, "POOL_BATCHES", 3)
     path = tmp_path / "records"
     windows = write(path, 29)
     found = batches(path, None, bucket=True)
@@ -340,7 +341,7 @@ def by_length(tmp_path_factory):
             records.write_records(str(path), windows, LENGTH, "test")
             written.add(count)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(record_files, "POOL_BATCHES", pool_batches)
+            patched.setattr(record_batches, "POOL_BATCHES", pool_batches)
             kwargs = dict({"is_training": True, "seed": 3, "graph_seed": 3, "bucket": True}, **kwargs)
             return batches(path, steps, params={"batch_size": batch_size}, **kwargs)
 
@@ -405,7 +406,7 @@ def test_lengths_are_rounded_up_where_each_costs_a_compilation(evaluate):
     expected = [2, 8, 8, 128, 128, 132, 256, 256, 264, 512, 512, 515]  # the last: no further than the record goes
     mask = tf.placeholder(tf.int32, [None, 515])
     other = tf.identity(mask)
-    trimmed = record_files.trim({"input_mask": mask, "other": other}, ["input_mask"], coarse=True)
+    trimmed = record_batches.trim({"input_mask": mask, "other": other}, ["input_mask"], coarse=True)
     for length, rounded in zip(lengths, expected):
         fed = (np.arange(515)[None, :] < np.array([[1], [length]])).astype(np.int32)
         found = evaluate(trimmed, {mask: fed})
@@ -428,10 +429,10 @@ def test_no_source_is_rewritten_for_the_pipeline(is_training, bucket, tmp_path, 
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
 
     def parse(serialized):
-        return record_files.parse_batch(serialized, {"input_mask": tf.io.FixedLenFeature([LENGTH], tf.int64)})
+        return record_batches.parse_batch(serialized, {"input_mask": tf.io.FixedLenFeature([LENGTH], tf.int64)})
 
     with tf.Graph().as_default():
-        record_files.batches(str(path), parse, 4, is_training, trimmed=["input_mask"], bucket=bucket)
+        record_batches.batches(str(path), parse, 4, is_training, trimmed=["input_mask"], bucket=bucket)
     assert os.listdir(str(temporary)) == []
 
 
@@ -439,7 +440,7 @@ def test_no_source_is_rewritten_for_the_pipeline(is_training, bucket, tmp_path, 
 @pytest.mark.parametrize("bucket", [True, False])
 def test_the_pipeline_has_no_tuner_that_closing_a_session_would_wait_for(is_training, bucket, tmp_path):
     write(tmp_path / "data", 3)
-    dataset = record_files.batches(
+    dataset = record_batches.batches(
         str(tmp_path / "data"), lambda serialized: {"input_mask": tf.ones([1, 2])}, 2, is_training, bucket=bucket
     )
     options = dataset.options()

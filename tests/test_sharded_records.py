@@ -12,10 +12,10 @@ import tensorflow.compat.v1 as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bert import parallel, shards
+from bert import parallel, record_batches, shards
 from bert import records as record_files
 from bert.errors import UserError
-from bert.records import WHOLE, Share
+from bert.record_batches import WHOLE, Share
 from bert.tokenization import FullTokenizer
 from tests.test_records import IDS, LENGTH, NAMES, batches, numbers, window, write
 from train import bert_lstm_ner, conll, corpus, records, run_dir
@@ -182,7 +182,7 @@ def read(tmp_path_factory):
             written.add((count, shard_count))
         with pytest.MonkeyPatch.context() as patched:
             if pool_batches:
-                patched.setattr(record_files, "POOL_BATCHES", pool_batches)
+                patched.setattr(record_batches, "POOL_BATCHES", pool_batches)
             return batches(path, steps, **dict({"is_training": True, "seed": 3, "graph_seed": 3}, **kwargs))
 
     return run
@@ -211,13 +211,13 @@ def test_the_order_depends_on_seed_and_shards_alone(read):
 
 def test_the_shuffle_goes_across_shards_even_with_a_small_buffer(read, monkeypatch):
     """Shards are read in another order each epoch, a few at a time; together a buffer sees all parts of a corpus."""
-    monkeypatch.setattr(record_files, "SHUFFLE_BUFFER", 4)
+    monkeypatch.setattr(record_batches, "SHUFFLE_BUFFER", 4)
     found = numbers(read(64, 8, 32))
     for epoch in (found[:64], found[64:]):
         assert sorted(epoch) == list(range(64))
         # The records of one shard are every eighth one. Among the first 32, but for the buffer, are those of 4 shards.
         seen = collections.Counter(number % 8 for number in epoch[:32])
-        assert len([shard for shard, times in seen.items() if times >= 5]) == record_files.SHARDS_AT_ONCE
+        assert len([shard for shard, times in seen.items() if times >= 5]) == record_batches.SHARDS_AT_ONCE
         assert min(epoch[:16]) < 16 and max(epoch[:32]) >= 48
     assert found[:64] != found[64:]
 

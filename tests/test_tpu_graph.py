@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import classifier, kernels, modeling, pretraining, records, squad, strategies
+from bert import classifier, kernels, modeling, pretraining, record_batches, records, squad, strategies
 from train.bert_lstm_ner import model_fn_builder
 from train.labels import label_ids, label_list
 from train.train_helper import get_args_parser
@@ -193,8 +193,8 @@ def test_the_input_of_a_tpu_has_one_shape(tmp_path):
     examples = [records.make_example({"ids": row, "mask": row}) for row in rows]
     records.write_records(path, examples, None)
     columns = {name: tf.io.FixedLenFeature([6], tf.int64) for name in ("ids", "mask")}
-    share = records.Share(2, 0, 2)
-    input_fn = records.input_fn_builder(path, columns, ("ids",), True, bucket=True, share=share, static=True)
+    share = record_batches.Share(2, 0, 2)
+    input_fn = record_batches.input_fn_builder(path, columns, ("ids",), True, bucket=True, share=share, static=True)
     with tf.Graph().as_default():
         shapes = tf.data.get_output_shapes(input_fn({"batch_size": 8}))
     assert {name: shape.as_list() for name, shape in shapes.items()} == {"ids": [4, 6], "mask": [4, 6]}

@@ -8,7 +8,7 @@ bert/records.py.
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert import records
+from bert import record_batches, records
 from bert.errors import UserError
 from bert.files import sha256
 from train import corpus
@@ -91,7 +91,7 @@ def file_based_input_fn_builder(
       label_ids: dict from label to id.
       batch_size: windows a batch, over all replicas; a `batch_size` in the estimator's params goes before.
       trim: cut each batch to its longest window.
-      reading: further arguments of bert.records.batches, by name: seed, start_step, bucket, coarse, share,
+      reading: further arguments of bert.record_batches.batches, by name: seed, start_step, bucket, coarse, share,
         deterministic.
 
     Returns:
@@ -102,14 +102,14 @@ def file_based_input_fn_builder(
     not_a_word = np.array([0] + [label_ids[label] for label in (PIECE, CLS, SEP)])
 
     def parse(serialized):
-        features = records.parse_batch(serialized, columns)
+        features = record_batches.parse_batch(serialized, columns)
         is_word = tf.reduce_all(tf.not_equal(features["label_ids"][:, :, None], not_a_word), axis=-1)
         features["word_start"] = tf.cast(is_word, tf.int32)
         return features
 
     def input_fn(params=None):
         size = (params or {}).get("batch_size", batch_size)
-        return records.batches(
+        return record_batches.batches(
             input_file,
             parse,
             size,
