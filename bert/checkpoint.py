@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from bert import interruption, release
 from bert.errors import UserError, cannot_be_written, first_line
-from bert.files import atomic_open, is_leftover, sync
+from bert.files import atomic_open, check_no_pattern, is_leftover, sync
 from bert.modeling import get_assignment_map_from_checkpoint
 from bert.startup import LOGGER
 
@@ -24,7 +24,7 @@ READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
 UNFINISHED_FOLDER = re.compile(r"model\.ckpt-\d+_temp(_[0-9a-f]{32})?$")
 UNFINISHED_SHARD = re.compile(r"part-\d{5}-of-\d{5}\.")
 UNFINISHED_FILE = re.compile(
-    r"(model\.ckpt-\d+\.data-\d{5}-of-\d{5}\.tempstate\d+|(checkpoint|model\.ckpt.*\.meta)\.tmp[0-9a-f]{32})$"
+    r"(model\.ckpt-\d+\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|(checkpoint|model\.ckpt.*\.meta)\.tmp[0-9a-f]{32})$"
 )
 FILE = re.compile(r".+\.(index|meta|data-\d{5}-of-\d{5})$")
 HUGGING_FACE_FILE = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?$")
@@ -78,6 +78,7 @@ def open_checkpoint(prefix):
         raise UserError(
             f"{prefix}: one file of a checkpoint; expected the common beginning of its files, {one_file.group(1)}"
         )
+    check_no_pattern(prefix)
     try:
         return tf.train.load_checkpoint(prefix)
     except READ_ERRORS as error:
@@ -156,6 +157,7 @@ def write(target, values):
     What stood there before is whole until the new files are; they then take their names, the index, without which
     there is no checkpoint of that name, last.
     """
+    check_no_pattern(target)
     names = sorted(values)
     for file in glob.glob(glob.escape(target) + ".tmp-*"):
         if is_leftover(re.match(r"(.*\.tmp-\d+)?", file).group()):

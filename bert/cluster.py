@@ -80,6 +80,8 @@ def task():
         addresses = {type: list(given) for type, given in config.get("cluster", {}).items() if given}
         given = config.get("task", {})
         type, index = given.get("type", CHIEF), int(given.get("index", 0))
+        if not all(isinstance(name, str) for name in [type, *sum(addresses.values(), [])]):
+            raise TypeError
     except (ValueError, TypeError, AttributeError):
         raise UserError(
             f'TF_CONFIG: expected {{"cluster": {{...}}, "task": {{"type": ..., "index": ...}}}}, got {text}'
@@ -190,15 +192,18 @@ def wait_for_chief(task, patience=WAIT_FOR_OTHERS):
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             connection.sendall(f"{HELLO} {task}\n".encode())
-            answer = connection.makefile("r").readline()
+            answer = connection.makefile("rb").readline()
             if answer:
-                return json.loads(answer)
+                try:
+                    return json.loads(answer.decode("utf-8"))
+                except ValueError:
+                    raise UserError(f"TF_CONFIG: what answers at {host}:{port} is no {type} of this program")
     raise UserError(f"{type} {index} at {host}:{port} ended before it let {task} in; its own log says why")
 
 
 def _split(address):
     """(host, port) of "host:port"."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise UserError(f"TF_CONFIG: address {address}; expected host:port")
     return host.strip("[]"), int(port)

@@ -26,7 +26,7 @@ import tempfile
 
 from tqdm import tqdm
 
-from bert import corpus, pretraining_data
+from bert import corpus, interruption, pretraining_data
 from bert.errors import UserError, run_program
 from bert.files import find_files, make_dir
 from bert.flags import FlagParser, non_negative_int, positive_int, proportion
@@ -140,7 +140,8 @@ def _scratch_file(output_file):
     """A file for bytes beside the output file that goes when it is closed."""
     directory = os.path.dirname(output_file) or "."
     try:
-        with tempfile.NamedTemporaryFile(dir=directory, prefix=".pretraining-", suffix=".tmp") as scratch:
+        scratch = tempfile.NamedTemporaryFile(dir=directory, prefix=".pretraining-", suffix=".tmp")  # noqa: SIM115
+        with interruption.cleaned_up(scratch.close):
             yield scratch
     except OSError as error:
         raise UserError(f"{directory}: cannot be written: {error.strerror}")

@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import logging
+import os
 import sys
 
 from bert import interruption
 
+PIPE_CLOSED = 128 + 13  # the exit code of a program that SIGPIPE ends
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errno of a disk that is full
 
 
@@ -41,7 +43,8 @@ def first_line(error):
 def run_program(main):
     """Calls `main()`; what ends it early becomes one line on standard error and an exit code.
 
-    2 for a UserError and a full disk, 143 for SIGTERM, 130 for Ctrl-C.
+    2 for a UserError and a full disk, 143 for SIGTERM, 130 for Ctrl-C, and without a line 141 where whoever read our
+    output has seen enough.
     """
     try:
         with interruption.handled():
@@ -50,6 +53,10 @@ def run_program(main):
         _end(f"error: {error}", 2)
     except interruption.Interrupted as stop:
         _end(str(stop), stop.exit_code)
+    except BrokenPipeError:
+        # Python must not complain of what it cannot flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(PIPE_CLOSED)
     except OSError as error:
         if error.errno not in FULL:
             raise

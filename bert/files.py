@@ -96,8 +96,19 @@ def read_json(path):
         raise UserError(f"{path}: expected JSON: {error}")
 
 
+def check_no_pattern(path):
+    """UserError for a path at which TensorFlow finds no checkpoint, though it writes one there."""
+    found = re.search(r"[*?\[\\]", path)
+    if found:
+        raise UserError(
+            f"{path}: TensorFlow takes a path of checkpoints with {found.group()} in it for a pattern; "
+            f"expected one without *, ?, [ and \\"
+        )
+
+
 def make_dir(path):
     """Makes a directory, and those above it, if there is none; UserError if it cannot be made or written to."""
+    check_no_pattern(path)
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import sys
 
 from bert.errors import UserError
 
@@ -29,6 +30,17 @@ class FlagParser(argparse.ArgumentParser):
         """(add_flag, add_switch) for a group of flags with a title of its own in the help text."""
         group = self.add_argument_group(title)
         return functools.partial(add_flag, group), functools.partial(add_switch, group)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse's, which all other ways to parse call."""
+        args = list(sys.argv[1:] if args is None else args)
+        for argument in args:
+            try:
+                argument.encode("utf-8")
+            except UnicodeEncodeError:
+                shown = argument.encode("utf-8", "backslashreplace").decode("utf-8")
+                raise UserError(f"{shown}: not UTF-8; expected names of files and all else in UTF-8")
+        return super().parse_known_args(args, namespace)
 
     def _get_option_tuples(self, option_string):
         """Flags are never abbreviated: before Python 3.8 allow_abbrev sees to that for two dashes only."""

@@ -38,7 +38,7 @@ class Interrupted(BaseException):
 
 _received = None  # number of the signal that was put off
 _is_put_off = False
-_is_ending = False
+_ending = {}  # "by": identifier of the thread that ends the process
 _cleanups = []  # functions without arguments, the latest last
 _descriptions = []  # functions from a signal's number to a line for the user, the latest last
 
@@ -85,8 +85,10 @@ def cleaned_up(cleanup):
     try:
         yield
     finally:
-        _cleanups.remove(cleanup)
-        cleanup()
+        try:
+            cleanup()
+        finally:
+            _cleanups.remove(cleanup)  # not before: a signal may come while it is at work
 
 
 @contextlib.contextmanager
@@ -101,7 +103,7 @@ def told(describe):
 
 def describe(signum):
     """What is said of a signal where nothing else is to be."""
-    return f"stopped by {name(signum)}; what is written is whole, and the same command goes on from there"
+    return f"stopped by {name(signum)}; what is written is whole, and the same command can be given again"
 
 
 @contextlib.contextmanager
@@ -137,8 +139,8 @@ def handled():
 
 
 def _forget():
-    global _received, _is_ending
-    _received, _is_ending = None, False
+    global _received
+    _received = None
     put_off(False)
 
 
@@ -161,7 +163,8 @@ def _watch(reading):
         if not select.select([reading], [], [], PATIENCE if is_awaited else None)[0]:
             is_awaited = False
             if not _is_put_off:
-                _end(first)
+                # Not in this thread, which is to hear of a second signal even if this one never comes to its end.
+                threading.Thread(target=_end, args=(first,), daemon=True).start()
             continue
         number = os.read(reading, 1)
         if not number:
@@ -172,16 +175,14 @@ def _watch(reading):
         if first is None:
             first, since, is_awaited = signum, time.monotonic(), True
         elif time.monotonic() - since >= SAME_SIGNAL_SECONDS:
-            _say(f"ended at once by a second {name(signum)}; the same command goes on")
+            _say(f"ended at once by a second {name(signum)}", patience=0)
             os._exit(128 + signum)
 
 
 def _end(signum):
-    """Ends the process with its one line, cleaned up after."""
-    global _is_ending
-    if _is_ending:
-        return
-    _is_ending = True
+    """Ends the process with its one line, cleaned up after; does not return."""
+    while _ending.setdefault("by", threading.get_ident()) != threading.get_ident():
+        time.sleep(PATIENCE)  # another thread is at it: what that removes must not be given its final name meanwhile
     for cleanup in reversed(_cleanups):
         with contextlib.suppress(Exception):
             cleanup()
@@ -195,9 +196,14 @@ def _end(signum):
     os._exit(128 + signum)
 
 
-def _say(text):
-    """One line on standard error; not by sys.stderr, which the main thread may be writing to just now."""
-    with contextlib.suppress(OSError):
+def _say(text, patience=PATIENCE):
+    """One line on standard error; not by sys.stderr, which the main thread may be writing to just now.
+
+    Where that is a pipe that nobody reads from for so many seconds, nothing is said.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        if not select.select([], [2], [], patience)[1]:
+            return
         clear = b"\r\x1b[K" if os.isatty(2) else b""  # of a progress bar
         os.write(2, clear + text.encode() + b"\n")
 
@@ -205,10 +211,11 @@ def _say(text):
 def _forget_in_child():
     """A forked process dies of its signals as any other, and does not tell its parent of them."""
     _cleanups.clear()
-    for signum in SIGNALS:
-        if signal.getsignal(signum) is _handle:
-            signal.signal(signum, signal.SIG_DFL)
-            signal.set_wakeup_fd(-1)
+    is_handled = [signum for signum in SIGNALS if signal.getsignal(signum) is _handle]
+    for signum in is_handled:
+        signal.signal(signum, signal.SIG_DFL)
+    if is_handled:
+        os.close(signal.set_wakeup_fd(-1))  # the watcher's pipe is at its end when no process can write to it
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

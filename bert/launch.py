@@ -100,9 +100,13 @@ class _Tasks:
         self.died = None
 
     def __enter__(self):
-        for type, addresses in self._addresses.items():
-            for index in range(len(addresses)):
-                self._start(type, index)
+        try:
+            for type, addresses in self._addresses.items():
+                for index in range(len(addresses)):
+                    self._start(type, index)
+        except OSError as error:
+            self.__exit__()
+            raise UserError(f"{self._command[0]}: cannot be started: {os.strerror(error.errno)}")
         return self
 
     def __exit__(self, *exception):
@@ -218,8 +222,10 @@ def _free_addresses(counts):
 def _copy_lines(source, target, prefix):
     """Writes each line of a process behind its name."""
     for line in source:
-        target.write(prefix + line.decode("utf-8", "replace").rstrip("\n") + "\n")
-        target.flush()
+        # Where nobody reads any more the task goes on all the same.
+        with contextlib.suppress(OSError):
+            target.buffer.write(prefix.encode() + line.rstrip(b"\n") + b"\n")
+            target.buffer.flush()
 
 
 def _exit_code(code):
@@ -231,8 +237,9 @@ def _cause(code):
 
 
 def _say(text):
-    sys.stderr.write(f"[launch] {text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"[launch] {text}\n")
+        sys.stderr.flush()
 
 
 # Loaded before any process is forked: in between nothing may be.

@@ -72,7 +72,8 @@ class StopTogether(tf.train.SessionRunHook):
     """Ends training in all tasks of a run behind the same step, when a signal has come to any of them.
 
     A step needs all of them: where one ended alone the others would wait for it for ever. So they tell each other in
-    each step whether a signal has come. To be made in the model function, on every replica.
+    each step whether a signal has come. To be made in the model function, on every replica. A signal to the chief while
+    it evaluates ends that alone, and the launcher, or whatever started them, the others.
     """
 
     def __init__(self):
@@ -112,6 +113,12 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
         # The base writes the graph first, at each start, twice to the events and as text, graph.pbtxt: on a disk that
         # is nearly full each start would leave less of it to the checkpoint.
         step = session.run(self._global_step_tensor)
+        # What training goes on from is saved already; writing it again could cost it.
+        latest = checkpoint.latest(os.path.dirname(self._prefix))
+        if latest and checkpoint.step_of(latest) == step:
+            self._timer.update_last_triggered_step(step)
+            return
+        interruption.put_off(True)
         with self._told():
             self._save(session, step)
             if self._is_first_start:

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from bert import checkpoint
 from bert.errors import UserError
+from bert.files import make_dir
 from bert.optimization import create_optimizer
 from bert.startup import LOGGER
 
@@ -315,3 +316,18 @@ def test_a_checkpoint_written_over_another_is_never_a_mixture(saved, tmp_path, m
     checkpoint.write_without_slots(prefix, target)
     assert seen == [False, True]
     np.testing.assert_array_equal(contents(target)["dense/bias"], values["dense/bias"])
+
+
+@pytest.mark.parametrize("name", ["o[1]", "m*", "a?", "x\\y"])
+def test_a_name_that_tensorflow_takes_for_a_pattern(name, tmp_path):
+    """It would write a checkpoint there and not find it again."""
+    folder = str(tmp_path / name)
+    calls = [
+        lambda: make_dir(folder),
+        lambda: checkpoint.write(folder + "/model.ckpt", {"v": np.zeros(1)}),
+        lambda: checkpoint.check_whole(folder + "/model.ckpt"),
+    ]
+    for call in calls:
+        with pytest.raises(UserError, match="TensorFlow takes a path of checkpoints with . in it for a pattern"):
+            call()
+    assert not os.listdir(str(tmp_path))

@@ -72,7 +72,9 @@ def test_what_makes_no_sense_is_refused(type, index, addresses, expected, config
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"cluster": 3}', '{"task": {"index": "x"}}', '{"cluster": {"worker": 3}}']
+    "text",
+    ["{", "[]", '{"cluster": 3}', '{"task": {"index": "x"}}', '{"cluster": {"worker": 3}}']
+    + ['{"cluster": {"chief": [1234], "worker": ["b:1"]}}', '{"task": {"type": ["chief"]}}'],
 )
 def test_what_is_no_tf_config_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
@@ -123,6 +125,24 @@ def test_a_chief_that_ends_is_noticed_at_once():
         cluster.wait_for_chief(tasks["worker 0"])
 
 
+def test_another_server_in_the_chief_s_place():
+    tasks = tasks_of({"chief": 1, "worker": 1})
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", int(tasks["chief 0"].addresses["chief"][0].split(":")[1])))
+        listener.listen(1)
+
+        def answer():
+            peer, _ = listener.accept()
+            peer.sendall(b"HTTP/1.0 400 \xff\r\n")
+            peer.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(UserError, match="TF_CONFIG: what answers at 127.0.0.1:.* is no chief of this program"):
+            cluster.wait_for_chief(tasks["worker 0"])
+        thread.join()
+
+
 def test_no_chief_at_all():
     with pytest.raises(UserError, match="worker 0 finds no chief 0 at 127.0.0.1:"):
         cluster.wait_for_chief(tasks_of({"chief": 1, "worker": 1})["worker 0"], patience=0.2)
@@ -142,7 +162,7 @@ def test_a_port_that_is_taken():
     del barrier
 
 
-@pytest.mark.parametrize("address", ["here", "host:", ":1", "host:x"])
+@pytest.mark.parametrize("address", ["here", "host:", ":1", "host:x", "host:0", "host:99999"])
 def test_addresses_are_host_and_port(address):
     with pytest.raises(UserError, match="expected host:port"):
         cluster.wait_for_chief(cluster.Task("worker", 0, {"chief": [address], "worker": ["b:1"]}))

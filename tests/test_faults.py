@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, interruption, run_classifier, run_lock, run_pretraining, run_squad, stopping
+from bert import checkpoint, distribution, interruption, run_classifier, run_lock, run_pretraining, run_squad, stopping
 from bert.errors import UserError
 from bert.progress import TrainingLog
 from bert.startup import LOGGER
@@ -330,10 +330,42 @@ def test_a_signal_in_an_evaluation_ends_it_at_once(given, whole, stopped, tmp_pa
     assert_as(whole, stopped, given)
 
 
+def test_early_stop_of_a_run_killed_in_its_last_evaluation(given, tmp_path):
+    """The next start makes up for the evaluation, and does not train on."""
+    output, flags = str(tmp_path / "output"), ["-early_stop", "1", "-learning_rate", "1e-12"]
+    train(given, output, *flags)
+    assert step_of(output) == 8
+    state = run_dir.read_state(output)
+    state.update(finished=False, evaluations=state["evaluations"][:1])
+    run_dir.write_state(output, state)
+    with at_step(0, None) as steps:
+        train(given, output, *flags)
+    assert not steps and step_of(output) == 8
+    state = run_dir.read_state(output)
+    assert state["finished"] and [scores["step"] for scores in state["evaluations"]] == [4, 8]
+
+
+def test_an_evaluator_reads_of_a_lost_best_checkpoint(given, stopped, monkeypatch):
+    """What run.json says of it is mended before the other tasks go on."""
+    shutil.rmtree(os.path.join(stopped, "best"))
+    for path in glob.glob(os.path.join(stopped, "model.ckpt-[48].*")):
+        os.remove(path)
+    found = []
+
+    def release(self, output_dir, trains=True):
+        found.append(run_dir.read_state(output_dir)["best"])
+        raise UserError("far enough")
+
+    monkeypatch.setattr(distribution.Distribution, "release_others", release)
+    with pytest.raises(UserError, match="far enough"):
+        train(given, stopped)
+    assert found == [None]
+
+
 def test_a_signal_while_files_are_written(given, tmp_path):
     output = str(tmp_path / "output")
     said = end_by_signal(given, output, "atomic_open", tmp_path)
-    assert said == "stopped by SIGTERM; what is written is whole, and the same command goes on from there"
+    assert said == "stopped by SIGTERM; what is written is whole, and the same command can be given again"
     assert_nothing_half_written(output)
 
 
@@ -564,6 +596,7 @@ def test_the_programs_of_bert_too(write, tmp_path, warnings, monkeypatch):
 
     def before_save(self, session, step):
         save(self, session, step)
+        assert interruption._is_put_off
         if step == 8:
             size = os.path.getsize(os.path.join(output, "model.ckpt-4.data-00000-of-00001"))
             full.enter_context(largest_file(size - 1))

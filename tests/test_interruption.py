@@ -13,7 +13,7 @@ from bert import interruption
 from bert.errors import UserError, run_program
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-GOES_ON = "what is written is whole, and the same command goes on from there\n"
+AGAIN = "what is written is whole, and the same command can be given again\n"
 
 
 def send(signum=signal.SIGTERM):
@@ -67,7 +67,7 @@ def test_a_signal_ends_the_program_where_it_stands(signum, name, code):
         "except BaseException:",
         "    print('an exception')",
     ]
-    assert end_of(body) == (code, "before\n", f"stopped by {name}; {GOES_ON}")
+    assert end_of(body) == (code, "before\n", f"stopped by {name}; {AGAIN}")
 
 
 def test_a_signal_ends_it_in_a_library_that_does_not_come_back():
@@ -79,7 +79,7 @@ def test_a_signal_ends_it_in_a_library_that_does_not_come_back():
         "with interruption.cleaned_up(lambda: os.write(1, b'cleaned up')):",
         "    ctypes.CDLL(None).sleep(60)",
     ]
-    assert end_of(body) == (143, "cleaned up", f"stopped by SIGTERM; {GOES_ON}")
+    assert end_of(body) == (143, "cleaned up", f"stopped by SIGTERM; {AGAIN}")
 
 
 def test_what_was_begun_is_cleaned_up(tmp_path):
@@ -92,23 +92,26 @@ def test_what_was_begun_is_cleaned_up(tmp_path):
         "        pass",
         "    send()",
     ]
-    assert end_of(body) == (143, "left\n2\n1\n0\n", f"stopped by SIGTERM; {GOES_ON}")
+    assert end_of(body) == (143, "left\n2\n1\n0\n", f"stopped by SIGTERM; {AGAIN}")
 
 
 def test_files_that_are_being_written_leave_nothing_behind(tmp_path):
     body = [
         "from bert.directories import complete_directory",
         "from bert.files import atomic_open",
+        "from bert.create_pretraining_data import _scratch_file",
         "from train.resumable import ResumableFile",
         "with atomic_open('kept') as writer: writer.write('whole')",
-        "with atomic_open('kept') as one, complete_directory('two') as two, ResumableFile('three', {}) as three:",
+        "with contextlib.ExitStack() as stack:",
+        "    one, two = stack.enter_context(atomic_open('kept')), stack.enter_context(complete_directory('two'))",
+        "    three, _ = stack.enter_context(ResumableFile('three', {})), stack.enter_context(_scratch_file('x'))",
         "    one.write('x')",
         "    open(two + '/file', 'w').close()",
         "    three.write(b'x')",
         "    print(len(os.listdir('.')))",
         "    send()",
     ]
-    assert end_of(body, cwd=str(tmp_path)) == (143, "4\n", f"stopped by SIGTERM; {GOES_ON}")
+    assert end_of(body, cwd=str(tmp_path)) == (143, "5\n", f"stopped by SIGTERM; {AGAIN}")
     assert os.listdir(str(tmp_path)) == ["kept"] and (tmp_path / "kept").read_text() == "whole"
 
 
@@ -121,9 +124,7 @@ def test_cleaning_up_without_a_signal():
     assert done == [1, 2] and not interruption._cleanups
 
 
-@pytest.mark.parametrize(
-    "description,text", [("f'at {signum}'", "at 15\n"), ("1 / 0", f"stopped by SIGTERM; {GOES_ON}")]
-)
+@pytest.mark.parametrize("description,text", [("f'at {signum}'", "at 15\n"), ("1 / 0", f"stopped by SIGTERM; {AGAIN}")])
 def test_what_is_said(description, text):
     body = [f"with interruption.told(lambda signum: {description}):", "    send()"]
     assert end_of(body) == (143, "", text)
@@ -143,7 +144,7 @@ def test_a_signal_that_is_put_off_only_makes_itself_known():
     ]
     assert end_of(body) == (
         143, "15\nstill here\n",
-        f"SIGTERM: ends after this step and its checkpoint; once more ends at once\nstopped by SIGTERM; {GOES_ON}",
+        f"SIGTERM: ends after this step and its checkpoint; once more ends at once\nstopped by SIGTERM; {AGAIN}",
     )  # fmt: skip
 
 
@@ -210,7 +211,70 @@ def test_a_second_signal_ends_at_once(tmp_path):
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
-    assert process.stderr.read().endswith("ended at once by a second SIGINT; the same command goes on\n")
+    assert process.stderr.read().endswith("ended at once by a second SIGINT\n")
+
+
+def test_a_second_signal_ends_a_program_that_hangs_in_its_cleaning_up(tmp_path):
+    body = [
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
+        "with interruption.cleaned_up(lambda: time.sleep(60)):",
+        "    ready()",
+        "    ctypes.CDLL(None).sleep(60)",
+    ]
+    process = start_until_ready(body, tmp_path)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(interruption.PATIENCE + 0.3)
+    assert process.wait(10) == 143
+
+
+def test_nobody_reads_what_is_said(tmp_path):
+    body = [
+        "interruption.put_off(True)",
+        "os.set_blocking(2, False)",
+        "with contextlib.suppress(BlockingIOError):",
+        "    while True: os.write(2, b'x' * 100)",
+        "os.set_blocking(2, True)",
+        "ready()",
+        "while True: time.sleep(1)",
+    ]
+    process = start_until_ready(body, tmp_path)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(interruption.SAME_SIGNAL_SECONDS + 0.2)
+    assert process.wait(10) == 143
+
+
+def test_what_is_being_removed_gets_no_final_name(tmp_path):
+    """Though the main thread, which was in a library when the signal came, is back before all is removed."""
+    body = [
+        "import shutil, threading",
+        "from bert.directories import complete_directory",
+        "real = shutil.rmtree",
+        "def slow(path, **kwargs): os.remove(path + '/0'); time.sleep(2); real(path, **kwargs)",
+        "shutil.rmtree = slow",
+        "threading.Timer(0.2, send).start()",
+        "with complete_directory('final') as folder:",
+        "    for number in range(3): open(folder + f'/{number}', 'w').close()",
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
+        "    ctypes.CDLL(None).usleep(1500000 + 200000)",
+        "    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])",
+    ]
+    assert end_of(body, cwd=str(tmp_path))[0] == 143
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_signal_while_something_is_cleaned_up(tmp_path):
+    body = [
+        "def clean_up():",
+        "    for name in sorted(os.listdir('.')):",
+        "        os.remove(name)",
+        "        if name == '5': send()",
+        "with interruption.cleaned_up(clean_up):",
+        "    for number in range(9): open(str(number), 'w').close()",
+    ]
+    assert end_of(body, cwd=str(tmp_path))[0] == 143
+    assert os.listdir(str(tmp_path)) == []
 
 
 def test_a_child_dies_of_its_signal_and_the_parent_hears_nothing(tmp_path):

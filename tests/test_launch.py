@@ -98,6 +98,35 @@ def test_it_gives_up_in_the_end(tmp_path):
     assert err.count("start again") == 2
 
 
+def test_output_of_any_bytes_and_a_reader_that_goes(tmp_path, monkeypatch):
+    """Neither keeps a task from its work."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    program = (
+        "out = sys.stdout.buffer\n"
+        "for _ in range(20000): out.write(b'caf\\xc3\\xa9 \\xff\\n'); out.flush()\n"
+        "open(me, 'w').close()\n"
+    )
+    (tmp_path / "task.py").write_text(WHO + program)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bert.launch", "-workers=1", "--", "task.py"],
+        cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=REPOSITORY), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout.readline() == b"[chief 0] caf\xc3\xa9 \xff\n"
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    process.wait(30)
+    assert (tmp_path / "chief").exists()
+
+
+def test_a_program_that_is_not_there(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "bert.launch", "--", "nosuchprogram"],
+        cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=REPOSITORY), stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert process.stderr == "error: nosuchprogram: cannot be started: No such file or directory\n"
+
+
 @pytest.mark.parametrize("code", [2, 143])
 def test_what_was_asked_for_is_not_started_again(code, tmp_path):
     found, _, err = run(tmp_path, f"sys.exit({code}) if me == 'chief' else __import__('time').sleep(1)")

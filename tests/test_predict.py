@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from bert.errors import UserError, run_program
+from bert.errors import PIPE_CLOSED, UserError, run_program
 from tests import small_task
 from tests.fake_predictor import FakePredictor
 from train import predict, predict_io, prompt, resumable, run_dir
@@ -233,8 +233,8 @@ def test_standard_input_and_output(place):
     [
         (0, [], "error: standard input: closed; expected texts\n"),
         (0, ["-interactive"], "error: standard input: closed; expected texts\n"),
-        (1, ["in.txt"], "error: standard output: closed; expected somewhere to write to, or -output\n"),
-        (1, ["-interactive"], "error: standard output: closed; expected somewhere to write to, or -output\n"),
+        (1, ["in.txt"], "error: standard output: closed; expected somewhere to write to\n"),
+        (1, ["-interactive"], "error: standard output: closed; expected somewhere to write to\n"),
         (0, ["in.txt", "-output", "out"], ""),
         (1, ["in.txt", "-output", "out"], ""),
         (2, ["in.txt", "-output", "out"], ""),
@@ -263,7 +263,7 @@ def test_a_reader_that_has_seen_enough(place):
     assert json.loads(process.stdout.readline().decode())["text"] == "Ann ran home"
     process.stdout.close()
     assert process.stderr.read() == b""
-    assert process.wait(30) == predict.PIPE_CLOSED
+    assert process.wait(30) == PIPE_CLOSED
 
 
 @pytest.mark.parametrize("format", predict.FORMATS)
@@ -371,6 +371,14 @@ def test_resuming_with_another_model_or_input(interrupted, monkeypatch):
     assert [row["text"] for row in rows(interrupted / "out")] == LINES
 
 
+def test_what_a_killed_run_left_of_a_pipe(place):
+    """Nothing can be gone on with, so nothing is said of -resume."""
+    (place / "out.partial").write_bytes(b"x")
+    assert fails("in.txt", "-output", "out") == (
+        "out.partial: left by an unfinished run that cannot be gone on with; remove it"
+    )
+
+
 def test_what_lies_there_is_not_lost(interrupted):
     before = (interrupted / "out.partial").read_bytes()
     message = fails("in.txt", "-output", "out")
@@ -408,6 +416,21 @@ def test_two_runs_on_one_file(place):
     pytest.importorskip("fcntl", reason="without it two runs are not told apart")
     with resumable.ResumableFile("out", {}):
         assert fails("in.txt", "-output", "out", "-resume") == "out.partial: another run is writing it"
+
+
+def test_a_run_that_finishes_while_another_begins(place, monkeypatch):
+    """The second has the partial file open when that gets its final name: it must not cut the finished file."""
+    lock = resumable.ResumableFile._lock
+
+    def finished_first(self):
+        os.rename("out.partial", "out")
+        lock(self)
+
+    (place / "out.partial").write_bytes(b"finished")
+    monkeypatch.setattr(resumable.ResumableFile, "_lock", finished_first)
+    expected = "out.partial: another run was writing it, and has finished"
+    assert fails("in.txt", "-output", "out", "-resume") == expected
+    assert (place / "out").read_bytes() == b"finished"
 
 
 def test_a_full_disk(place, monkeypatch):
@@ -462,6 +485,8 @@ def test_a_pipe_as_input(place):
         (["in.txt", "-model_dir", "nowhere"], r"nowhere: no such directory; expected a run's -output_dir or an export"),
         (["in.txt", "-model_dir="], r"-model_dir is missing"),
         (["in.txt", "-resume"], r"-resume needs -output"),
+        (["in.txt", "-output="], r"-output: empty; expected the name of a file to write"),
+        (["in.txt", "bad\udcff.txt"], r"bad\\udcff\.txt: not UTF-8; expected names of files"),
         (["-resume", "-output", "out"], r"-resume needs files as input"),
         (["-", "-"], r"-: expected standard input once"),
         (["in.txt", "-interactive"], r"-interactive takes texts from standard input"),
@@ -498,6 +523,8 @@ def test_help_and_defaults(capsys):
     with pytest.raises(SystemExit) as ended:
         predict.parse_flags(["-help"])
     assert ended.value.code == 0 and "-model_dir" in capsys.readouterr().out
+    args = predict.parse_flags(["--model_dir=m", "--", "-dash.txt"])
+    assert args.files == ["-dash.txt"]
     args = predict.parse_flags(["--model_dir=m", "a", "--", "-b"])
     assert (args.files, args.format, args.input, args.output, args.batch_size) == (
         ["a", "-b"],

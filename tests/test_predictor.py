@@ -296,6 +296,31 @@ def test_a_damaged_run(finished, tmp_path):
     assert "no checkpoint" in refused(path)
 
 
+@pytest.mark.parametrize(
+    "name,value,expected",
+    [
+        ("lstm_size", 9, "project/hidden/W"),
+        ("lstm_size", "x", "lstm_size x; expected a whole number above 0"),
+        ("num_layers", 0, "num_layers 0; expected a whole number above 0"),
+        ("cell", "foo", "cell foo; expected lstm or gru"),
+        ("crf_only", True, "crf_only True; "),
+        ("subword_labels", "q", "subword_labels q; expected x or first"),
+        ("max_seq_length", 2, "max_seq_length 2; expected 3 to "),
+        ("max_seq_length", 100000, "max_seq_length 100000; expected 3 to "),
+        ("max_seq_length", "z", "max_seq_length z; expected 3 to "),
+        ("scheme", "ZZ", "scheme ZZ; expected null or one of "),
+        ("labels", 7, "labels 7; expected a list of names"),
+        ("bert_config", None, "bert_config None; expected the sizes of an encoder"),
+    ],
+)
+def test_settings_that_no_run_writes(name, value, expected, finished, tmp_path):
+    path = copy_of(finished, tmp_path)
+    state = run_dir.read_state(finished[0])
+    state["model"][name] = value
+    (path / "run.json").write_text(json.dumps(state))
+    assert expected in refused(path)
+
+
 def test_a_run_that_has_no_copy_of_its_vocabulary(given, finished, tmp_path, predict):
     path = copy_of(finished, tmp_path)
     vocab = path / "vocab.txt"

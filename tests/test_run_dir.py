@@ -1,7 +1,10 @@
-"""Which files -clean may remove."""
+"""Which files -clean may remove; what best/ holds."""
 
+import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
+from bert import checkpoint
 from train import run_dir
 
 OURS = """run.json label2id.json label_list.pkl train.tf_record train.tf_record.json predict_score.txt checkpoint
@@ -39,3 +42,19 @@ def test_the_best_checkpoint_replaces_the_one_before(tmp_path):
             "checkpoint", "mine"
         }  # fmt: skip
         assert kept[f"model.ckpt-{step}.meta"] == f"{step}.meta" and f"model.ckpt-{step}" in kept["checkpoint"]
+
+
+def test_the_best_checkpoint_does_not_change_when_its_step_is_saved_again(graph, tmp_path):
+    """TensorFlow writes into an index that is there already."""
+    variable = tf.get_variable("v", initializer=tf.zeros([1000]))
+    prefix = str(tmp_path / "model.ckpt-5")
+    with tf.Session() as session:
+        session.run(variable.initializer)
+        saver = tf.train.Saver(sharded=True)
+        saver.save(session, str(tmp_path / "model.ckpt"), 5)
+        run_dir.keep_as_best(str(tmp_path), prefix)
+        variable.load(np.ones(1000), session)
+        saver.save(session, str(tmp_path / "model.ckpt"), 5)
+    best = checkpoint.latest(str(tmp_path / "best"))
+    checkpoint.check_whole(best)
+    assert not tf.train.load_variable(best, "v").any() and tf.train.load_variable(prefix, "v").all()

@@ -107,16 +107,37 @@ def test_requests(rest):
     assert rest.paths[3:] == ["/v1/models/ner/metadata"]
 
 
+def answering(outputs, rows):
+    """A fault of the server's: these outputs for each of so many texts."""
+    return lambda handler: serving.send(handler, 200, {"outputs": {k: [v] * rows for k, v in outputs.items()}})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tags": []}, {"tags": None}, {"tags": [5]}, {"scores": ["a"]}, {"word_count": "x"}, {"word_count": 5},
+        {"scheme": "ZZ"}, {"ends": [99]}, {"starts": [None]}, {"pieces": 3}, {"max_pieces": 0}, {"max_pieces": None},
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_none(wrong, rest, clients):
+    right = {
+        "starts": [0], "ends": [1], "tags": ["O"], "scores": [1.0], "pieces": [1], "word_count": 1, "too_long": False,
+        "max_pieces": 9, "scheme": "BIO",
+    }  # fmt: skip
+    rest.faults = [answering(right, 1), answering(dict(right, **wrong), 1)]
+    assert clients[0].tokens("x")[0].tag == "O"
+    with pytest.raises(ServingError, match="expected an answer as serving_text gives it: "):
+        clients[0].tokens("x")
+
+
 def test_a_replaced_model_is_noticed(rest, clients):
     """Parts of a long text come back cut in another way than they were."""
     outputs = {
         "starts": [0, 1], "ends": [1, 2], "tags": ["O", "O"], "scores": [1.0, 1.0], "pieces": [1, 1],
         "word_count": 2, "too_long": True, "max_pieces": 1, "scheme": "BIO",
     }  # fmt: skip
-    rest.faults = [
-        lambda handler, rows=rows: serving.send(handler, 200, {"outputs": {k: [v] * rows for k, v in outputs.items()}})
-        for rows in (1, 2)
-    ]
+    of_parts = dict(outputs, starts=[0], ends=[1], word_count=1, tags=["O"], scores=[1.0], pieces=[1])
+    rest.faults = [answering(outputs, 1), answering(of_parts, 2)]
     with pytest.raises(ServingError, match="the model was replaced between two requests"):
         clients[0]("北" * 2)
 
@@ -222,10 +243,36 @@ def test_command_line(rest, predict):
     assert by_input.stdout == by_arguments.stdout
 
 
+def test_standard_input_that_is_not_utf_8_and_a_reader_that_goes(rest):
+    command = [sys.executable, "-m", "train.serving_client", "-url", rest.url, "-model_name", "ner", "-batch_size", "1"]
+    for codec in ("utf-8", "utf-8:surrogateescape", "ascii"):
+        environment = dict(os.environ, PYTHONIOENCODING=codec)
+        done = subprocess.run(
+            command, input=b"Ann\n\xe5\x8c\x97\nbad \xff\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=REPOSITORY, env=environment,
+        )  # fmt: skip
+        assert done.returncode == 2 and len(done.stdout.decode("utf-8").splitlines()) == 2
+        expected = "error: standard input:3: byte 0xff is not UTF-8; expected one text per line, in UTF-8\n"
+        assert done.stderr.decode() == expected
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY
+    )
+    process.stdin.write(b"Ann\n" * 100)
+    process.stdin.flush()
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr.read() == b"" and process.wait(30) == 141
+
+
 def test_command_line_errors(rest):
     for flags, said in (
         (["-url", rest.url, "-model_name", "nerd", "Ann"], f"error: http://{rest.url}: model nerd: HTTP 404: "),
         (["-url", "127.0.0.1:1", "-model_name", "ner", "-retries", "0", "Ann"], "error: http://127.0.0.1:1: no answer"),
+        (
+            ["-url", rest.url, "-model_name", "ner", "-timeout", "1e300", "Ann"],
+            "error: timeout 1e+300: expected seconds",
+        ),
         (["-url", rest.url, "Ann"], "error: the following arguments are required: -model_name"),
     ):
         done = run_cli(*flags)

@@ -68,21 +68,32 @@ def follow(output_dir, evaluation, is_due, first_step, last_step, early_stop):
     if should_stop(state, early_stop):
         return
     for step in range(_evaluated(state) + 1, last_step + 1):
-        prefix = os.path.join(output_dir, f"{run_dir.CHECKPOINT}-{step}")
-        # What a run that was killed left to be scored comes first, as long as it is there.
-        if not is_due(step) or (step < first_step and not tf.train.checkpoint_exists(prefix)):
+        if not is_due(step) or not _comes(output_dir, step, first_step):
             continue
-        while not tf.train.checkpoint_exists(prefix):
+        while not _is_there(output_dir, step):
             time.sleep(POLL)
         if evaluation.after_save(None, step):
             return
 
 
-def wait_for_last(output_dir, last_step, early_stop):
-    """Waits until the evaluator has come to its end; returns the run's state."""
+def _comes(output_dir, step, first_step):
+    """Whether there is, or will be, a checkpoint of this step: what a killed run left to be scored, if it is there."""
+    return step >= first_step or _is_there(output_dir, step)
+
+
+def _is_there(output_dir, step):
+    """Whether the step's checkpoint is complete: one that is just being written, or was cut off, is not."""
+    prefix = os.path.join(output_dir, f"{run_dir.CHECKPOINT}-{step}")
+    return tf.train.checkpoint_exists(prefix) and checkpoint.is_whole(prefix)
+
+
+def wait_for_last(output_dir, is_due, first_step, last_step, early_stop):
+    """Waits until the evaluator has come to its end; returns the run's state. Arguments as of EvaluationGate."""
+    due = [step for step in range(1, last_step + 1) if is_due(step)]
+    awaited = next((step for step in reversed(due) if _comes(output_dir, step, first_step)), 0)
 
     def is_complete(state):
-        if _evaluated(state) < last_step and not should_stop(state, early_stop):
+        if _evaluated(state) < awaited and not should_stop(state, early_stop):
             return False
         kept = checkpoint.latest(os.path.join(output_dir, run_dir.BEST)) or ""
         return state["best"] is None or kept.endswith(f"-{state['best']['step']}")

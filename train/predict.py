@@ -29,26 +29,20 @@ from train.predict_formats import ConllColumns, JsonLines, tag
 
 log = logging.getLogger(startup.LOGGER)
 FORMATS = ("jsonl", "conll", "html")
-PIPE_CLOSED = 128 + 13  # the exit code of a program that SIGPIPE ends
 
 
 def main(argv=None):
     if sys.stderr is None:  # closed, as by 2>&-
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for as long as the program runs
     args = parse_flags(argv)
-    _check_streams(args)
+    predict_io.check_streams([predict_io.STANDARD_INPUT] if args.interactive else args.files, not args.output)
 
     def describe(signum):
         hope = "; the same command with -resume goes on" if _can_resume(args.output, args.files) else ""
         return f"stopped by {interruption.name(signum)}{hope}"
 
-    try:
-        with interruption.told(describe):
-            interact(args) if args.interactive else tag_files(args)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain of what it cannot flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(PIPE_CLOSED)
+    with interruption.told(describe):
+        interact(args) if args.interactive else tag_files(args)
 
 
 def parse_flags(argv=None):
@@ -68,8 +62,10 @@ def parse_flags(argv=None):
     switch("interactive", False, help="a prompt: a text in, the text with its entities out")
     switch("verbose", False, help="show TensorFlow's own log too")
     parser.add_argument("files", nargs="*", metavar="FILE", help="what to tag; default, and -: standard input")
-    argv = sys.argv[1:] if argv is None else argv
-    args = parser.parse_intermixed_args(_with_values(argv, ["scores", "resume", "interactive", "verbose"]))
+    argv = list(sys.argv[1:] if argv is None else argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    args = parser.parse_intermixed_args(_with_values(argv[:end], ["scores", "resume", "interactive", "verbose"]))
+    args.files += argv[end + 1 :]  # which may begin with dashes
     _check(args)
     return args
 
@@ -91,8 +87,6 @@ def _with_values(argv, switches):
     """The arguments, `-resume` as `-resume=true`, so that a file that follows is not taken for the switch's value."""
     changed = []
     for i, argument in enumerate(argv):
-        if argument == "--":
-            return changed + list(argv[i:])
         if argument in [dashes + name for name in switches for dashes in ("-", "--")] and not _is_bool(argv[i + 1 :]):
             argument += "=true"
         changed.append(argument)
@@ -113,6 +107,8 @@ def _check(args):
         raise UserError("-interactive takes texts from standard input; expected neither files nor -output nor -resume")
     if args.interactive:
         return
+    if args.output == "":
+        raise UserError("-output: empty; expected the name of a file to write")
     if args.scores and args.format != "conll":
         raise UserError(f"-scores is for -format conll; {args.format} has scores anyway")
     args.files = args.files or [predict_io.STANDARD_INPUT]
@@ -129,14 +125,6 @@ def _check(args):
         for output in written:
             if os.path.realpath(output) == os.path.realpath(name):
                 raise UserError(f"{output}: input and output are the same file")
-
-
-def _check_streams(args):
-    """UserError where a stream is to be used that whoever started the program has closed, as by <&- and >&-."""
-    if sys.stdin is None and (args.interactive or predict_io.STANDARD_INPUT in args.files):
-        raise UserError("standard input: closed; expected texts")
-    if sys.stdout is None and not args.output:
-        raise UserError("standard output: closed; expected somewhere to write to, or -output")
 
 
 def _can_resume(output, files):

@@ -31,6 +31,14 @@ Text = collections.namedtuple("Text", ["content", "line", "next"])
 Source = collections.namedtuple("Source", ["name", "count", "sha256"])
 
 
+def check_streams(names, to_standard_output):
+    """UserError where a stream is to be used that whoever started the program has closed, as by <&- and >&-."""
+    if sys.stdin is None and STANDARD_INPUT in names:
+        raise UserError("standard input: closed; expected texts")
+    if sys.stdout is None and to_standard_output:
+        raise UserError("standard output: closed; expected somewhere to write to")
+
+
 def look_at(names, kind, fingerprint=False):
     """Reads what can be read twice to its end, so that what is wrong with it shows before the work begins.
 

@@ -24,7 +24,9 @@ from bert.flags import PRECISIONS
 from train import export, run_dir
 from train.frozen import FrozenTagger
 from train.inputs import MODEL_FLAGS
+from train.labels import SCHEMES
 from train.text_tagger import TextTagger, load_model
+from train.train_helper import CELLS, SUBWORD_LABELS
 
 
 class Predictor(TextTagger):
@@ -91,6 +93,10 @@ def _load_run(path, vocab_file, precision):
             f"{copied}: no such file, the run is of an earlier version; expected vocab_file, the -vocab_file of the run"
         )
     vocab_file = vocab_file or copied
+    if not isinstance(config, dict):
+        raise UserError(f"{state_file}: bert_config {config}; expected the sizes of an encoder")
+    bert_config = modeling.BertConfig.from_dict(config)
+    _check_settings(args, bert_config, labels, settings["scheme"], state_file)
     model = load_model(vocab_file, labels, settings, state_file)
     if sha256(vocab_file) != vocab_hash:
         raise UserError(f"{vocab_file}: the model in {path} was trained with another vocabulary; expected that one")
@@ -98,13 +104,38 @@ def _load_run(path, vocab_file, precision):
     prefix = run_dir.checkpoint_to_use(path)
     if prefix is None:
         raise UserError(f"{path}: no checkpoint of a trained tagger in it yet")
-    bert_config = modeling.BertConfig.from_dict(config)
     shapes = modeling.encoder_shapes(bert_config)
     shapes["crf_loss/transitions"] = [len(labels) + 1] * 2
+    shapes["project/hidden/W"] = [2 * args.lstm_size, args.lstm_size]
     checkpoint.check_shapes(prefix, shapes)
+    if args.crf_only == ("project/hidden/W" in checkpoint.open_checkpoint(prefix).get_variable_to_shape_map()):
+        raise UserError(f"{state_file}: crf_only {args.crf_only}; {prefix} is of a model for which that is not so")
     compute = devices.choose_compute(precision, bert_config.hidden_size, 0, xla=False)
     inputs = argparse.Namespace(bert_config=bert_config, **model._asdict())
     return model, FrozenTagger(prefix, inputs, args, compute)
+
+
+def _check_settings(args, bert_config, labels, scheme, state_file):
+    """UserError for a setting in run.json that no run writes there."""
+    is_positive = (lambda value: type(value) is int and value > 0), "a whole number above 0"
+    is_bool = (lambda value: type(value) is bool), "true or false"
+    longest = bert_config.max_position_embeddings
+    expected = {
+        "cell": (CELLS.__contains__, " or ".join(CELLS)),
+        "lstm_size": is_positive,
+        "num_layers": is_positive,
+        "crf_only": is_bool,
+        "subword_labels": (SUBWORD_LABELS.__contains__, " or ".join(SUBWORD_LABELS)),
+        "max_seq_length": (lambda value: type(value) is int and 3 <= value <= longest, f"3 to {longest}"),
+        "do_lower_case": is_bool,
+        "constrain": is_bool,
+        "scheme": (lambda value: value is None or value in SCHEMES, f"null or one of {', '.join(SCHEMES)}"),
+        "labels": (lambda value: type(value) is list and all(type(label) is str for label in value), "a list of names"),
+    }
+    found = dict(vars(args), scheme=scheme, labels=labels)
+    for name, (is_right, what) in expected.items():
+        if not is_right(found[name]):
+            raise UserError(f"{state_file}: {name} {found[name]}; expected {what}")
 
 
 def _load_export(path, vocab_file, precision):

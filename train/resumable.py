@@ -60,6 +60,9 @@ class ResumableFile:
             raise cannot_be_written(path, error)
         try:
             self._lock()
+            if not os.path.exists(self._partial) or not os.path.samefile(self._file.fileno(), self._partial):
+                # It had its final name by then, and this is the finished file.
+                raise UserError(f"{self._partial}: another run was writing it, and has finished")
             self._continue(resume)
         except BaseException:
             self._file.close()
@@ -85,7 +88,9 @@ class ResumableFile:
     def _continue(self, resume):
         """Cuts the partial file to what is sure."""
         begun = os.path.exists(self._state)
-        if not resume and (begun or os.path.getsize(self._partial)):
+        if not begun and not resume and os.path.getsize(self._partial):
+            raise UserError(f"{self._partial}: left by an unfinished run that cannot be gone on with; remove it")
+        if not resume and begun:
             raise UserError(f"{self._partial}: left by an unfinished run; -resume goes on with it, {self._afresh()}")
         if not begun:
             self._file.truncate(0)

@@ -205,9 +205,15 @@ def _take(prefix, directory):
 
 
 def _link_or_copy(source, target):
-    """A checkpoint's files are never changed once written, so a second name costs no space."""
+    """The files with the values are never changed once written, so a second name costs no space.
+
+    An index is: a saver that writes the same step once more writes into the file that is there.
+    """
     try:
-        os.link(source, target)
+        if source.endswith(".index"):
+            shutil.copyfile(source, target)
+        else:
+            os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
 

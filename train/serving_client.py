@@ -11,6 +11,7 @@ TensorFlow, unless the protocol is gRPC.
 """
 
 import collections
+import itertools
 import json
 import os
 import random
@@ -23,10 +24,11 @@ from bert.batching import batches_by_length
 from bert.errors import UserError, run_program
 from bert.files import read_json
 from bert.flags import FlagParser, non_negative_int, positive_float, positive_int
+from train import predict_io
 from train.conll import Sentence
 from train.entities import Token
 from train.features import Encoded, cut_windows, join_scores, join_windows, settle_seams
-from train.labels import SPECIAL
+from train.labels import SCHEMES, SPECIAL
 from train.predict_formats import entity_values
 from train.serving_errors import Retriable, ServingError
 from train.serving_rest import Rest
@@ -39,6 +41,7 @@ PROTOCOLS = ("rest", "grpc")
 EXTRA = "train/requirements-serving.txt"
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds between attempts; each is about twice the one before
+LONGEST_TIMEOUT = 1000000  # seconds; what a socket takes ends somewhere above
 TIMED_OUT_ATTEMPTS = 2  # a server that was too slow twice is overloaded, and more requests make that worse
 
 # What cannot travel, and what is the same to the tokenizer: a character that is dropped, and one no vocabulary has.
@@ -87,6 +90,8 @@ class ServingClient(TextTagger):
             raise UserError(f"protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
         if signature not in (None, TEXT_SIGNATURE, ID_SIGNATURE):
             raise UserError(f"signature {signature}: expected {TEXT_SIGNATURE} or {ID_SIGNATURE}")
+        if not 0 < timeout <= LONGEST_TIMEOUT:
+            raise UserError(f"timeout {timeout:g}: expected seconds, above 0 and at most {LONGEST_TIMEOUT}")
         self._server = _connect(protocol, url, model_name, timeout)
         self._retries = retries
         self._batch_size = batch_size
@@ -177,11 +182,27 @@ class ServingClient(TextTagger):
             inputs = {"text": [texts[i].translate(_SENDABLE) for i in batch]}
             columns = self._predict(len(batch), inputs, outputs)
             for row, i in enumerate(batch):
-                starts, ends, tags, scores, pieces, count, *of_text = (columns[name][row] for name in outputs)
-                answers[i] = Answer(
-                    list(zip(starts, ends))[:count], tags[:count], scores[:count], pieces[:count], *of_text
-                )
+                try:
+                    answers[i] = _checked_answer(len(texts[i]), *(columns[name][row] for name in outputs))
+                except (TypeError, ValueError) as error:
+                    raise ServingError(f"{self._server}: expected an answer as {TEXT_SIGNATURE} gives it: {error}")
         return answers
+
+
+def _checked_answer(length, starts, ends, tags, scores, pieces, count, too_long, max_pieces, scheme):
+    """The Answer for a text of this length; TypeError or ValueError where it cannot be one."""
+    columns = [list(column[:count]) for column in (starts, ends, tags, scores, pieces)]
+    if [len(column) for column in columns] != [count] * len(columns):
+        raise ValueError(f"not all outputs are for {count} words")
+    for start, end, tag, score, _ in zip(*columns):
+        if not 0 <= start < end <= length:
+            raise ValueError(f"a word from {start} to {end} of {length} characters")
+        if not isinstance(tag, str) or isinstance(score, str):
+            raise TypeError(f"a tag {tag!r} with the probability {score!r}")
+    if max_pieces < 1 or scheme not in ("", *SCHEMES):
+        raise ValueError(f"max_pieces {max_pieces}, scheme {scheme!r}")
+    starts, ends, tags, scores, pieces = columns
+    return Answer(list(zip(starts, ends)), tags, scores, pieces, too_long, max_pieces, scheme)
 
 
 def _connect(protocol, url, model_name, timeout):
@@ -260,14 +281,16 @@ def main():
     parser.add_argument("text", nargs="*", help="what to tag")
     args = vars(parser.parse_args())
     texts = args.pop("text")
+    predict_io.check_streams([] if texts else [predict_io.STANDARD_INPUT], to_standard_output=True)
     with ServingClient(**args) as client:
-        if not texts:
-            texts = [line.rstrip("\r\n") for line in sys.stdin]
-        for start in range(0, len(texts), args["batch_size"]):
-            chunk = texts[start : start + args["batch_size"]]
+        lines = predict_io.read([predict_io.STANDARD_INPUT], "lines")
+        texts = iter(texts or (line.content for line in lines))
+        for chunk in iter(lambda: list(itertools.islice(texts, args["batch_size"])), []):
             for text, found in zip(chunk, client(chunk)):
                 entities = list(map(entity_values, found))
-                sys.stdout.write(json.dumps({"text": text, "entities": entities}, ensure_ascii=False) + "\n")
+                line = json.dumps({"text": text, "entities": entities}, ensure_ascii=False) + "\n"
+                sys.stdout.buffer.write(line.encode("utf-8"))
+            sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

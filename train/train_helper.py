@@ -17,6 +17,8 @@ from bert.flags import (
 from train import __version__
 
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt", "init_checkpoint": "bert_model.ckpt"}
+CELLS = ("lstm", "gru")
+SUBWORD_LABELS = ("x", "first")
 
 
 def get_args_parser(argv=None):
@@ -80,13 +82,13 @@ def _add_model_flags(parser):
     switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
     flag(
         "subword_labels",
-        choices=["x", "first"],
+        choices=SUBWORD_LABELS,
         default="x",
         help="x: later pieces of a word are labelled X; first: RNN and CRF see first pieces only",
     )
 
     flag, switch = parser.flag_group("model")
-    flag("cell", choices=["lstm", "gru"], default="lstm", help="kind of RNN")
+    flag("cell", choices=CELLS, default="lstm", help="kind of RNN")
     flag("lstm_size", type=positive_int, default=128, help="RNN units in each direction")
     flag("num_layers", type=positive_int, default=1, help="RNN layers")
     switch("crf_only", False, help="leave the RNN out")

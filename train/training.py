@@ -45,10 +45,14 @@ def train(args, inputs, state, records, distribution, make_model_fn, evaluate):
             distribution.release_others(args.output_dir, trains=False)
             return
         run_dir.match_checkpoints(args.output_dir, state)
+        run_dir.write_state(args.output_dir, state)  # which an evaluator reads
     latest = checkpoint.latest(args.output_dir)
     schedule = _schedule(args, records.count, latest, distribution)
     _announce(args, schedule, records.count, latest)
 
+    listeners = _listeners(args, state, distribution, schedule, evaluate)
+    for listener in listeners:  # the run before may have been killed between a save and its evaluation
+        listener.after_save(None, schedule.first_step)
     # The other tasks do what the chief, when it releases them, tells them.
     trains = not task.is_chief or not _is_complete(args, schedule, state)
     distribution.release_others(args.output_dir, trains)
@@ -57,19 +61,15 @@ def train(args, inputs, state, records, distribution, make_model_fn, evaluate):
         dev_evaluation = evaluation.DevEvaluation(args.output_dir, state, evaluate, schedule.is_due, args.early_stop)
         cluster_evaluation.follow(args.output_dir, dev_evaluation, *_span(args, schedule))
         return
-    listeners = _listeners(args, state, distribution, schedule, evaluate)
     if trains:
         compute = program.choose_compute(
             args, inputs.bert_config, schedule.last_step - schedule.first_step, task.is_chief
         )
         model_fn = make_model_fn(None if latest else args.init_checkpoint, schedule, compute)
         _fit(args, inputs, records, distribution, schedule, compute, model_fn, listeners)
-    else:
-        for listener in listeners:  # the run before may have been killed between its last step and its evaluation
-            listener.after_save(None, schedule.first_step)
     if task.is_chief:
         if task.has_evaluator:
-            state = cluster_evaluation.wait_for_last(args.output_dir, schedule.last_step, args.early_stop)
+            state = cluster_evaluation.wait_for_last(args.output_dir, *_span(args, schedule))
         state["finished"] = True
         run_dir.write_state(args.output_dir, state)
 
