@@ -111,6 +111,7 @@ def test_shards_hold_every_line_once(place):
         (["-input_files", "bad.txt", "-ordered"], r"bad\.txt:2: byte 0xff is not UTF-8; .*, in UTF-8"),
         (["-input_files", "empty.txt", "-ordered"], r"empty\.txt: nothing in it; expected one text per line"),
         (["-input_files", "in/a.txt", "-model_dir", "nowhere"], r"nowhere: no such directory"),
+        (["-input_files", "in/a.txt", "-output", "/proc/x/out"], r"/proc/x: expected a directory that can be written"),
         (["-input_files", "bad.txt", "-ordered", "-output", "bad.txt"], r"bad\.txt: expected the name of a .*"),
     ],
 )
@@ -119,5 +120,5 @@ def test_bad_input(flags, message, place):
     (place / "empty.txt").write_bytes(b"")
     with pytest.raises(UserError) as error:
         run("-output", "out", *flags)
-    assert re.fullmatch(message + "(; .*)?", str(error.value)), error.value
+    assert re.fullmatch(message + "([;:] .*)?", str(error.value)), error.value
     assert not [name for name in os.listdir(".") if name.startswith("out")]

@@ -19,6 +19,7 @@ from apache_beam.utils.shared import Shared
 
 from bert import interruption
 from bert.errors import UserError
+from bert.files import make_dir
 from train import predict_io
 from train.predict_formats import JsonLines, tag
 
@@ -205,7 +206,9 @@ def _part(folder, numbers):
 
 
 def check_output(output, ordered, inputs):
-    """UserError where the output would be mixed with what is there."""
+    """UserError where the output would be mixed with what is there, or, on this machine, cannot be written."""
+    if "://" not in output:
+        make_dir(os.path.dirname(os.path.abspath(output)))
     if ordered:
         if output in inputs or os.path.isdir(output):
             raise UserError(f"{output}: expected the name of a new file, not of a directory or of the input")
