@@ -79,15 +79,18 @@ def open_checkpoint(prefix):
             f"{prefix}: one file of a checkpoint; expected the common beginning of its files, {one_file.group(1)}"
         )
     check_no_pattern(prefix)
+    no_such = UserError(
+        f"{prefix}: no checkpoint of that name; expected the common beginning of its files, "
+        f"as in bert_model.ckpt for bert_model.ckpt.index"
+    )
+    if not prefix:  # for which TensorFlow 1.15 would look through all that is below the working directory
+        raise no_such
     try:
         return tf.train.load_checkpoint(prefix)
     except READ_ERRORS as error:
         # TensorFlow 1.15 raises no NotFoundError where the directory is missing, too.
         if isinstance(error, tf.errors.NotFoundError) or not tf.gfile.IsDirectory(os.path.dirname(prefix) or "."):
-            raise UserError(
-                f"{prefix}: no checkpoint of that name; expected the common beginning of its files, "
-                f"as in bert_model.ckpt for bert_model.ckpt.index"
-            )
+            raise no_such
         raise UserError(f"{prefix}: cannot be read as a checkpoint: {first_line(error)}")
 
 
