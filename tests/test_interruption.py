@@ -214,6 +214,14 @@ def test_a_second_signal_ends_at_once(tmp_path):
     assert process.stderr.read().endswith("ended at once by a second SIGINT\n")
 
 
+def assert_two_signals_end(process):
+    """SIGTERM twice, each with time to be dealt with."""
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(max(interruption.PATIENCE, interruption.SAME_SIGNAL_SECONDS) + 0.3)
+    assert process.wait(10) == 143
+
+
 def test_a_second_signal_ends_a_program_that_hangs_in_its_cleaning_up(tmp_path):
     body = [
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
@@ -221,11 +229,7 @@ def test_a_second_signal_ends_a_program_that_hangs_in_its_cleaning_up(tmp_path):
         "    ready()",
         "    ctypes.CDLL(None).sleep(60)",
     ]
-    process = start_until_ready(body, tmp_path)
-    for _ in range(2):
-        process.send_signal(signal.SIGTERM)
-        time.sleep(interruption.PATIENCE + 0.3)
-    assert process.wait(10) == 143
+    assert_two_signals_end(start_until_ready(body, tmp_path))
 
 
 def test_nobody_reads_what_is_said(tmp_path):
@@ -238,11 +242,7 @@ def test_nobody_reads_what_is_said(tmp_path):
         "ready()",
         "while True: time.sleep(1)",
     ]
-    process = start_until_ready(body, tmp_path)
-    for _ in range(2):
-        process.send_signal(signal.SIGTERM)
-        time.sleep(interruption.SAME_SIGNAL_SECONDS + 0.2)
-    assert process.wait(10) == 143
+    assert_two_signals_end(start_until_ready(body, tmp_path))
 
 
 def test_what_is_being_removed_gets_no_final_name(tmp_path):

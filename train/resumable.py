@@ -88,13 +88,13 @@ class ResumableFile:
     def _continue(self, resume):
         """Cuts the partial file to what is sure."""
         begun = os.path.exists(self._state)
-        if not begun and not resume and os.path.getsize(self._partial):
-            raise UserError(f"{self._partial}: left by an unfinished run that cannot be gone on with; remove it")
-        if not resume and begun:
-            raise UserError(f"{self._partial}: left by an unfinished run; -resume goes on with it, {self._afresh()}")
         if not begun:
+            if not resume and os.path.getsize(self._partial):
+                raise UserError(f"{self._partial}: left by an unfinished run that cannot be gone on with; remove it")
             self._file.truncate(0)
             return
+        if not resume:
+            raise UserError(f"{self._partial}: left by an unfinished run; -resume goes on with it, {self._afresh()}")
         state = self._read_state()
         if os.path.getsize(self._partial) < state["bytes"]:
             raise UserError(f"{self._partial}: expected {state['bytes']} bytes or more, as {self._state} says; "

@@ -209,13 +209,11 @@ def _link_or_copy(source, target):
 
     An index is: a saver that writes the same step once more writes into the file that is there.
     """
-    try:
-        if source.endswith(".index"):
-            shutil.copyfile(source, target)
-        else:
+    if not source.endswith(".index"):
+        with contextlib.suppress(OSError):  # of a file system without links
             os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+            return
+    shutil.copyfile(source, target)
 
 
 def checkpoint_to_use(output_dir):
