@@ -1,6 +1,6 @@
 """Fine-tunes a BERT + BiLSTM + CRF tagger: `python run.py -help` lists the flags."""
 
-from bert.errors import run_program
+from bert.system.errors import run_program
 from train.train_helper import get_args_parser
 
 

@@ -8,7 +8,7 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from bert import devices
+from bert.runtime import devices
 
 ROWS, HIDDEN, INTERMEDIATE = 2048, 768, 3072
 PRODUCTS, ROUNDS = 6, 5

@@ -10,15 +10,17 @@ import tempfile
 import tensorflow.compat.v1 as tf
 
 from benchmarks import workload
-from bert import devices, kernels, modeling, tokenization
+from bert import modeling, tokenization
+from bert.encoder import kernels
 from bert.optimization import build_train_step
-from train import crf, decoding
+from bert.runtime import devices
 from train.bert_lstm_ner import model_fn_builder
-from train.conll import Sentence
-from train.features import encode, join_windows
-from train.frozen import FrozenTagger
-from train.inputs import Inputs
-from train.labels import label_ids
+from train.data.conll import Sentence
+from train.data.labels import label_ids
+from train.data.windows import encode, join_windows
+from train.finetuning.inputs import Inputs
+from train.inference.frozen import FrozenTagger
+from train.tagger import crf, decoding
 from train.train_helper import get_args_parser
 
 IDS = label_ids(workload.LABELS)

@@ -21,10 +21,12 @@ import tensorflow.compat.v1 as tf  # noqa: E402
 
 from benchmarks import ours, speed, workload  # noqa: E402
 from benchmarks.workload import timed  # noqa: E402
-from bert import devices, parallel, tokenization  # noqa: E402
-from bert.record_batches import WHOLE, Share  # noqa: E402
-from train import corpus  # noqa: E402
-from train.records import file_based_input_fn_builder, write_file  # noqa: E402
+from bert import tokenization  # noqa: E402
+from bert.data.batches import WHOLE, Share  # noqa: E402
+from bert.runtime import devices  # noqa: E402
+from bert.system import workers  # noqa: E402
+from train.data import corpus  # noqa: E402
+from train.data.records import file_based_input_fn_builder, write_file  # noqa: E402
 
 MAX_SEQ_LENGTH = 128
 BATCHES = 400
@@ -73,7 +75,7 @@ def measure_input(args):
         size = os.path.getsize(data) / 1e6
         tokenizer = tokenization.FullTokenizer(vocab)
         seconds = timed(lambda: corpus.summarize(data, args.processes))
-        print(f"{args.processes} processes on {parallel.cores()} cores: reads {size / seconds:.1f} MB/s")
+        print(f"{args.processes} processes on {workers.cores()} cores: reads {size / seconds:.1f} MB/s")
         for shards in (1, SHARDS):
             path = os.path.join(folder, f"records-{shards}")
             encoding = (data, tokenizer, ours.IDS, MAX_SEQ_LENGTH, {}, shards, args.processes)

@@ -7,7 +7,7 @@ checkpoint at every call; Predictor did both when it was made, and a first call 
 run of a graph. Ratios are of one run; latency is of one sentence per call, throughput of 32 in a batch.
 """
 
-from bert import startup  # noqa: F401, I001  before TensorFlow
+from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
 import os
@@ -19,13 +19,15 @@ import tensorflow.compat.v1 as tf
 
 from benchmarks import ours, workload
 from benchmarks.workload import timed
-from bert import devices, kernels, modeling, tokenization
-from bert.files import sha256
+from bert.runtime import devices
+from bert.encoder import kernels
+from bert import modeling, tokenization
+from bert.system.files import sha256
 from train import run_dir
 from train.bert_lstm_ner import model_fn_builder
-from train.conll import Sentence
-from train.features import encode
-from train.inputs import MODEL_FLAGS
+from train.data.conll import Sentence
+from train.data.windows import encode
+from train.finetuning.inputs import MODEL_FLAGS
 from train.predictor import Predictor
 from train.train_helper import get_args_parser
 

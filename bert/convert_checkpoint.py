@@ -15,17 +15,18 @@ import sys
 if not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import logging
 
-from bert import checkpoint, devices, hf_directory, hf_weights
-from bert.directories import complete_directory
-from bert.errors import UserError, run_program
-from bert.files import atomic_open
-from bert.flags import FlagParser
+from bert.runtime import checkpoint, devices
+from bert.huggingface import directory, weights as huggingface_weights
+from bert.system.directories import complete_directory
+from bert.system.errors import UserError, run_program
+from bert.system.files import atomic_open
+from bert.system.flags import FlagParser
 from bert.modeling import BertConfig
-from bert.program import require
+from bert.training.loop import require
 from bert.tokenization import FullTokenizer, validate_case_matches_checkpoint
 
 log = logging.getLogger(startup.LOGGER)
@@ -68,16 +69,16 @@ def from_hf(args):
     """Hugging Face's format to Google's."""
     if not os.path.isdir(args.input_dir):
         raise UserError(f"{args.input_dir}: expected a directory of a Hugging Face BERT")
-    config, given = hf_directory.read_config(args.input_dir)
-    tokenizer = hf_directory.read_tokenizer(args.input_dir, config.vocab_size)
-    path, tensors = hf_directory.read_weights(args.input_dir)
+    config, given = directory.read_config(args.input_dir)
+    tokenizer = directory.read_tokenizer(args.input_dir, config.vocab_size)
+    path, tensors = directory.read_weights(args.input_dir)
     is_classifier = given.get("architectures") == ["BertForSequenceClassification"]
-    values = hf_weights.to_google(path, tensors, config, is_classifier)
+    values = huggingface_weights.to_google(path, tensors, config, is_classifier)
     with _output(args) as folder:
         checkpoint.write(os.path.join(folder, CHECKPOINT), values)
         with atomic_open(os.path.join(folder, CONFIG)) as writer:
             writer.write(config.to_json_string())
-        hf_directory.write_vocab(os.path.join(folder, VOCAB), tokenizer.pieces)
+        directory.write_vocab(os.path.join(folder, VOCAB), tokenizer.pieces)
     for note in tokenizer.notes:
         log.info("its tokenizer differs from this project's: %s", note)
     if hasattr(config, "layer_norm_eps"):
@@ -107,9 +108,9 @@ def to_hf(args):
         raise UserError(f"{vocab_file}: {len(pieces)} entries; {config_file} expects {config.vocab_size}")
     validate_case_matches_checkpoint(args.do_lower_case, prefix)
     values = checkpoint.read(prefix, [name for name in names if not name.endswith(_STATE_OF_TRAINING)])
-    architecture, weights = hf_weights.to_hf(prefix, values, config)
+    architecture, weights = huggingface_weights.to_hf(prefix, values, config)
     with _output(args) as folder:
-        hf_directory.write(folder, architecture, weights, config, pieces, args.do_lower_case)
+        directory.write(folder, architecture, weights, config, pieces, args.do_lower_case)
     log.info(
         "wrote %s: %d weights of a %s, do_lower_case %s in its tokenizer_config.json",
         args.output_dir, len(weights), architecture, str(args.do_lower_case).lower(),

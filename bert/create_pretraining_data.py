@@ -17,7 +17,7 @@ import sys
 if not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import contextlib
 import itertools
@@ -26,11 +26,12 @@ import tempfile
 
 from tqdm import tqdm
 
-from bert import corpus, interruption, pretraining_data
-from bert.errors import UserError, run_program
-from bert.files import find_files, make_dir
-from bert.flags import FlagParser, non_negative_int, positive_int, proportion
-from bert.parallel import Workers
+from bert.pretraining import corpus, examples
+from bert.system import signals
+from bert.system.errors import UserError, run_program
+from bert.system.files import find_files, make_dir
+from bert.system.flags import FlagParser, non_negative_int, positive_int, proportion
+from bert.system.workers import Workers
 from bert.tokenization import FullTokenizer
 
 log = logging.getLogger(startup.LOGGER)
@@ -39,7 +40,7 @@ log = logging.getLogger(startup.LOGGER)
 def main():
     args = parse_flags()
     inputs, outputs, tokenizer = check(args)
-    settings = pretraining_data.make_settings(args, tokenizer)
+    settings = examples.make_settings(args, tokenizer)
     with _scratch_file(outputs[0]) as scratch:
         blocks = tokenize(inputs, tokenizer, scratch, args.num_processes)
         count = write_examples(blocks, settings, scratch.name, outputs, args.dupe_factor, args.num_processes)
@@ -81,8 +82,8 @@ def check(args):
     for name in ("input_file", "output_file", "vocab_file"):
         if not getattr(args, name):
             raise UserError(f"-{name} is missing")
-    if args.max_seq_length < pretraining_data.SHORTEST_SEQUENCE:
-        raise UserError(f"-max_seq_length {args.max_seq_length}: expected {pretraining_data.SHORTEST_SEQUENCE} or more")
+    if args.max_seq_length < examples.SHORTEST_SEQUENCE:
+        raise UserError(f"-max_seq_length {args.max_seq_length}: expected {examples.SHORTEST_SEQUENCE} or more")
     inputs = find_files(args.input_file)
     outputs = [path for path in args.output_file.split(",") if path]
     for path in outputs:
@@ -118,14 +119,14 @@ def tokenize(inputs, tokenizer, scratch, num_processes):
 
 def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processes):
     """Writes the examples of all blocks round-robin to the output files; returns their number."""
-    chunks = pretraining_data.chunks(blocks, dupe_factor, settings.random_seed)
-    total = pretraining_data.chunks_each_time(blocks) * dupe_factor
+    chunks = examples.chunks(blocks, dupe_factor, settings.random_seed)
+    total = examples.chunks_each_time(blocks) * dupe_factor
     count = 0
     with Workers(num_processes, (settings, scratch)) as workers, contextlib.ExitStack() as stack:
-        made = workers.map(pretraining_data.make_records, chunks)
+        made = workers.map(examples.make_records, chunks)
         first = next(made)
         # Only now that the processes are there, each of which would have a copy of TensorFlow.
-        from bert.records import record_writer
+        from bert.data.records import record_writer
 
         writers = [stack.enter_context(record_writer(path)) for path in outputs]
         for records in tqdm(itertools.chain([first], made), "writing", total, disable=None):
@@ -141,7 +142,7 @@ def _scratch_file(output_file):
     directory = os.path.dirname(output_file) or "."
     try:
         scratch = tempfile.NamedTemporaryFile(dir=directory, prefix=".pretraining-", suffix=".tmp")  # noqa: SIM115
-        with interruption.cleaned_up(scratch.close):
+        with signals.cleaned_up(scratch.close):
             yield scratch
     except OSError as error:
         raise UserError(f"{directory}: cannot be written: {error.strerror}")

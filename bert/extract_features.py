@@ -13,7 +13,7 @@ import sys
 if not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import argparse
 import contextlib
@@ -27,10 +27,11 @@ import zipfile
 import numpy as np
 from tqdm import tqdm
 
-from bert import devices, encoding, program
-from bert.errors import UserError, run_program
-from bert.files import atomic_open, atomic_path
-from bert.flags import FlagParser, add_compute_flags, positive_int
+from bert.runtime import devices, encoding
+from bert.training import loop
+from bert.system.errors import UserError, run_program
+from bert.system.files import atomic_open, atomic_path
+from bert.system.flags import FlagParser, add_compute_flags, positive_int
 
 log = logging.getLogger(startup.LOGGER)
 DECIMALS = 6
@@ -67,11 +68,11 @@ def parse_flags(argv=None):
     flag("format", choices=["json", "npz"], default="json", help="JSON, one line per text, or arrays for numpy.load")
     flag("batch_size", type=positive_int, default=32, help="texts in a batch")
     switch("use_one_hot_embeddings", False, help="look words up by a matrix product, as TPUs like it")
-    program.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
+    loop.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
     add_compute_flags(*parser.flag_group("speed"), precision="fp32", xla=False)
-    program.add_device_flags(parser, training=False)
+    loop.add_device_flags(parser, training=False)
     args = parser.parse_args(argv)
-    program.require(args, "input_file", "output_file")
+    loop.require(args, "input_file", "output_file")
     if args.use_tpu:
         raise UserError("-use_tpu: features are extracted on CPU or GPU; expected false")
     return args

@@ -23,10 +23,10 @@ import sys
 import threading
 import time
 
-from bert import interruption
-from bert.cluster import CHIEF, EVALUATOR, PS, WORKER
-from bert.errors import UserError, run_program
-from bert.flags import FlagParser, non_negative_int, positive_int
+from bert.system import signals
+from bert.system.errors import UserError, run_program
+from bert.system.flags import FlagParser, non_negative_int, positive_int
+from bert.training.cluster import CHIEF, EVALUATOR, PS, WORKER
 
 POLL = 0.05  # seconds between two looks at the tasks
 GRACE = 60.0  # seconds that the others have to end by themselves when the chief has come to its end
@@ -75,8 +75,8 @@ def launch(args, command):
             exit_code = tasks.wait()
         if exit_code is not None:
             return exit_code
-        if interruption.received():
-            return 128 + interruption.received()
+        if signals.received():
+            return 128 + signals.received()
         if restarts == args.restarts:
             _say(f"{tasks.died}; started again {restarts} times already, see -restarts")
             return 1
@@ -137,9 +137,9 @@ class _Tasks:
 
     def _forward(self):
         """A signal that came to the launcher, to those that train: they end behind the same step, the chief saves."""
-        if interruption.received() and not self._has_forwarded:
+        if signals.received() and not self._has_forwarded:
             self._has_forwarded = True
-            self._send(interruption.received(), CHIEF, WORKER)
+            self._send(signals.received(), CHIEF, WORKER)
 
     def _send(self, signum, *types):
         for name, process in list(self._processes.items()):
@@ -158,7 +158,7 @@ class _Tasks:
             if self._chief.poll() == 0:
                 return self._end_well()
             if failed:
-                return self._end_all(failed) if interruption.received() else self._judge()
+                return self._end_all(failed) if signals.received() else self._judge()
             time.sleep(POLL)
 
     def _failed(self):
@@ -204,7 +204,7 @@ class _Tasks:
         self._send(signal.SIGTERM, EVALUATOR, PS)
         self._wait_for(self._processes, SHORT_GRACE)
         code = self._chief.poll()
-        return _exit_code(code) if code != -signal.SIGKILL else 128 + (interruption.received() or signal.SIGTERM)
+        return _exit_code(code) if code != -signal.SIGKILL else 128 + (signals.received() or signal.SIGTERM)
 
 
 def _free_addresses(counts):
@@ -254,7 +254,7 @@ def _die_with_parent():
 
 def main():
     args, command = parse_args()
-    interruption.put_off(True)  # a signal is passed on to the tasks; this program ends when they have
+    signals.put_off(True)  # a signal is passed on to the tasks; this program ends when they have
     sys.exit(launch(args, command))
 
 

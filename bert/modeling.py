@@ -2,7 +2,7 @@
 
 Architecture and variable names are those of "BERT: Pre-training of Deep Bidirectional Transformers" (Devlin et
 al., 2018) as released by Google, so that released checkpoints load by name. This file knows nothing of any task. What
-config.py and layers.py hold is part of this module too, as in Google's release.
+encoder/config.py and encoder/layers.py hold is part of this module too, as in Google's release.
 """
 
 import collections
@@ -11,10 +11,10 @@ import math
 
 import tensorflow.compat.v1 as tf
 
-from bert import kernels
-from bert.config import BertConfig  # noqa: F401
-from bert.kernels import gelu
-from bert.layers import create_initializer, dense, dropout, get_activation, get_shape_list, layer_norm
+from bert.encoder import kernels
+from bert.encoder.config import BertConfig  # noqa: F401
+from bert.encoder.kernels import gelu
+from bert.encoder.layers import create_initializer, dense, dropout, get_activation, get_shape_list, layer_norm
 
 MASKED_SCORE = -10000.0  # added to the attention scores of padding, as the released checkpoints were trained
 

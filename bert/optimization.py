@@ -9,7 +9,7 @@ import re
 
 import tensorflow.compat.v1 as tf
 
-from bert import kernels
+from bert.encoder import kernels
 
 # Biases and normalisation parameters are not pulled towards zero.
 NO_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")

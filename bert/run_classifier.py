@@ -13,7 +13,7 @@ import sys
 if not __package__:  # run as a file, `python bert/run_classifier.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import argparse
 import logging
@@ -22,10 +22,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert import checkpoint, classifier, classifier_inputs, glue, kernels, prediction, program
-from bert.errors import run_program
-from bert.flags import FlagParser, HelpFormatter, add_speed_flags
-from bert.records import count_records
+from bert.runtime import checkpoint, prediction
+from bert.classification import model, inputs as classification_inputs, tasks
+from bert.encoder import kernels
+from bert.training import loop
+from bert.system.errors import run_program
+from bert.system.flags import FlagParser, HelpFormatter, add_speed_flags
+from bert.data.records import count_records
 
 log = logging.getLogger(startup.LOGGER)
 
@@ -61,20 +64,20 @@ def parse_args(argv=None):
     switch("do_export", False, help="write a SavedModel to export/")
     switch("tsv_header", False, help="-task_name tsv: the files begin with a line of column names")
     flag("xnli_language", default="zh", help="-task_name xnli: which language")
-    program.add_encoder_flags(parser)
-    program.add_training_flags(parser)
+    loop.add_encoder_flags(parser)
+    loop.add_training_flags(parser)
     add_speed_flags(parser)
-    program.add_device_flags(parser)
+    loop.add_device_flags(parser)
     return parser.parse_args(argv)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    distribution = program.start(args)
+    distribution = loop.start(args)
     if distribution is None:
         return
     writes = args.do_train or args.do_eval or args.do_predict
-    with program.opened(args, classifier_inputs.load_inputs, distribution.task.is_chief, writes) as inputs:
+    with loop.opened(args, classification_inputs.load_inputs, distribution.task.is_chief, writes) as inputs:
         run(args, inputs, distribution)
 
 
@@ -96,14 +99,14 @@ def run(args, inputs, distribution):
 def train(args, inputs, distribution):
     """Fine-tunes on the training file, going on from the checkpoint in -output_dir if there is one."""
     if distribution.task.is_chief:
-        classifier_inputs.write_task(args.output_dir, inputs.task)
+        classification_inputs.write_task(args.output_dir, inputs.task)
     (data,) = inputs.data["train"]
-    path = classifier_inputs.make_records(args, inputs, "train", data)
-    num_train_steps, num_warmup_steps = program.steps_of_training(len(data.examples), args)
-    start_step = program.start_step(args.output_dir)
-    program.announce_training(len(data.examples), num_train_steps, start_step, args, inputs.init_checkpoint)
-    compute = program.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
-    input_fn = classifier_inputs.input_fn_builder(
+    path = classification_inputs.make_records(args, inputs, "train", data)
+    num_train_steps, num_warmup_steps = loop.steps_of_training(len(data.examples), args)
+    start_step = loop.start_step(args.output_dir)
+    loop.announce_training(len(data.examples), num_train_steps, start_step, args, inputs.init_checkpoint)
+    compute = loop.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
+    input_fn = classification_inputs.input_fn_builder(
         path,
         args.max_seq_length,
         _label_type(inputs, data),
@@ -116,57 +119,59 @@ def train(args, inputs, distribution):
         static=distribution.is_tpu,
     )
     model_fn = _model_fn(args, inputs, compute, inputs.init_checkpoint, num_train_steps, num_warmup_steps)
-    estimator = program.make_estimator(model_fn, args, args.train_batch_size, distribution)
-    program.train(args, estimator, distribution, input_fn, num_train_steps, start_step)
+    estimator = loop.make_estimator(model_fn, args, args.train_batch_size, distribution)
+    loop.train(args, estimator, distribution, input_fn, num_train_steps, start_step)
 
 
 def evaluate(args, inputs):
     """Scores the dev file, or both of MNLI's, with the newest checkpoint."""
     for data in inputs.data["dev"]:
         predictions = _predict(args, inputs, "dev", data, args.eval_batch_size)
-        results = classifier.score(
+        results = model.score(
             inputs.task,
-            [classifier_inputs.label_id(inputs.task, example.label) for example in data.examples],
+            [classification_inputs.label_id(inputs.task, example.label) for example in data.examples],
             np.stack([each["probabilities"] for each in predictions]),
             np.stack([each["loss"] for each in predictions]),
             args.eval_batch_size,
         )
         results["global_step"] = checkpoint.step_of(_checkpoint(args, inputs))
         log.info("%s", data.layout.file)
-        program.write_results(classifier.output_file(args.output_dir, "eval_results.txt", data.layout.part), results)
+        loop.write_results(model.output_file(args.output_dir, "eval_results.txt", data.layout.part), results)
 
 
 def predict(args, inputs):
     """Writes the probabilities for each example of the test file, or of both of MNLI's."""
     for data in inputs.data["test"]:
         predictions = _predict(args, inputs, "test", data, args.predict_batch_size)
-        path = classifier.output_file(args.output_dir, "test_results.tsv", data.layout.part)
-        classifier.write_predictions(path, [each["probabilities"] for each in predictions])
+        path = model.output_file(args.output_dir, "test_results.tsv", data.layout.part)
+        model.write_predictions(path, [each["probabilities"] for each in predictions])
         log.info("wrote %s", path)
 
 
 def export(args, inputs):
     """Writes a SavedModel of the newest checkpoint."""
     settings = dict(
-        classifier_inputs.description(inputs.task), do_lower_case=args.do_lower_case, max_seq_length=args.max_seq_length
+        classification_inputs.description(inputs.task),
+        do_lower_case=args.do_lower_case,
+        max_seq_length=args.max_seq_length,
     )
-    written = classifier.export_saved_model(
+    written = model.export_saved_model(
         os.path.join(args.output_dir, "export"),
         _checkpoint(args, inputs),
         inputs.config,
         inputs.task,
         args.vocab_file,
         settings,
-        program.export_compute(args),
+        loop.export_compute(args),
     )
     log.info("wrote %s", written)
 
 
 def _predict(args, inputs, split, data, batch_size):
     """The model's predictions for every example of a file, in order: a list of dicts."""
-    path = classifier_inputs.make_records(args, inputs, split, data)
-    compute = program.choose_compute(args, inputs.config, count_records(path) // batch_size)
-    input_fn = classifier_inputs.input_fn_builder(
+    path = classification_inputs.make_records(args, inputs, split, data)
+    compute = loop.choose_compute(args, inputs.config, count_records(path) // batch_size)
+    input_fn = classification_inputs.input_fn_builder(
         path,
         args.max_seq_length,
         _label_type(inputs, data),
@@ -179,9 +184,9 @@ def _predict(args, inputs, split, data, batch_size):
 
 
 def _model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, num_warmup_steps=0):
-    return classifier.model_fn_builder(
+    return model.model_fn_builder(
         inputs.config,
-        glue.num_outputs(inputs.task),
+        tasks.num_outputs(inputs.task),
         init_checkpoint,
         args.learning_rate,
         num_train_steps,

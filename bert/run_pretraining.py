@@ -13,16 +13,19 @@ import sys
 if not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert import startup  # noqa: I001, F401  before TensorFlow
+from bert.system import startup  # noqa: I001, F401  before TensorFlow
 
 import collections
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, modeling, pretraining, pretraining_inputs, program, stopping
-from bert.errors import UserError, run_program
-from bert.files import find_files, make_dir
-from bert.flags import FlagParser, add_speed_flags, non_negative_int, positive_float, positive_int
+from bert.runtime import checkpoint, devices
+from bert import modeling
+from bert.pretraining import model, records as pretraining_records
+from bert.training import loop, stopping
+from bert.system.errors import UserError, run_program
+from bert.system.files import find_files, make_dir
+from bert.system.flags import FlagParser, add_speed_flags, non_negative_int, positive_float, positive_int
 
 # config: BertConfig; files: record files; records: how many they hold; init_checkpoint: prefix, or None where a
 # checkpoint in -output_dir goes before it.
@@ -55,19 +58,19 @@ def parse_args(argv=None):
     flag("num_train_steps", type=positive_int, default=100000, help="steps of training")
     flag("num_warmup_steps", type=non_negative_int, default=10000, help="steps in which the learning rate rises")
     flag("max_eval_steps", type=positive_int, default=100, help="most batches of an evaluation")
-    program.add_checkpoint_flags(flag)
+    loop.add_checkpoint_flags(flag)
     add_speed_flags(parser, bucket=False)  # create_pretraining_data fills the examples
-    program.add_device_flags(parser)
+    loop.add_device_flags(parser)
     return parser.parse_args(argv)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    distribution = program.start(args)
+    distribution = loop.start(args)
     if distribution is None:
         return
     try:
-        with program.opened(args, load_inputs, distribution.task.is_chief) as inputs:
+        with loop.opened(args, load_inputs, distribution.task.is_chief) as inputs:
             run(args, inputs, distribution)
     except tf.errors.DataLossError as error:
         raise UserError(f"{args.input_file}: a record in it is damaged: {error.message}")
@@ -93,7 +96,7 @@ def load_inputs(args):
     """
     if not (args.do_train or args.do_eval):
         raise UserError("nothing to do: expected -do_train or -do_eval, or both")
-    program.require(args, "input_file", "output_dir", "bert_config_file")
+    loop.require(args, "input_file", "output_dir", "bert_config_file")
     devices.check_possible(args.precision, args.xla)
     config = modeling.BertConfig.from_json_file(args.bert_config_file)
     if args.max_seq_length > config.max_position_embeddings:
@@ -102,15 +105,15 @@ def load_inputs(args):
             f"max_position_embeddings in {args.bert_config_file}"
         )
     files = find_files(args.input_file)
-    records = pretraining_inputs.count_records(
+    records = pretraining_records.count_records(
         files, args.max_seq_length, args.max_predictions_per_seq, config.vocab_size
     )
     # What was trained here goes before what it was to start from.
-    prefix = program.trained_checkpoint(args)
+    prefix = loop.trained_checkpoint(args)
     if not prefix:
         args.init_checkpoint = prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     if prefix:
-        checkpoint.check_shapes(prefix, dict(modeling.encoder_shapes(config), **pretraining.head_shapes(config)))
+        checkpoint.check_shapes(prefix, dict(modeling.encoder_shapes(config), **model.head_shapes(config)))
         checkpoint.check_whole(prefix)
     elif not args.do_train:
         raise UserError(f"{args.output_dir}: no checkpoint in it; expected one, or -init_checkpoint, or -do_train")
@@ -120,9 +123,9 @@ def load_inputs(args):
 
 def train(args, inputs, distribution):
     """Trains up to -num_train_steps, going on from the checkpoint in -output_dir if there is one."""
-    start_step = program.start_step(args.output_dir)
-    program.announce_training(inputs.records, args.num_train_steps, start_step, args, inputs.init_checkpoint)
-    input_fn = pretraining_inputs.input_fn_builder(
+    start_step = loop.start_step(args.output_dir)
+    loop.announce_training(inputs.records, args.num_train_steps, start_step, args, inputs.init_checkpoint)
+    input_fn = pretraining_records.input_fn_builder(
         inputs.files,
         args.max_seq_length,
         args.max_predictions_per_seq,
@@ -133,31 +136,31 @@ def train(args, inputs, distribution):
     )
     steps = args.num_train_steps - start_step
     estimator = _estimator(args, inputs, args.train_batch_size, steps, distribution)
-    program.train(args, estimator, distribution, input_fn, args.num_train_steps, start_step)
+    loop.train(args, estimator, distribution, input_fn, args.num_train_steps, start_step)
 
 
 def evaluate(args, inputs):
     """Evaluates the newest checkpoint, or -init_checkpoint where there is none, and writes eval_results.txt."""
-    input_fn = pretraining_inputs.input_fn_builder(inputs.files, args.max_seq_length, args.max_predictions_per_seq)
+    input_fn = pretraining_records.input_fn_builder(inputs.files, args.max_seq_length, args.max_predictions_per_seq)
     steps = min(inputs.records // args.eval_batch_size, args.max_eval_steps)
     estimator = _estimator(args, inputs, args.eval_batch_size, steps)
     with stopping.told_if_full(args.output_dir):
         results = estimator.evaluate(input_fn, steps=args.max_eval_steps)
-    program.write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
+    loop.write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
 
 
 def _estimator(args, inputs, batch_size, steps, distribution=None):
     """The Estimator; `steps`: about how many batches it will compute."""
-    model_fn = pretraining.model_fn_builder(
+    model_fn = model.model_fn_builder(
         inputs.config,
         inputs.init_checkpoint,
         args.learning_rate,
         args.num_train_steps,
         args.num_warmup_steps,
         args.train_batch_size,
-        compute=program.choose_compute(args, inputs.config, steps, announce=True),
+        compute=loop.choose_compute(args, inputs.config, steps, announce=True),
     )
-    return program.make_estimator(model_fn, args, batch_size, distribution)
+    return loop.make_estimator(model_fn, args, batch_size, distribution)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 if not __package__:  # run as a file, `python bert/run_squad.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import collections
 import contextlib
@@ -22,28 +22,21 @@ import logging
 
 from tqdm import tqdm
 
-from bert import (
-    checkpoint,
-    devices,
-    kernels,
-    modeling,
-    prediction,
-    program,
-    squad,
-    squad_data,
-    squad_records,
-    squad_score,
-)
-from bert.errors import UserError, run_program
-from bert.files import atomic_open, make_dir, sha256
-from bert.flags import FlagParser, add_speed_flags, positive_int
-from bert.records import count_records, is_current
-from bert.squad_answers import answer_question
-from bert.squad_windows import SPECIAL_PIECES
+from bert.runtime import checkpoint, devices, prediction
+from bert.encoder import kernels
+from bert import modeling
+from bert.training import loop
+from bert.squad import model, questions as squad_questions, records, metrics
+from bert.system.errors import UserError, run_program
+from bert.system.files import atomic_open, make_dir, sha256
+from bert.system.flags import FlagParser, add_speed_flags, positive_int
+from bert.data.records import count_records, is_current
+from bert.squad.answers import answer_question
+from bert.squad.windows import SPECIAL_PIECES
 
 log = logging.getLogger(startup.LOGGER)
 
-# config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of squad_data.Question, or None.
+# config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of questions.Question, or None.
 Inputs = collections.namedtuple("Inputs", ["config", "tokenizer", "training", "prediction"])
 
 
@@ -60,7 +53,7 @@ def parse_args(argv=None):
     flag("train_file", help="SQuAD JSON to train on, as train-v1.1.json")
     flag("predict_file", help="SQuAD JSON to answer, as dev-v1.1.json")
     flag("output_dir", help="directory for checkpoints and answers")
-    program.add_encoder_flags(parser, max_seq_length=384)
+    loop.add_encoder_flags(parser, max_seq_length=384)
     flag, switch = parser.flag_group("questions and answers")
     flag("doc_stride", type=positive_int, default=128, help="pieces from one window of a long context to the next")
     flag("max_query_length", type=positive_int, default=64, help="pieces of a question; what is beyond is cut off")
@@ -72,9 +65,9 @@ def parse_args(argv=None):
         help="SQuAD 2.0: no answer where that scores better than the best answer by more than this",
     )  # fmt: skip
     switch("verbose_logging", False, help="a line for every training answer that is left out or not met exactly")
-    program.add_training_flags(parser)
+    loop.add_training_flags(parser)
     add_speed_flags(parser)
-    program.add_device_flags(parser)
+    loop.add_device_flags(parser)
     return parser.parse_args(argv)
 
 
@@ -87,10 +80,10 @@ def run(args):
     Raises:
       UserError: something given is not as expected.
     """
-    distribution = program.start(args)
+    distribution = loop.start(args)
     if distribution is None:
         return None
-    with program.opened(args, load_inputs, distribution.task.is_chief) as inputs:
+    with loop.opened(args, load_inputs, distribution.task.is_chief) as inputs:
         if args.do_train:
             train(args, inputs, distribution)
         if not distribution.task.is_chief:
@@ -102,17 +95,17 @@ def load_inputs(args):
     """All that the run will use, read and checked; nothing is written but the output directory itself."""
     if not (args.do_train or args.do_predict):
         raise UserError("nothing to do: expected -do_train or -do_predict")
-    program.require(args, "bert_config_file", "vocab_file", "output_dir")
-    program.require(args, *["train_file"] * args.do_train, *["predict_file"] * args.do_predict)
+    loop.require(args, "bert_config_file", "vocab_file", "output_dir")
+    loop.require(args, *["train_file"] * args.do_train, *["predict_file"] * args.do_predict)
     devices.check_possible(args.precision, args.xla)
-    config, tokenizer = program.load_encoder(args)
+    config, tokenizer = loop.load_encoder(args)
     if args.max_seq_length <= args.max_query_length + SPECIAL_PIECES:
         raise UserError(
             f"-max_seq_length {args.max_seq_length}: expected more than -max_query_length {args.max_query_length} "
             f"and {SPECIAL_PIECES} for [CLS] and [SEP]"
         )
-    training = squad_data.read_training(args.train_file, args.version_2_with_negative) if args.do_train else None
-    to_answer = squad_data.read_prediction(args.predict_file) if args.do_predict else None
+    training = squad_questions.read_training(args.train_file, args.version_2_with_negative) if args.do_train else None
+    to_answer = squad_questions.read_prediction(args.predict_file) if args.do_predict else None
     if config.type_vocab_size < 2:
         raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; question and context need an encoder with 2")
     check_checkpoints(args, config)
@@ -122,16 +115,16 @@ def load_inputs(args):
 
 def check_checkpoints(args, config):
     """UserError unless what the model will start from, or go on from, is whole and fits."""
-    latest = program.trained_checkpoint(args)
+    latest = loop.trained_checkpoint(args)
     if not latest:
         args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     prefix = latest or args.init_checkpoint
-    shapes = squad.head_shapes(config)
+    shapes = model.head_shapes(config)
     if latest:
         checkpoint.check_shapes(latest, modeling.encoder_shapes(config))
         checkpoint.check_whole(latest)
     else:
-        program.check_init_checkpoint(args, config)
+        loop.check_init_checkpoint(args, config)
     if prefix:
         checkpoint.check_shapes(prefix, shapes)
     elif not args.do_train:
@@ -151,19 +144,19 @@ def train(args, inputs, distribution):
     if is_current(path, made_from):
         log.info("%s is up to date, %d windows", path, count_records(path))
     else:
-        squad_records.write_training(path, inputs.training, inputs.tokenizer, args, made_from)
+        records.write_training(path, inputs.training, inputs.tokenizer, args, made_from)
     windows = count_records(path)
-    num_train_steps, num_warmup_steps = program.steps_of_training(windows, args)
-    start_step = program.start_step(args.output_dir)
+    num_train_steps, num_warmup_steps = loop.steps_of_training(windows, args)
+    start_step = loop.start_step(args.output_dir)
     if start_step >= num_train_steps:
         log.info("%s: trained for %d steps already, %d are asked for", args.output_dir, start_step, num_train_steps)
         distribution.release_others(args.output_dir, trains=False)
         return
-    program.announce_training(windows, num_train_steps, start_step, args, args.init_checkpoint)
-    compute = program.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
+    loop.announce_training(windows, num_train_steps, start_step, args, args.init_checkpoint)
+    compute = loop.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
     init_checkpoint = None if start_step else args.init_checkpoint
     model_fn = make_model_fn(args, inputs, compute, init_checkpoint, num_train_steps, num_warmup_steps)
-    input_fn = squad_records.input_fn_builder(
+    input_fn = records.input_fn_builder(
         path,
         args.max_seq_length,
         is_training=True,
@@ -174,8 +167,8 @@ def train(args, inputs, distribution):
         share=distribution.share,
         static=distribution.is_tpu,
     )
-    estimator = program.make_estimator(model_fn, args, args.train_batch_size, distribution)
-    program.train(args, estimator, distribution, input_fn, num_train_steps, start_step)
+    estimator = loop.make_estimator(model_fn, args, args.train_batch_size, distribution)
+    loop.train(args, estimator, distribution, input_fn, num_train_steps, start_step)
 
 
 def predict(args, inputs):
@@ -195,10 +188,10 @@ def answer_all(args, inputs):
     """OrderedDict from question id to Answer, in the order of -predict_file."""
     path = os.path.join(args.output_dir, "eval.tf_record")
     made_from = fingerprint(args, args.predict_file)
-    contents = squad_records.write_prediction(path, inputs.prediction, inputs.tokenizer, args, made_from)
+    contents = records.write_prediction(path, inputs.prediction, inputs.tokenizer, args, made_from)
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
-    compute = program.choose_compute(args, inputs.config, count_records(path) // args.predict_batch_size)
-    input_fn = squad_records.input_fn_builder(
+    compute = loop.choose_compute(args, inputs.config, count_records(path) // args.predict_batch_size)
+    input_fn = records.input_fn_builder(
         path, args.max_seq_length, is_training=False, bucket=True, coarse=compute.kernels is kernels.FUSED
     )
     prefix = checkpoint.latest(args.output_dir) or args.init_checkpoint
@@ -225,23 +218,23 @@ def score(args, questions, predictions, null_odds):
         log.info("not scored: %d of %d questions of %s have no answers", unknown, len(questions), args.predict_file)
         return None
     if args.version_2_with_negative:
-        scores = squad_score.score_v2(questions, predictions, null_odds)
+        scores = metrics.score_v2(questions, predictions, null_odds)
     else:
-        scores = squad_score.score_v1(questions, predictions)
-    program.write_results(os.path.join(args.output_dir, "eval_results.txt"), scores)
+        scores = metrics.score_v1(questions, predictions)
+    loop.write_results(os.path.join(args.output_dir, "eval_results.txt"), scores)
     return scores
 
 
 def make_model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, num_warmup_steps=0):
     """The model function of this run; for prediction the last three arguments do not matter."""
-    return squad.model_fn_builder(
+    return model.model_fn_builder(
         inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, compute=compute
     )
 
 
 def fingerprint(args, data_file):
     """What a record file depends on, as a JSON value."""
-    made_from = {"format": squad_records.FORMAT, "data": sha256(data_file), "vocab": sha256(args.vocab_file)}
+    made_from = {"format": records.FORMAT, "data": sha256(data_file), "vocab": sha256(args.vocab_file)}
     for name in ("do_lower_case", "max_seq_length", "doc_stride", "max_query_length", "version_2_with_negative"):
         made_from[name] = getattr(args, name)
     return made_from

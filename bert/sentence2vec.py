@@ -12,7 +12,7 @@ import sys
 if not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import contextlib
 import io
@@ -21,10 +21,10 @@ import logging
 
 from tqdm import tqdm
 
-from bert import devices, encoding
-from bert.errors import run_program
-from bert.files import atomic_open
-from bert.flags import FlagParser, add_compute_flags, positive_int
+from bert.runtime import devices, encoding
+from bert.system.errors import run_program
+from bert.system.files import atomic_open
+from bert.system.flags import FlagParser, add_compute_flags, positive_int
 from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
 
 log = logging.getLogger(startup.LOGGER)

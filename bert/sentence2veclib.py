@@ -8,19 +8,19 @@
 The config is a JSON object, or a dict, with some of KEYS.
 """
 
-from bert import startup  # noqa: I001, F401  before TensorFlow
+from bert.system import startup  # noqa: I001, F401  before TensorFlow
 
 import argparse
 import os
 
 import numpy as np
 
-from bert import encoding
-from bert.closing import Closing
-from bert.errors import UserError
-from bert.files import read_json
-from bert.flags import PRECISIONS
-from bert.pair_features import CLS, SEP
+from bert.runtime import encoding
+from bert.system.closing import Closing
+from bert.system.errors import UserError
+from bert.system.files import read_json
+from bert.system.flags import PRECISIONS
+from bert.data.pairs import CLS, SEP
 
 # name -> (function from [pieces, hidden] to the text's vector, whether [CLS] and [SEP] are among the pieces).
 POOLINGS = {

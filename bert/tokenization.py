@@ -15,7 +15,7 @@ import re
 import string
 import unicodedata
 
-from bert.errors import UserError
+from bert.system.errors import UserError
 
 UNKNOWN = "[UNK]"
 

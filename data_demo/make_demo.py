@@ -22,7 +22,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from bert.errors import UserError, run_program  # noqa: E402
+from bert.system.errors import UserError, run_program  # noqa: E402
 
 SEED = 7
 SPLITS = (("train", 4000), ("dev", 200), ("test", 200))

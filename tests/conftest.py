@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import kernels
+from bert.encoder import kernels
 from tests import small_task
 
 tf.disable_eager_execution()

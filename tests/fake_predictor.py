@@ -9,7 +9,7 @@ import re
 import signal
 import time
 
-from train.entities import Token, entities
+from train.inference.entities import Token, entities
 
 
 class FakePredictor:
@@ -50,9 +50,10 @@ class FakePredictor:
 
 
 def main():
-    from train import predict, predict_io
+    from train import predict
+    from train.bulk import texts as bulk_texts
 
-    predict_io.CHUNK_TEXTS = int(os.environ.get("CHUNK_TEXTS", "10"))
+    bulk_texts.CHUNK_TEXTS = int(os.environ.get("CHUNK_TEXTS", "10"))
     predict.load_predictor = lambda args: FakePredictor()
     predict.model_fingerprint = lambda *_: os.environ.get("MODEL", "fake")
     # Which take TensorFlow's time to load.

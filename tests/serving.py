@@ -12,9 +12,9 @@ import tensorflow.compat.v1 as tf
 from bert.modeling import BertConfig
 from bert.tokenization import FullTokenizer
 from tests.small_task import PIECES
-from train import export
-from train.labels import label_ids
+from train.data.labels import label_ids
 from train.models import build_tagger
+from train.serving import saved_model
 
 LABELS = ["O", "B-LOC", "B-PER", "I-LOC", "I-PER", "X", "[CLS]", "[SEP]"]
 MAX_SEQ_LENGTH = 16
@@ -66,7 +66,7 @@ def make_export(directory, **settings):
         head = [variable for variable in tf.global_variables() if not variable.name.startswith("bert/")]
         session.run([variable.assign(variable * 4.0) for variable in head])
         tf.train.Saver().save(session, prefix)
-    return export.export_saved_model(str(directory / "export"), prefix, inputs, args)
+    return saved_model.export_saved_model(str(directory / "export"), prefix, inputs, args)
 
 
 class Model:

@@ -9,10 +9,10 @@ import sys
 
 import numpy as np
 
+from tests.paths import REPOSITORY
 from train import bert_lstm_ner, run_dir
 from train.train_helper import get_args_parser
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORDS = "the man Ann Bob met saw in at London Paris yesterday unaffable people café 我 在 北 京 上 海 .".split()
 PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] the man ann bob met saw in at london paris yesterday people cafe .".split()
 PIECES += "我 在 北 京 上 海 un ##aff ##able".split()

@@ -10,11 +10,10 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert.errors import run_program
+from bert.system.errors import run_program
 from run import main
+from tests.paths import REPOSITORY
 from tests.small_task import run
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from bert.errors import UserError
+from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
 from data_demo import make_demo
 

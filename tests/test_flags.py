@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from bert.errors import UserError, run_program
-from bert.flags import (
+from bert.system.errors import UserError, run_program
+from bert.system.flags import (
     FlagParser,
     add_flag,
     add_switch,

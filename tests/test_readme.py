@@ -3,10 +3,11 @@
 import os
 import re
 
+from tests.paths import REPOSITORY
 from train import run_dir
 from train.train_helper import _build_parser
 
-README = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "README.md")
+README = os.path.join(REPOSITORY, "README.md")
 
 
 def read():

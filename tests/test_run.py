@@ -13,11 +13,12 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import tokenization
-from bert.errors import UserError
+from bert.system.errors import UserError
 from tests.pages import Page
-from tests.small_task import PIECES, REPOSITORY, data_file, succeed_here, tagged
+from tests.paths import REPOSITORY
+from tests.small_task import PIECES, data_file, succeed_here, tagged
 from train import conlleval, run_dir
-from train.conll import read_conll
+from train.data.conll import read_conll
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])

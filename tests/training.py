@@ -4,8 +4,8 @@ import contextlib
 
 import pytest
 
-from bert import kernels
-from bert.progress import TrainingLog
+from bert.encoder import kernels
+from bert.training.progress import TrainingLog
 
 # Another way to compute the same training, as far as this TensorFlow has it.
 OTHER_WAY = ["--recompute"] + (["--precision=bf16", "--xla=true"] if kernels.can_fuse() else ["--precision=fp32"])

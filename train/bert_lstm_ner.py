@@ -7,7 +7,7 @@ In: the flags of train_helper. Out: what run_dir lists, in -output_dir.
 `model_fn_builder` gives the model function for an Estimator of one's own, `train` is the whole flow.
 """
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import argparse
 import collections
@@ -18,23 +18,29 @@ import sys
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, kernels, program, run_lock, strategies
-from bert.errors import run_program
-from bert.files import atomic_open
+from bert.runtime import checkpoint
+from bert.encoder import kernels
+from bert.training import loop as training_loop, strategies
+from bert.system import run_lock
+from bert.system.errors import run_program
+from bert.system.files import atomic_open
 from bert.optimization import build_train_step, training_options
-from bert.records import count_records, is_current
-from train import evaluation, export, report_page, run_dir, tf_metrics, training
-from train.features import encode
-from train.frozen import FrozenTagger
-from train.inputs import load_inputs
-from train.labels import OUTSIDE, PIECE, SPECIAL, constraint
+from bert.data.records import count_records, is_current
+from train.finetuning import evaluation, loop as finetuning_loop
+from train.serving import saved_model
+from train.report import page
+from train import run_dir, tf_metrics
+from train.data.windows import encode
+from train.inference.frozen import FrozenTagger
+from train.finetuning.inputs import load_inputs
+from train.data.labels import OUTSIDE, PIECE, SPECIAL, constraint
 from train.models import build_tagger_by_flags, predict_tags
-from train.records import fingerprint, write_file, write_records
+from train.data.records import fingerprint, write_file, write_records
 from train.train_helper import get_args_parser
 
 log = logging.getLogger(startup.LOGGER)
 
-# path: record file; encoded: list of features.Encoded, the windows in it, None for the train split, which need not fit
+# path: record file; encoded: list of windows.Encoded, the windows in it, None for the train split, which need not fit
 # in memory; count: how many windows.
 Records = collections.namedtuple("Records", ["path", "encoded", "count"])
 
@@ -191,7 +197,7 @@ def train(args):
     Raises:
       UserError: something given is not as expected.
     """
-    distribution = program.start(args, "batch_size")
+    distribution = training_loop.start(args, "batch_size")
     if distribution is None:
         return {}
     is_chief = distribution.task.is_chief
@@ -210,7 +216,7 @@ def _run(args, inputs, distribution):
     records = {split: _make_records(args, inputs, split) for split in inputs.files}
 
     if args.do_train:
-        training.train(
+        finetuning_loop.train(
             args,
             inputs,
             state,
@@ -230,10 +236,10 @@ def _run(args, inputs, distribution):
     if args.report:
         settings = inputs.model, inputs.training
         step = checkpoint.step_of(prefix)
-        report_page.write_page(args.output_dir, list(evaluated.values()), prefix, step, settings)
+        page.write_page(args.output_dir, list(evaluated.values()), prefix, step, settings)
     if args.do_export:
-        results["export"] = export.export_saved_model(
-            os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args, program.export_compute(args)
+        results["export"] = saved_model.export_saved_model(
+            os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args, training_loop.export_compute(args)
         )
         log.info("wrote %s", results["export"])
     if args.filter_adam_var:
@@ -299,7 +305,7 @@ def _write_pieces(path, encoded):
 
 
 def _model_fn(args, inputs, init_checkpoint, schedule, compute):
-    """The model function of this run; arguments as training.train gives them."""
+    """The model function of this run; arguments as loop.train gives them."""
     return model_fn_builder(
         inputs.bert_config,
         len(inputs.labels) + 1,
@@ -316,7 +322,7 @@ def _model_fn(args, inputs, init_checkpoint, schedule, compute):
 
 def _tag(args, inputs, records, split, prefix):
     """The split's words tagged by a checkpoint; every evaluation and every prediction goes through here."""
-    compute = program.choose_compute(args, inputs.bert_config, records.count // args.batch_size)
+    compute = training_loop.choose_compute(args, inputs.bert_config, records.count // args.batch_size)
     with FrozenTagger(prefix, inputs, args, compute, with_losses=True) as tagger:
         return evaluation.tag_file(
             tagger,
@@ -337,7 +343,7 @@ def _evaluate_and_report(args, inputs, records, split, prefix):
     if args.do_predict:
         report = evaluation.write_report(args.output_dir, split, inputs.sentences[split], tagged)
         _print(f"{inputs.files[split]}\n{report}")
-    return report_page.Evaluated(split, inputs.files[split], inputs.sentences[split], tagged, scores)
+    return page.Evaluated(split, inputs.files[split], inputs.sentences[split], tagged, scores)
 
 
 def _print(text):

@@ -23,7 +23,7 @@ import getopt
 import sys
 from collections import Counter, namedtuple
 
-from bert.errors import UserError, run_program
+from bert.system.errors import UserError, run_program
 
 USAGE = "python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [file]"
 

@@ -3,8 +3,8 @@
 import tensorflow.compat.v1 as tf
 
 from bert.modeling import dropout
-from train import crf
-from train.rnn import bidirectional_rnn
+from train.tagger import crf
+from train.tagger.rnn import bidirectional_rnn
 
 
 class BLSTM_CRF:

@@ -5,9 +5,11 @@ import functools
 
 import tensorflow.compat.v1 as tf
 
-from bert import classifier, kernels, modeling
-from train import decoding
+from bert import modeling
+from bert.classification import model
+from bert.encoder import kernels
 from train.lstm_crf_layer import BLSTM_CRF
+from train.tagger import decoding
 
 # The tagger's graph over the steps the CRF sees: all pieces, or the first pieces of words only.
 #   logits [batch, steps, num_labels], transitions [num_labels, num_labels], lengths [batch],
@@ -84,7 +86,7 @@ def create_classification_model(bert_config, is_training, input_ids, input_mask,
       (loss, per_example_loss, logits, probabilities): scalar mean, [batch], [batch, num_labels] twice; the losses are
       None without labels.
     """
-    return classifier.create_model(bert_config, is_training, input_ids, input_mask, segment_ids, labels, num_labels)
+    return model.create_model(bert_config, is_training, input_ids, input_mask, segment_ids, labels, num_labels)
 
 
 def build_tagger(

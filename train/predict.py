@@ -7,7 +7,7 @@ Results come in the order of the input, and what is held in memory does not grow
 killed goes on with -resume and gives the same file. `-interactive` is a prompt.
 """
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import contextlib
 import hashlib
@@ -19,13 +19,14 @@ import time
 
 from tqdm import tqdm
 
-from bert import interruption
-from bert.errors import UserError, cannot_be_written, run_program
-from bert.files import sha256
-from bert.flags import PRECISIONS, FlagParser, parse_bool, positive_int
-from train import __version__, predict_io, resumable
-from train.entities_page import EntitiesPage
-from train.predict_formats import ConllColumns, JsonLines, tag
+from bert.system import signals
+from bert.system.errors import UserError, cannot_be_written, run_program
+from bert.system.files import sha256
+from bert.system.flags import PRECISIONS, FlagParser, parse_bool, positive_int
+from train import __version__
+from train.bulk import texts as bulk_texts, resumable
+from train.bulk.page import EntitiesPage
+from train.bulk.formats import ConllColumns, JsonLines, tag
 
 log = logging.getLogger(startup.LOGGER)
 FORMATS = ("jsonl", "conll", "html")
@@ -35,13 +36,13 @@ def main(argv=None):
     if sys.stderr is None:  # closed, as by 2>&-
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for as long as the program runs
     args = parse_flags(argv)
-    predict_io.check_streams([predict_io.STANDARD_INPUT] if args.interactive else args.files, not args.output)
+    bulk_texts.check_streams([bulk_texts.STANDARD_INPUT] if args.interactive else args.files, not args.output)
 
     def describe(signum):
         hope = "; the same command with -resume goes on" if _can_resume(args.output, args.files) else ""
-        return f"stopped by {interruption.name(signum)}{hope}"
+        return f"stopped by {signals.name(signum)}{hope}"
 
-    with interruption.told(describe):
+    with signals.told(describe):
         interact(args) if args.interactive else tag_files(args)
 
 
@@ -53,7 +54,7 @@ def parse_flags(argv=None):
     flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
 
     flag, switch = parser.flag_group("input and output")
-    flag("input", choices=list(predict_io.KINDS), default="lines", help=f"what a file holds. {kinds_help()}")
+    flag("input", choices=list(bulk_texts.KINDS), default="lines", help=f"what a file holds. {kinds_help()}")
     flag("output", help="file to write; default: standard output")
     flag("format", choices=FORMATS, default="jsonl", help="jsonl: one JSON object per text; conll: `word tag` lines; "
          "html: a page with the entities highlighted")  # fmt: skip
@@ -80,7 +81,7 @@ def add_model_flags(flag):
 
 def kinds_help():
     """The kinds of input with their meanings, for a flag's help text."""
-    return "; ".join(f"{kind}: {meaning}" for kind, meaning in predict_io.KINDS.items())
+    return "; ".join(f"{kind}: {meaning}" for kind, meaning in bulk_texts.KINDS.items())
 
 
 def _with_values(argv, switches):
@@ -111,8 +112,8 @@ def _check(args):
         raise UserError("-output: empty; expected the name of a file to write")
     if args.scores and args.format != "conll":
         raise UserError(f"-scores is for -format conll; {args.format} has scores anyway")
-    args.files = args.files or [predict_io.STANDARD_INPUT]
-    if args.files.count(predict_io.STANDARD_INPUT) > 1:
+    args.files = args.files or [bulk_texts.STANDARD_INPUT]
+    if args.files.count(bulk_texts.STANDARD_INPUT) > 1:
         raise UserError("-: expected standard input once")
     if args.resume and not args.output:
         raise UserError("-resume needs -output: what was written to standard output cannot be gone on with")
@@ -133,7 +134,7 @@ def _can_resume(output, files):
 
 def tag_files(args):
     """Everything but the prompt: reads, tags and writes chunk after chunk."""
-    sources = predict_io.look_at(args.files, args.input, fingerprint=_can_resume(args.output, args.files))
+    sources = bulk_texts.look_at(args.files, args.input, fingerprint=_can_resume(args.output, args.files))
     check_model(args.model_dir)
     startup.set_up_logging(args.verbose)
     with _open_output(args, sources) as output:
@@ -151,8 +152,8 @@ def _tag_into(output, sources, predictor, args):
         "conll": lambda: ConllColumns(args.scores),
         "html": lambda: EntitiesPage(names, args.input, predictor.types),
     }[args.format]()
-    progress = output.progress or {"position": predict_io.START, "texts": 0, "entities": 0, "format": None}
-    start, texts, entities = predict_io.Position(*progress["position"]), progress["texts"], progress["entities"]
+    progress = output.progress or {"position": bulk_texts.START, "texts": 0, "entities": 0, "format": None}
+    start, texts, entities = bulk_texts.Position(*progress["position"]), progress["texts"], progress["entities"]
     page_or_lines.state = progress["format"]
     if output.progress is None:
         output.write(page_or_lines.begin().encode("utf-8"))
@@ -167,7 +168,7 @@ def _tag_into(output, sources, predictor, args):
         disable=True if not args.output and sys.stdout.isatty() else None,
     )  # fmt: skip
     with bar:
-        for chunk in predict_io.chunks(predict_io.read(names, args.input, start), args.input):
+        for chunk in bulk_texts.chunks(bulk_texts.read(names, args.input, start), args.input):
             tagged = tag(predictor, chunk, args.input, args.batch_size, bar.update)
             output.write(page_or_lines.format(tagged).encode("utf-8"))
             texts += len(tagged)
@@ -237,7 +238,7 @@ def check_model(model_dir):
 def load_predictor(args):
     """The Predictor of the flags."""
     # Behind the flags and the input, so that what is wrong with them shows without waiting for TensorFlow.
-    from bert import devices
+    from bert.runtime import devices
     from train.predictor import Predictor
 
     devices.prepare(args.device_map)
@@ -256,7 +257,8 @@ def model_fingerprint(model_dir, vocab_file=None):
 
     A checkpoint's index holds a checksum of every tensor; an export has its weights in its graph.
     """
-    from train import export, run_dir
+    from train import run_dir
+    from train.serving import saved_model
 
     state = run_dir.read_state(model_dir)
     if state is not None:
@@ -264,7 +266,7 @@ def model_fingerprint(model_dir, vocab_file=None):
         files = [prefix + ".index"] if prefix else []
         settings = [state.get("model"), (state.get("training") or {}).get("constrain")]
     else:
-        directory = export.newest(model_dir)
+        directory = saved_model.newest(model_dir)
         if directory is None:
             raise UserError(f"{model_dir}: neither {run_dir.RUN_STATE} of a run in it nor an export")
         files = [os.path.join(directory, "saved_model.pb"), os.path.join(directory, "assets", "tagger.json")]
@@ -279,7 +281,7 @@ def model_fingerprint(model_dir, vocab_file=None):
 
 def interact(args):
     """The prompt, until the input ends."""
-    from train import prompt
+    from train.inference import prompt
 
     check_model(args.model_dir)
     startup.set_up_logging(args.verbose)

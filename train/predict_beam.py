@@ -8,15 +8,16 @@ Lines are those of `python -m train.predict -format jsonl`; in shards, or with -
 not listed here are Beam's. Workers need this project, -model_dir and the files under the names given.
 """
 
-from bert import startup  # noqa: I001  before TensorFlow
+from bert.system import startup  # noqa: I001  before TensorFlow
 
 import logging
 import re
 import sys
 
-from bert.errors import UserError, run_program
-from bert.flags import FlagParser, non_negative_int
-from train import predict, predict_io
+from bert.system.errors import UserError, run_program
+from bert.system.flags import FlagParser, non_negative_int
+from train import predict
+from train.bulk import texts
 
 log = logging.getLogger(startup.LOGGER)
 # What Beam's DirectRunner is, without first looking for the program of another runner on the internet.
@@ -32,25 +33,25 @@ def main(argv=None):
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError:
         raise UserError("apache-beam is not installed; expected: pip install -r train/requirements-beam.txt")
-    from train import beam_tagging
+    from train.bulk import beam
 
     startup.set_up_logging(args.verbose)
     if "://" not in args.model_dir:
         predict.check_model(args.model_dir)
-    names = beam_tagging.find_files(args.input_files.split(","))
-    beam_tagging.check_output(args.output, args.ordered, names)
+    names = beam.find_files(args.input_files.split(","))
+    beam.check_output(args.output, args.ordered, names)
 
     settings = {"path": args.model_dir, "batch_size": args.batch_size, "vocab_file": args.vocab_file}
     settings["precision"] = args.precision
     if not any(re.match("--?runner(=|$)", flag) for flag in beam_flags):
         beam_flags.append(f"--runner={IN_PROCESS_RUNNER}")
     pipeline = apache_beam.Pipeline(options=PipelineOptions(beam_flags))
-    lines = beam_tagging.tagged_lines(pipeline, names, args.input, settings)
-    with beam_tagging.temporary_folder(args.output) as folder:
+    lines = beam.tagged_lines(pipeline, names, args.input, settings)
+    with beam.temporary_folder(args.output) as folder:
         if args.ordered:
-            beam_tagging.write_in_order(lines, args.output, folder)
+            beam.write_in_order(lines, args.output, folder)
         else:
-            beam_tagging.write_shards(lines, args.output, args.num_shards)
+            beam.write_shards(lines, args.output, args.num_shards)
         try:
             result = pipeline.run()
             result.wait_until_finish()
@@ -68,7 +69,7 @@ def parse_flags(argv=None):
     predict.add_model_flags(flag)
     flag, switch = parser.flag_group("input and output")
     flag("input_files", help="names and patterns of files, a comma between them; on any file system Beam knows")
-    flag("input", choices=list(predict_io.KINDS), default="lines", help=f"what a file holds. {predict.kinds_help()}")
+    flag("input", choices=list(texts.KINDS), default="lines", help=f"what a file holds. {predict.kinds_help()}")
     flag("output", help="beginning of the shards' names; with -ordered, name of the file")
     switch("ordered", False, help="one file, in the order of the input")
     flag("num_shards", type=non_negative_int, default=0, help="number of shards; 0: as the runner likes")
@@ -87,7 +88,7 @@ def parse_flags(argv=None):
 
 def _as_user_error(error):
     """The UserError that a worker raised, of which Beam may give no more than the traceback; else the error itself."""
-    found = re.search(r"bert\.errors\.UserError: (.+)", str(error))
+    found = re.search(r"bert\.system\.errors\.UserError: (.+)", str(error))
     if not found and not isinstance(error, UserError):
         return error
     return UserError(re.sub(r" \[while running .*", "", found.group(1) if found else str(error)))

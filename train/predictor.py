@@ -9,7 +9,7 @@ In: a run's -output_dir or an export, and texts of any length, or sentences that
 entities or words with character offsets into the text as it was given.
 """
 
-from bert import startup  # noqa: F401, I001  before TensorFlow
+from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
 import contextlib
@@ -17,15 +17,17 @@ import os
 
 import tensorflow.compat.v1 as tf
 
-from bert import checkpoint, devices, modeling
-from bert.errors import UserError
-from bert.files import read_json, sha256
-from bert.flags import PRECISIONS
-from train import export, run_dir
-from train.frozen import FrozenTagger
-from train.inputs import MODEL_FLAGS
-from train.labels import SCHEMES
-from train.text_tagger import TextTagger, load_model
+from bert.runtime import checkpoint, devices
+from bert import modeling
+from bert.system.errors import UserError
+from bert.system.files import read_json, sha256
+from bert.system.flags import PRECISIONS
+from train.serving import saved_model
+from train import run_dir
+from train.inference.frozen import FrozenTagger
+from train.finetuning.inputs import MODEL_FLAGS
+from train.data.labels import SCHEMES
+from train.inference.text_tagger import TextTagger, load_model
 from train.train_helper import CELLS, SUBWORD_LABELS
 
 
@@ -140,7 +142,7 @@ def _check_settings(args, bert_config, labels, scheme, state_file):
 
 def _load_export(path, vocab_file, precision):
     """(Model, frozen.Tagger) of an export, or of the newest in a directory of exports."""
-    directory = export.newest(path)
+    directory = saved_model.newest(path)
     if directory is None:
         raise UserError(f"{path}: neither {run_dir.RUN_STATE} of a run in it nor an export")
     if precision != "fp32":
@@ -152,4 +154,4 @@ def _load_export(path, vocab_file, precision):
     config = modeling.BertConfig.from_json_file(os.path.join(assets, run_dir.BERT_CONFIG))
     if len(model.tokenizer.vocab) != config.vocab_size:
         raise UserError(f"{vocab_file}: {len(model.tokenizer.vocab)} entries; the model expects {config.vocab_size}")
-    return model, export.load_tagger(directory, model.label_ids)
+    return model, saved_model.load_tagger(directory, model.label_ids)

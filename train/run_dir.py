@@ -11,10 +11,10 @@ import pickle
 import re
 import shutil
 
-from bert import checkpoint
-from bert.errors import UserError
-from bert.files import atomic_path, make_dir, read_json, write_json
-from bert.startup import LOGGER
+from bert.runtime import checkpoint
+from bert.system.errors import UserError
+from bert.system.files import atomic_path, make_dir, read_json, write_json
+from bert.system.startup import LOGGER
 
 log = logging.getLogger(LOGGER)
 

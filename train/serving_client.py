@@ -20,20 +20,20 @@ import time
 
 import numpy as np
 
-from bert.batching import batches_by_length
-from bert.errors import UserError, run_program
-from bert.files import read_json
-from bert.flags import FlagParser, non_negative_int, positive_float, positive_int
-from train import predict_io
-from train.conll import Sentence
-from train.entities import Token
-from train.features import Encoded, cut_windows, join_scores, join_windows, settle_seams
-from train.labels import SCHEMES, SPECIAL
-from train.predict_formats import entity_values
-from train.serving_errors import Retriable, ServingError
-from train.serving_rest import Rest
-from train.text import cut_places
-from train.text_tagger import TextTagger, load_model
+from bert.data.lengths import batches_by_length
+from bert.system.errors import UserError, run_program
+from bert.system.files import read_json
+from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int
+from train.bulk import texts as bulk_texts
+from train.bulk.formats import entity_values
+from train.data.conll import Sentence
+from train.data.labels import SCHEMES, SPECIAL
+from train.data.text import cut_places
+from train.data.windows import Encoded, cut_windows, join_scores, join_windows, settle_seams
+from train.inference.entities import Token
+from train.inference.text_tagger import TextTagger, load_model
+from train.serving.errors import Retriable, ServingError
+from train.serving.rest import Rest
 
 TEXT_SIGNATURE = "serving_text"
 ID_SIGNATURE = "serving_default"
@@ -210,14 +210,14 @@ def _connect(protocol, url, model_name, timeout):
     if protocol == "rest":
         return Rest(url, model_name, timeout)
     try:
-        from train.serving_grpc import Grpc
+        from train.serving.grpc import Grpc
     except ImportError as error:
         raise UserError(f"-protocol grpc: {error}; expected tensorflow-serving-api: pip install -r {EXTRA}")
     return Grpc(url, model_name, timeout)
 
 
 def _cut(number, text, answer):
-    """The Parts of a text that go through the model, as features.encode has them; one if the text is not too long."""
+    """The Parts of a text that go through the model, as windows.encode has them; one if the text is not too long."""
     present = [i for i, pieces in enumerate(answer.pieces) if pieces]
     places = None
     if answer.too_long:
@@ -281,9 +281,9 @@ def main():
     parser.add_argument("text", nargs="*", help="what to tag")
     args = vars(parser.parse_args())
     texts = args.pop("text")
-    predict_io.check_streams([] if texts else [predict_io.STANDARD_INPUT], to_standard_output=True)
+    bulk_texts.check_streams([] if texts else [bulk_texts.STANDARD_INPUT], to_standard_output=True)
     with ServingClient(**args) as client:
-        lines = predict_io.read([predict_io.STANDARD_INPUT], "lines")
+        lines = bulk_texts.read([bulk_texts.STANDARD_INPUT], "lines")
         texts = iter(texts or (line.content for line in lines))
         for chunk in iter(lambda: list(itertools.islice(texts, args["batch_size"])), []):
             for text, found in zip(chunk, client(chunk)):

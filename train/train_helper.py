@@ -2,9 +2,9 @@
 
 import os
 
-from bert import release
-from bert.errors import UserError
-from bert.flags import (
+from bert.runtime import release
+from bert.system.errors import UserError
+from bert.system.flags import (
     FlagParser,
     add_speed_flags,
     add_strategy_flags,

@@ -1,0 +1,1 @@
+"""From features to batches: pairs of texts, record files, their shards, batches by length."""

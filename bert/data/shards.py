@@ -1,0 +1,108 @@
+"""The names of record files: one file, or a set of shards `<name>-00000-of-00016` that together stand for `<name>`.
+
+Records are dealt out round-robin to the shards of a set: all have about the same size, and each is a fair sample.
+"""
+
+import fnmatch
+import glob
+import os
+import re
+import struct
+
+from bert.system.errors import UserError
+
+_SHARD = re.compile(r"(.*)-\d{5,}-of-(\d{5,})$", re.DOTALL)
+_NO_RECORDS = re.compile(r"(\.json|\.tmp-\d+)$")  # what lies beside record files: fingerprints, what a run is writing
+# A TFRecord: length, checksum of the length, content, checksum of the content.
+_LENGTH, _CHECKSUM_BYTES = struct.Struct("<Q"), 4
+
+
+def shard_names(path, count):
+    """The names of a record file's shards; one shard has the file's own name.
+
+    >>> shard_names("train.tf_record", 2)
+    ['train.tf_record-00000-of-00002', 'train.tf_record-00001-of-00002']
+    """
+    return [path] if count == 1 else _members(path, count)
+
+
+def _members(path, count):
+    """The names of a whole set; other programs write sets of one, too."""
+    return [f"{path}-{number:05d}-of-{count:05d}" for number in range(count)]
+
+
+def find_shards(path):
+    """The record files that a name stands for.
+
+    Args:
+      path: a file; a name of which there are shards; a pattern with `*`, `?` or `[]`; or a list of these.
+
+    Returns:
+      list of paths, those of a set or a pattern in order, each once.
+
+    Raises:
+      UserError: there is no such file; a shard is missing from the set, or from those a pattern takes in; a name has
+        two sets of shards.
+    """
+    if not isinstance(path, str):
+        return list(dict.fromkeys(file for part in path for file in find_shards(part)))
+    if os.path.exists(path):
+        return [path]
+    if any(char in path for char in "*?["):
+        files = [file for file in sorted(glob.glob(path)) if not _NO_RECORDS.search(file)]
+        names = [name for found in sets_of(files) for name in _members(*found) if fnmatch.fnmatchcase(name, path)]
+    else:
+        sets = sets_of(glob.glob(glob.escape(path) + "-*"), path)
+        if len(sets) > 1:
+            counts = " and ".join(str(count) for _, count in sets)
+            raise UserError(f"{path}: found sets of {counts} shards; expected one set")
+        files = names = _members(*sets[0]) if sets else []
+    for name in names:
+        if not os.path.exists(name):
+            base, count = sets_of([name])[0]
+            raise UserError(f"{name}: no such file; expected all {count} shards of {base}")
+    if not files:
+        raise UserError(f"{path}: no such record file, and no shards of one")
+    return files
+
+
+def sets_of(files, base=None):
+    """The sets of shards that some files belong to, of one name or of any: sorted list of (name, number of shards)."""
+    matches = [match for match in map(_SHARD.match, files) if match]
+    return sorted({(match.group(1), int(match.group(2))) for match in matches if base in (None, match.group(1))})
+
+
+def is_set(files):
+    """Whether these are all the shards of one set, in order."""
+    sets = sets_of(files)
+    return len(sets) == 1 and list(files) == _members(*sets[0])
+
+
+def other_shards(path, count):
+    """The files that stand for a name beside its `count` shards: left by a set of another size."""
+    sets = sets_of(glob.glob(glob.escape(path) + "-*"), path)
+    names = {path}.union(*(_members(*found) for found in sets)) - set(shard_names(path, count))
+    return sorted(filter(os.path.exists, names))
+
+
+def count_by_length(path):
+    """The number of records in a TFRecord file, by their lengths alone: nothing of them is read.
+
+    Raises:
+      UserError: the file cannot be read, or ends within a record.
+    """
+    count = position = 0
+    try:
+        with open(path, "rb") as reader:
+            size = os.fstat(reader.fileno()).st_size
+            while position < size:
+                header = reader.read(_LENGTH.size)
+                if len(header) == _LENGTH.size:
+                    position += _LENGTH.size + _LENGTH.unpack(header)[0] + 2 * _CHECKSUM_BYTES
+                if len(header) < _LENGTH.size or position > size:
+                    raise UserError(f"{path}: cut off in record {count + 1}; expected a whole TFRecord file")
+                reader.seek(position)
+                count += 1
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}")
+    return count

@@ -1,0 +1,115 @@
+"""The sizes of an encoder: what `bert_config.json` holds, read and checked."""
+
+import copy
+import json
+
+import six
+import tensorflow.compat.v1 as tf
+
+from bert.encoder.layers import get_activation
+from bert.system.errors import UserError
+
+
+class BertConfig:
+    """Sizes and rates of an encoder; the content of `bert_config.json`.
+
+    Args:
+      vocab_size: entries in the vocabulary.
+      hidden_size: width of the encoder; a multiple of num_attention_heads.
+      num_hidden_layers: Transformer layers.
+      num_attention_heads: attention heads in each layer.
+      intermediate_size: width of the feed-forward layer.
+      hidden_act: activation of the feed-forward layer: gelu, relu, tanh, linear or a function.
+      hidden_dropout_prob: fraction dropped from embeddings and from each sublayer's output.
+      attention_probs_dropout_prob: fraction dropped from the attention weights.
+      max_position_embeddings: longest sequence, in tokens.
+      type_vocab_size: number of segment ids.
+      initializer_range: standard deviation of the truncated-normal initialisation.
+    """
+
+    def __init__(
+        self,
+        vocab_size,
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        intermediate_size=3072,
+        hidden_act="gelu",
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1,
+        max_position_embeddings=512,
+        type_vocab_size=16,
+        initializer_range=0.02,
+    ):
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.hidden_act = hidden_act
+        self.hidden_dropout_prob = hidden_dropout_prob
+        self.attention_probs_dropout_prob = attention_probs_dropout_prob
+        self.max_position_embeddings = max_position_embeddings
+        self.type_vocab_size = type_vocab_size
+        self.initializer_range = initializer_range
+
+    @classmethod
+    def from_dict(cls, json_object):
+        """A config from a dict; keys this class does not know are kept as attributes."""
+        config = cls(vocab_size=None)
+        for key, value in six.iteritems(json_object):
+            setattr(config, key, value)
+        return config
+
+    @classmethod
+    def from_json_file(cls, json_file):
+        """A config from a JSON file; UserError where the file is not a config, or no encoder can have these sizes."""
+        try:
+            with tf.gfile.GFile(json_file, "r") as reader:
+                values = json.loads(reader.read())
+        except tf.errors.OpError as error:
+            raise UserError(f"{json_file}: cannot be read: {error.message}")
+        except (ValueError, RecursionError) as error:  # undecodable bytes, malformed JSON, too many brackets
+            raise UserError(f"{json_file}: expected a BERT config in JSON: {error}")
+        if not isinstance(values, dict) or "vocab_size" not in values:
+            raise UserError(f"{json_file}: expected a JSON object with a 'vocab_size'")
+        config = cls.from_dict(values)
+        problem = _config_problem(config)
+        if problem:
+            raise UserError(f"{json_file}: {problem}")
+        return config
+
+    def to_dict(self):
+        """The config as a dict that shares nothing with it."""
+        return copy.deepcopy(self.__dict__)
+
+    def to_json_string(self):
+        """The config as indented JSON with sorted keys and a final newline."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def _config_problem(config):
+    """Why no encoder can have this config, in words; None if one can."""
+    for name in (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+        "type_vocab_size",
+    ):
+        value = getattr(config, name)
+        if type(value) is not int or value < 1:  # True is an int too
+            return f"{name} is {value!r}; expected a whole number of at least 1"
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"):
+        value = getattr(config, name)
+        if type(value) not in (int, float) or not 0 <= value < 1:
+            return f"{name} is {value!r}; expected a number from 0 to below 1"
+    if config.hidden_size % config.num_attention_heads:
+        return f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}"
+    try:
+        get_activation(config.hidden_act)
+    except ValueError as error:
+        return str(error)
+    return None

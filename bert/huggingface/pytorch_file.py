@@ -1,0 +1,139 @@
+"""Reading the tensors of a pytorch_model.bin without PyTorch, and without running anything that is in it.
+
+Such a file is a pickle of tensors that name their storages, and the storages' bytes. Unpickling may call whatever a
+file names, so here it may name nothing but what stands in `_ALLOWED`, and that only makes records of numbers. PyTorch's
+own `weights_only` is no better guard: up to 2.9 it had holes (CVE-2025-32434, CVE-2026-24747), and no release without
+them runs on Python 3.7. Both layouts are read: the zip archive, since PyTorch 1.6, and the earlier one, several
+pickles in a row.
+"""
+
+import collections
+import os
+import pickle
+import re
+import struct
+import zipfile
+
+import numpy as np
+
+from bert.huggingface.tensor_files import STORAGE, Tensor
+from bert.system.errors import UserError
+
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # how the layout of before 1.6 begins
+
+_Storage = collections.namedtuple("_Storage", "kind key count")
+_View = collections.namedtuple("_View", "storage offset shape strides")  # a tensor; counted in elements
+
+_STORAGE_KINDS = {
+    **{"DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16"},
+    **{"LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8"},
+    "BoolStorage": "BOOL",
+}
+
+
+def _rebuild_tensor(storage, offset, shape, strides, *_):
+    """Stands in for PyTorch's function; what follows the strides is about gradients."""
+    return _View(storage, offset, tuple(shape), tuple(strides))
+
+
+def _rebuild_parameter(data, *_):
+    return data
+
+
+_ALLOWED = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+}
+_ALLOWED.update({("torch", name): kind for name, kind in _STORAGE_KINDS.items()})
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickles tensors as _View and their storages as _Storage, and nothing that is code."""
+
+    def __init__(self, path, file):
+        super().__init__(file, encoding="utf-8")
+        self._path = path
+
+    def find_class(self, module, name):
+        if (module, name) not in _ALLOWED:
+            raise UserError(f"{self._path}: it names {module}.{name}, which is not executed; expected only tensors")
+        return _ALLOWED[module, name]
+
+    def persistent_load(self, pid):
+        what, kind, key, _, count = pid[:5]
+        if what != "storage" or any(pid[5:]):  # a storage that is a part of another: PyTorch 0.3 and before
+            raise pickle.UnpicklingError("not a storage")
+        return _Storage(kind, str(key), count)
+
+
+def read_pytorch(path):
+    """The tensors of a file that `torch.save` wrote of a model's `state_dict`: dict from name to Tensor.
+
+    Raises:
+      UserError: the file is missing, cut off, not of the format, or holds anything but tensors.
+    """
+    try:
+        with open(path, "rb") as file:
+            views, storages = _read_zip(path, file) if zipfile.is_zipfile(file) else _read_pickles(path, file)
+        return {name: _tensor(storages, view) for name, view in views.items() if isinstance(view, _View)}
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}")
+    except Exception as error:  # a damaged pickle may raise any
+        raise UserError(f"{path}: cut off, damaged or no weights of PyTorch: {str(error) or type(error).__name__}")
+
+
+def _read_zip(path, file):
+    with zipfile.ZipFile(file) as archive:
+        names = set(archive.namelist())
+        (top,) = [name[: -len("data.pkl")] for name in names if re.match(r"[^/]*/data\.pkl$", name)]
+        if top + "byteorder" in names and archive.read(top + "byteorder") != b"little":
+            raise UserError(f"{path}: written on a big-endian machine; expected little-endian")
+        with archive.open(top + "data.pkl") as pickled:
+            views = _Unpickler(path, pickled).load()
+        storages = {}
+        for storage in _storages(views):
+            content = archive.read(f"{top}data/{storage.key}")
+            storages[storage.key] = np.frombuffer(content, STORAGE[storage.kind], storage.count)
+    return views, storages
+
+
+def _read_pickles(path, file):
+    file.seek(0)
+    if _Unpickler(path, file).load() != MAGIC_NUMBER:
+        raise pickle.UnpicklingError("expected PyTorch's magic number")
+    _Unpickler(path, file).load()  # the layout's version
+    if not _Unpickler(path, file).load()["little_endian"]:
+        raise UserError(f"{path}: written on a big-endian machine; expected little-endian")
+    views = _Unpickler(path, file).load()
+    kinds = {storage.key: np.dtype(STORAGE[storage.kind]) for storage in _storages(views)}
+    left = os.fstat(file.fileno()).st_size
+    storages = {}
+    for key in _Unpickler(path, file).load():
+        (count,) = struct.unpack("<q", file.read(8))
+        if not 0 <= count * kinds[key].itemsize <= left - file.tell():
+            raise pickle.UnpicklingError("a storage does not end within the file")
+        storages[key] = np.frombuffer(file.read(count * kinds[key].itemsize), kinds[key])
+    return views, storages
+
+
+def _storages(views):
+    return {view.storage for view in views.values() if isinstance(view, _View)}
+
+
+def _tensor(storages, view):
+    values = storages[view.storage.key]
+    if len(view.shape) != len(view.strides) or not all(
+        type(number) is int and number >= 0 for number in (view.offset, *view.shape, *view.strides)
+    ):
+        raise ValueError("a tensor's shape or strides are no natural numbers")
+    if 0 in view.shape:
+        return Tensor(view.storage.kind, np.zeros(view.shape, values.dtype))
+    last = view.offset + sum((length - 1) * stride for length, stride in zip(view.shape, view.strides))
+    if last >= len(values):
+        raise ValueError("a tensor reaches beyond its storage")
+    strides = [stride * values.itemsize for stride in view.strides]
+    strided = np.lib.stride_tricks.as_strided(values[view.offset :], view.shape, strides, writeable=False)
+    return Tensor(view.storage.kind, strided)

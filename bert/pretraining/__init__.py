@@ -1,0 +1,1 @@
+"""Plain text to masked pieces: corpus, examples, records, model."""

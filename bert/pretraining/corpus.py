@@ -1,0 +1,150 @@
+"""A corpus of plain text, one sentence per line and a blank line between documents, as a file of token ids.
+
+The text is tokenized once, by several processes, each at some hundred kilobytes of it; the ids go to a scratch file, in
+blocks that can be read in any order. What stays in memory is a line about each block.
+"""
+
+import array
+import collections
+import os
+
+import numpy as np
+
+from bert.system.errors import UserError
+
+RANGE_BYTES = 1 << 17  # of text in a block
+LONGEST_LINE = 1 << 20  # bytes; a file with longer lines has no sentence a line
+
+# Where a block lies in the scratch file, in bytes, and the numbers of the documents it has sentences of.
+Block = collections.namedtuple("Block", "offset size first_document last_document")
+
+# content: bytes of int32: each sentence's length and ids, 0 between documents; documents: how many it has sentences of;
+# broken_before, broken_after: whether a document ends before its first sentence, and after its last one.
+_Range = collections.namedtuple("_Range", "content documents broken_before broken_after")
+
+
+def ranges(files):
+    """Cuts files into ranges of bytes: list of (path, start, end), not aligned with lines.
+
+    Raises:
+      UserError: a file cannot be read.
+    """
+    found = []
+    for path in files:
+        try:
+            with open(path, "rb") as reader:
+                size = reader.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}")
+        found.extend((path, start, min(start + RANGE_BYTES, size)) for start in range(0, size, RANGE_BYTES))
+    return found
+
+
+def tokenize_range(tokenizer, path_start_end):
+    """Tokenizes the lines that begin in a range.
+
+    Args:
+      tokenizer: FullTokenizer.
+      path_start_end: one of `ranges`.
+
+    Returns:
+      _Range.
+
+    Raises:
+      UserError: naming the line, where it is not UTF-8 or no sentence for its length.
+    """
+    path, start, end = path_start_end
+    content = array.array("i")
+    documents = 0
+    broken_before, broken = False, start == 0  # documents do not go on from one file to the next
+    for line in _lines(path, start, end):
+        if not line.strip():
+            broken = True
+            continue
+        ids = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(line))
+        if not ids:
+            continue
+        if not documents:
+            broken_before = broken
+            documents = 1
+        elif broken:
+            content.append(0)
+            documents += 1
+        broken = False
+        content.append(len(ids))
+        content.extend(ids)
+    return _Range(content.tobytes(), documents, broken_before, broken)
+
+
+def write_blocks(tokenized, writer):
+    """Writes tokenized ranges to the scratch file.
+
+    Args:
+      tokenized: iterable of what `tokenize_range` gives, in the order of `ranges`.
+      writer: file open for writing bytes.
+
+    Returns:
+      list of Block. Documents are numbered from 0, in order.
+    """
+    blocks, offset, last_document, broken = [], 0, -1, True
+    for content, documents, broken_before, broken_after in tokenized:
+        if not documents:
+            broken = broken or broken_after
+            continue
+        first_document = last_document + 1 if broken or broken_before else last_document
+        last_document = first_document + documents - 1
+        blocks.append(Block(offset, len(content), first_document, last_document))
+        writer.write(content)
+        offset += len(content)
+        broken = broken_after
+    writer.flush()
+    return blocks
+
+
+def read_block(path, block):
+    """A block of the scratch file: list of (document's number, its sentences as lists of ids)."""
+    values = np.fromfile(path, np.int32, block.size // 4, offset=block.offset).tolist()
+    documents = [(block.first_document, [])]
+    position = 0
+    while position < len(values):
+        length = values[position]
+        position += 1
+        if length:
+            documents[-1][1].append(values[position : position + length])
+            position += length
+        else:
+            documents.append((documents[-1][0] + 1, []))
+    return documents
+
+
+def _lines(path, start, end):
+    """The lines of a file whose first byte is in the range, decoded."""
+    with open(path, "rb") as reader:
+        if start:
+            # The line that byte start - 1 belongs to is another range's.
+            reader.seek(start - 1)
+            reader.readline(end - start + 1)
+        while reader.tell() < end:
+            offset = reader.tell()
+            line = reader.readline(LONGEST_LINE + 1)
+            if len(line) > LONGEST_LINE:
+                place = f"{path}:{_line_number(path, offset)}"
+                raise UserError(f"{place}: longer than {LONGEST_LINE} bytes; expected one sentence per line")
+            if offset == 0 and line.startswith(b"\xef\xbb\xbf"):
+                line = line[3:]
+            try:
+                yield line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                place = f"{path}:{_line_number(path, offset)}"
+                raise UserError(f"{place}: byte {error.start + 1} of the line is not UTF-8; expected a UTF-8 file")
+
+
+def _line_number(path, offset):
+    """The number, from 1, of the line that begins there."""
+    with open(path, "rb") as reader:
+        count = 1
+        while offset:
+            piece = reader.read(min(offset, 1 << 20))
+            count += piece.count(b"\n")
+            offset -= len(piece)
+    return count

@@ -1,0 +1,89 @@
+"""Record files for pre-training, read: checked and counted first, then as an Estimator's input."""
+
+import tensorflow.compat.v1 as tf
+
+from bert.data import batches
+from bert.data.shards import count_by_length
+from bert.system.errors import UserError
+
+LOOKED_AT = 20  # records of each file that are read before training begins
+
+
+def columns(max_seq_length, max_predictions_per_seq):
+    """What a record holds, as tf.io.parse_example wants it."""
+    sequence = tf.io.FixedLenFeature([max_seq_length], tf.int64)
+    predictions = tf.io.FixedLenFeature([max_predictions_per_seq], tf.int64)
+    return {
+        "input_ids": sequence,
+        "input_mask": sequence,
+        "segment_ids": sequence,
+        "masked_lm_positions": predictions,
+        "masked_lm_ids": predictions,
+        "masked_lm_weights": tf.io.FixedLenFeature([max_predictions_per_seq], tf.float32),
+        "next_sentence_labels": tf.io.FixedLenFeature([1], tf.int64),
+    }
+
+
+def count_records(files, max_seq_length, max_predictions_per_seq, vocab_size):
+    """How many records there are in all files.
+
+    Raises:
+      UserError: a file is no TFRecord file or is cut off; its first records are not for pre-training, or are of other
+        lengths or of a larger vocabulary; there is no record at all.
+    """
+    expected = columns(max_seq_length, max_predictions_per_seq)
+    total = 0
+    for path in files:
+        for content in _first_records(path):
+            _check(path, content, expected, vocab_size)
+        total += count_by_length(path)
+    if not total:
+        raise UserError(f"{', '.join(files)}: no record; expected what create_pretraining_data writes")
+    return total
+
+
+def _first_records(path):
+    try:
+        for count, content in enumerate(tf.io.tf_record_iterator(path), 1):
+            yield content
+            if count == LOOKED_AT:
+                return
+    except tf.errors.OpError as error:
+        raise UserError(f"{path}: expected a TFRecord file of create_pretraining_data: {error.message}")
+
+
+def _check(path, content, expected, vocab_size):
+    try:
+        features = tf.train.Example.FromString(content).features.feature
+    except Exception as error:  # protobuf's own DecodeError differs between its implementations
+        raise UserError(f"{path}: expected records of create_pretraining_data: {error}")
+    for name, column in expected.items():
+        values = features[name].float_list.value if column.dtype == tf.float32 else features[name].int64_list.value
+        if len(values) == column.shape[0]:
+            continue
+        flag = "-max_seq_length" if column.shape == expected["input_ids"].shape else "-max_predictions_per_seq"
+        raise UserError(f"{path}: its records have {len(values)} {name}; expected {column.shape[0]}, see {flag}")
+    largest = max(max(features["input_ids"].int64_list.value), max(features["masked_lm_ids"].int64_list.value))
+    if largest >= vocab_size:
+        raise UserError(
+            f"{path}: made with another vocabulary: piece {largest} in it; expected ids below {vocab_size}, "
+            f"the config's vocab_size"
+        )
+
+
+def input_fn_builder(files, max_seq_length, max_predictions_per_seq, is_training=False, **reading):
+    """An input function over record files.
+
+    Args:
+      files: list of paths.
+      max_seq_length, max_predictions_per_seq: of the records.
+      is_training: goes on for ever, every record once an epoch, in an order of its own each epoch, in batches of one
+        shape. Without it: all records once, in order.
+      reading: further arguments of batches.input_fn_builder, by name: seed, start_step, share.
+
+    Returns:
+      input_fn(params) giving batches of params["batch_size"]: dict from name to int32, or float32 for the weights,
+      [batch, length].
+    """
+    parsed = columns(max_seq_length, max_predictions_per_seq)
+    return batches.input_fn_builder(files, parsed, (), is_training, static=is_training, **reading)

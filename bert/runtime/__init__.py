@@ -1,0 +1,1 @@
+"""A model on this machine: the Estimator, devices, checkpoints, SavedModels, prediction."""

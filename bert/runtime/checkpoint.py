@@ -1,0 +1,286 @@
+"""Checkpoints: finding them, checking them before anything is built on them, and starting a model from one."""
+
+import contextlib
+import glob
+import logging
+import os
+import re
+import shutil
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert.modeling import get_assignment_map_from_checkpoint
+from bert.runtime import release
+from bert.system import signals
+from bert.system.errors import UserError, cannot_be_written, first_line
+from bert.system.files import atomic_open, check_no_pattern, is_leftover, sync
+from bert.system.startup import LOGGER
+
+log = logging.getLogger(LOGGER)
+OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
+# The checkpoint reader's exceptions differ between TensorFlow releases.
+READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
+# What TensorFlow writes before it takes its final name: shards, parts of them, and small files.
+UNFINISHED_FOLDER = re.compile(r"model\.ckpt-\d+_temp(_[0-9a-f]{32})?$")
+UNFINISHED_SHARD = re.compile(r"part-\d{5}-of-\d{5}\.")
+UNFINISHED_FILE = re.compile(
+    r"(model\.ckpt-\d+\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|(checkpoint|model\.ckpt.*\.meta)\.tmp[0-9a-f]{32})$"
+)
+FILE = re.compile(r".+\.(index|meta|data-\d{5}-of-\d{5})$")
+HUGGING_FACE_FILE = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?$")
+
+
+def resolve(path, output_dir=None):
+    """The prefix of the checkpoint that a user means.
+
+    Args:
+      path: the prefix itself; a directory with a checkpoint, the newest by its `checkpoint` file, else the only one;
+        or the zip of a Google release, which is unpacked beside it. None and "" give None.
+      output_dir: where a release is unpacked if nothing can be written beside it.
+
+    Raises:
+      UserError: no checkpoint in the directory or zip, or several and none named. Whether there is a checkpoint of a
+        prefix is for `open_checkpoint` to say.
+    """
+    if not path:
+        return None
+    if tf.gfile.Exists(path + ".index"):
+        return path
+    if HUGGING_FACE_FILE.match(os.path.basename(path)):
+        raise _no_checkpoint(path, "weights of Hugging Face, no TensorFlow checkpoint")
+    if release.is_zip(path):
+        path = release.unpack(path, output_dir)
+    if not tf.gfile.IsDirectory(path):
+        return path
+    path = path.rstrip("/") or "/"
+    named = _named(path)
+    if named and tf.train.checkpoint_exists(named):
+        return named
+    files = tf.gfile.ListDirectory(path)
+    prefixes = sorted(name[: -len(".index")] for name in files if name.endswith(".index"))
+    if len(prefixes) == 1:
+        return os.path.join(path, prefixes[0])
+    if prefixes:
+        raise UserError(f"{path}: several checkpoints in it; expected one of {', '.join(prefixes)} behind its name")
+    if any(HUGGING_FACE_FILE.match(name) for name in files):
+        raise _no_checkpoint(path, "a directory of Hugging Face, no TensorFlow checkpoint in it")
+    raise UserError(f"{path}: no checkpoint in it; expected files as bert_model.ckpt.index, or a checkpoint's prefix")
+
+
+def _no_checkpoint(path, found):
+    return UserError(f"{path}: {found}; expected what python -m bert.convert_checkpoint makes of it")
+
+
+def open_checkpoint(prefix):
+    """A checkpoint reader; UserError when there is no checkpoint of that prefix or its index is damaged."""
+    one_file = re.match(r"(.+)\.(index|meta|data-\d+-of-\d+)$", prefix)
+    if one_file:
+        raise UserError(
+            f"{prefix}: one file of a checkpoint; expected the common beginning of its files, {one_file.group(1)}"
+        )
+    check_no_pattern(prefix)
+    no_such = UserError(
+        f"{prefix}: no checkpoint of that name; expected the common beginning of its files, "
+        f"as in bert_model.ckpt for bert_model.ckpt.index"
+    )
+    if not prefix:  # for which TensorFlow 1.15 would look through all that is below the working directory
+        raise no_such
+    try:
+        return tf.train.load_checkpoint(prefix)
+    except READ_ERRORS as error:
+        # TensorFlow 1.15 raises no NotFoundError where the directory is missing, too.
+        if isinstance(error, tf.errors.NotFoundError) or not tf.gfile.IsDirectory(os.path.dirname(prefix) or "."):
+            raise no_such
+        raise UserError(f"{prefix}: cannot be read as a checkpoint: {first_line(error)}")
+
+
+def check_whole(prefix):
+    """Reads every tensor once; UserError when the checkpoint is missing, cut off or damaged."""
+    reader = open_checkpoint(prefix)
+    for name in sorted(reader.get_variable_to_shape_map()):
+        read_tensor(reader, prefix, name)
+
+
+def is_whole(prefix):
+    """Whether `check_whole` finds nothing wrong."""
+    try:
+        check_whole(prefix)
+    except UserError:
+        return False
+    return True
+
+
+def check_shapes(prefix, shapes):
+    """UserError, naming both shapes, where a variable in the checkpoint has not the shape the model gives it.
+
+    Args:
+      prefix: checkpoint prefix.
+      shapes: dict from variable name to list of ints; names the checkpoint lacks are passed over.
+    """
+    found = open_checkpoint(prefix).get_variable_to_shape_map()
+    for name, shape in shapes.items():
+        if name in found and list(found[name]) != list(shape):
+            raise UserError(
+                f"{prefix}: {name} has the shape {list(found[name])}; the model of these settings expects {list(shape)}"
+            )
+
+
+def init_from_checkpoint(prefix):
+    """Makes every trainable variable of the default graph that the checkpoint has start from it.
+
+    Call it when all variables have been made. What the checkpoint lacks is listed in the log.
+    """
+    variables = tf.trainable_variables()
+    # Not var.op.name, which under a distribution strategy is that of a replica's copy.
+    shapes = {var.name.split(":")[0]: var.shape.as_list() for var in variables}
+    check_shapes(prefix, shapes)
+    assignment_map, initialized = get_assignment_map_from_checkpoint(variables, prefix)
+    tf.train.init_from_checkpoint(prefix, assignment_map)
+    missing = sorted(set(shapes) - set(initialized))
+    log.info("%d of %d variables start from %s", len(assignment_map), len(variables), prefix)
+    for name in missing:
+        log.info("  not in the checkpoint, starts from random values: %s", name)
+
+
+def write_without_slots(prefix, target):
+    """Writes the checkpoint again as `target`, without the optimizer's slots: a third of the size."""
+    names = open_checkpoint(prefix).get_variable_to_shape_map()
+    write(target, read(prefix, [name for name in names if not name.endswith(OPTIMIZER_SLOTS)]))
+
+
+def read(prefix, names):
+    """The values of these variables: dict from name to array; UserError when the checkpoint is damaged."""
+    reader = open_checkpoint(prefix)
+    return {name: read_tensor(reader, prefix, name) for name in sorted(names)}
+
+
+def write(target, values):
+    """Writes a checkpoint with the prefix `target` of a dict from name to array.
+
+    What stood there before is whole until the new files are; they then take their names, the index, without which
+    there is no checkpoint of that name, last.
+    """
+    check_no_pattern(target)
+    names = sorted(values)
+    for file in glob.glob(glob.escape(target) + ".tmp-*"):
+        if is_leftover(re.match(r"(.*\.tmp-\d+)?", file).group()):
+            os.remove(file)
+    temporary = f"{target}.tmp-{os.getpid()}"
+
+    def files():
+        return sorted(glob.glob(glob.escape(temporary) + ".*"))  # .data-..., .index
+
+    def clean_up():
+        for file in files():
+            os.remove(file)
+
+    with signals.cleaned_up(clean_up):
+        try:
+            with tf.Graph().as_default(), tf.Session() as session:
+                # Fed, not built in: a graph may not exceed 2 GB.
+                tensors = [tf.placeholder(tf.as_dtype(np.asarray(values[name]).dtype)) for name in names]
+                save = tf.raw_ops.SaveV2(
+                    prefix=temporary, tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors
+                )
+                session.run(save, {tensor: values[name] for tensor, name in zip(tensors, names)})
+            written = files()
+            for file in written:
+                sync(file)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(target + ".index")
+            for file in written:
+                os.replace(file, target + file[len(temporary) :])
+        except (tf.errors.OpError, OSError) as error:
+            raise cannot_be_written(target, error)
+
+
+def latest(directory):
+    """The newest checkpoint's prefix: the one that the file `checkpoint` names, else that of the last step, or None."""
+    named = _named(directory)
+    if named and tf.train.checkpoint_exists(named):
+        return named
+    return next(iter(_by_step(directory)), None)
+
+
+def newest_whole(directory):
+    """The newest checkpoint of a run that can be read to its end: its prefix, None where there is no checkpoint.
+
+    A newer one, that a crash cut off, stays where it is; a warning names both, and the file `checkpoint` then names the
+    whole one, so that TensorFlow goes on from it too.
+
+    Raises:
+      UserError: there are checkpoints and none is whole.
+    """
+    named, others = _named(directory), _by_step(directory)
+    damage = None
+    if named and (others or tf.train.checkpoint_exists(named)):
+        others = [named] + [prefix for prefix in others if prefix != named]
+    for prefix in others:
+        try:
+            check_whole(prefix)
+        except UserError as error:
+            damage = damage or error
+            continue
+        if damage:
+            log.warning("%s; goes on from %s, the newest that is whole", damage, prefix)
+        if prefix != named:
+            make_latest(prefix)
+        return prefix
+    if damage:
+        raise UserError(f"{damage}; no other checkpoint in {directory} is whole")
+    return None
+
+
+def make_latest(prefix):
+    """Makes the file `checkpoint` beside a checkpoint name it as the newest."""
+    name = os.path.basename(prefix)
+    with atomic_open(os.path.join(os.path.dirname(prefix), "checkpoint")) as writer:
+        writer.write(f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
+
+
+def _named(directory):
+    """The prefix that the file `checkpoint` names, or None; whether there is such a checkpoint is another question."""
+    try:
+        state = tf.train.get_checkpoint_state(directory)
+    except (tf.errors.OpError, ValueError):  # the file is damaged
+        return None
+    return state.model_checkpoint_path if state else None
+
+
+def _by_step(directory):
+    """The prefixes of the checkpoints whose names end with their step, the last step first."""
+    steps = {}
+    for name in tf.gfile.ListDirectory(directory) if tf.gfile.IsDirectory(directory) else ():
+        numbered = re.match(r"(.+-(\d+))\.index$", name)  # the file that is written last
+        if numbered:
+            steps[os.path.join(directory, numbered.group(1))] = int(numbered.group(2))
+    return sorted(steps, key=steps.get, reverse=True)
+
+
+def step_of(prefix):
+    """The global step in a checkpoint; 0 where it has none, such as in a released encoder."""
+    reader = open_checkpoint(prefix)
+    return int(read_tensor(reader, prefix, "global_step")) if reader.has_tensor("global_step") else 0
+
+
+def read_tensor(reader, prefix, name):
+    """A tensor's value; UserError when the checkpoint does not hold it as its index says."""
+    try:
+        return reader.get_tensor(name)
+    except READ_ERRORS as error:
+        raise UserError(f"{prefix}: the checkpoint is cut off or damaged at {name}: {first_line(error)}")
+
+
+def remove_unfinished(directory):
+    """Removes what a saver of TensorFlow's that was killed, or found the disk full, left of a checkpoint half-written.
+
+    Not to be called while a checkpoint is being saved in the directory.
+    """
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if UNFINISHED_FOLDER.match(name) and all(UNFINISHED_SHARD.match(shard) for shard in os.listdir(path)):
+            shutil.rmtree(path, ignore_errors=True)
+        elif UNFINISHED_FILE.match(name):
+            with contextlib.suppress(OSError):
+                os.remove(path)

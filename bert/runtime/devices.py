@@ -1,0 +1,200 @@
+"""What the programs know about devices: which are used, in what precision they compute, how sessions are set up.
+
+`prepare` comes first in every program; `choose_compute` says how the encoder computes, `session_config` and
+`run_config` are what sessions and Estimators are made with.
+"""
+
+import functools
+import logging
+import os
+import re
+
+import tensorflow.compat.v1 as tf
+
+from bert.encoder import kernels
+from bert.system.errors import UserError
+from bert.system.startup import LOGGER
+
+log = logging.getLogger(LOGGER)
+
+DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
+# Compiling the kernels takes most of a second for each length of batch; below these sizes it never pays.
+FUSE_FROM_HIDDEN = 512
+FUSE_FROM_STEPS = 200
+
+
+def prepare(device_map=None):
+    """Call once, before any graph is built: TensorFlow's mode, and the GPUs that may be used.
+
+    Args:
+      device_map: value for CUDA_VISIBLE_DEVICES, as "0,1", "-1" for none; None leaves the environment's.
+
+    Raises:
+      UserError: a GPU of device_map is not there.
+    """
+    tf.disable_eager_execution()
+    tf.enable_resource_variables()
+    if device_map is None:
+        return
+    os.environ["CUDA_VISIBLE_DEVICES"] = device_map
+    asked = [name for name in device_map.split(",") if name.strip() not in ("", "-1")]
+    if len(gpus()) < len(asked):
+        raise UserError(f"-device_map {device_map}: of these GPUs there are {len(gpus())}; devices: {listed()}")
+
+
+def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, announce=False):
+    """How the encoder computes on this machine.
+
+    Args:
+      precision: one of flags.PRECISIONS; auto: of those with float32's range the fastest on this machine.
+      hidden_size: width of the encoder.
+      steps: about how many batches will be computed; for a few, nothing is compiled.
+      recompute: recompute each layer in the backward pass instead of keeping its activations.
+      xla: whether to fuse kernels by XLA; None: where it pays.
+      announce: say in the log what was chosen and why.
+
+    Returns:
+      kernels.Compute.
+
+    Raises:
+      UserError: the machine cannot do what is asked for.
+    """
+    check_possible(precision, xla)
+    why = "-precision"
+    if precision == "auto":
+        precision, why = _fastest_precision(hidden_size)
+    if xla is None:
+        xla = kernels.can_fuse() and not gpus() and hidden_size >= FUSE_FROM_HIDDEN and steps >= FUSE_FROM_STEPS
+    if announce:
+        log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
+    return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute)
+
+
+def _fastest_precision(hidden_size):
+    """(precision, why) of `-precision auto`."""
+    if hidden_size < FUSE_FROM_HIDDEN:
+        return "fp32", f"hidden size {hidden_size} is too small to gain from less"
+    capabilities = gpus()
+    if capabilities:
+        if kernels.can_fuse() and min(capabilities) >= 8.0:
+            return "bf16", "the GPU multiplies it fastest"
+        return "fp32", "-precision fp16 is faster on GPUs of compute capability 7 and above"
+    fast = sorted(_cpu_flags() & {"amx_bf16", "avx512_bf16"})
+    if fast and kernels.can_fuse():
+        return "bf16", f"the CPU has {fast[0]}"
+    return "fp32", "the CPU has no faster arithmetic"
+
+
+def check_possible(precision, xla):
+    """UserError where this machine cannot do what -precision and -xla, which may be None, ask for."""
+    if xla and not kernels.can_fuse():
+        raise UserError(f"-xla needs TensorFlow 2; this is {tf.__version__}")
+    if precision == "bf16" and not kernels.can_fuse():
+        raise UserError(f"-precision bf16 needs TensorFlow 2; this is {tf.__version__}")
+    if precision == "fp16" and not gpus():
+        raise UserError("-precision fp16 needs a GPU, and there is none; expected bf16, fp32 or auto")
+
+
+def _cpu_flags():
+    """The CPU's feature flags, a set of str; empty where the system does not list them."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as reader:
+            return set(re.search(r"^flags\s*:(.*)$", reader.read(), re.MULTILINE).group(1).split())
+    except (OSError, AttributeError):
+        return set()
+
+
+def gpus():
+    """Compute capability of each GPU that may be used: list of floats."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return list(_capabilities(visible)) if tf.test.is_built_with_cuda() and visible not in ("", "-1") else []
+
+
+@functools.lru_cache(maxsize=None)
+def _capabilities(visible):
+    """`gpus` under this CUDA_VISIBLE_DEVICES; listed once, as every session's config asks."""
+    from tensorflow.python.client import device_lib
+
+    found = []
+    for device in device_lib.list_local_devices(_growing()):
+        match = re.search(r"compute capability: ([\d.]+)", device.physical_device_desc)
+        if device.device_type == "GPU" and match:
+            found.append(float(match.group(1)))
+    return found
+
+
+def gpu_names(number=None):
+    """The GPUs to be used: list of names.
+
+    Args:
+      number: how many of those there are; None for all.
+
+    Raises:
+      UserError: there are fewer.
+    """
+    found = [f"/gpu:{i}" for i in range(len(gpus()))]
+    if number is not None and len(found) < number:
+        raise UserError(f"-num_gpus {number}: there are {len(found)}; devices: {listed()}")
+    return found[:number]
+
+
+def listed():
+    """The devices there are, for messages."""
+    return ", ".join(["/cpu:0"] + [f"/gpu:{i}" for i in range(len(gpus()))])
+
+
+def session_config(cpus=None):
+    """tf.ConfigProto of every session: GPU memory is taken as it is needed, not all at once.
+
+    Args:
+      cpus: CPU devices to have; default: one.
+    """
+    config = _growing()
+    if cpus:
+        config.device_count["CPU"] = cpus
+    if not gpus():
+        # Rewriting the graph takes longer than building it, and steps on a CPU are none the faster for it: its fusion
+        # of matmul and bias is even slow where weights change, and copies of constants stay in memory.
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
+
+
+def _growing():
+    config = tf.ConfigProto(allow_soft_placement=True)
+    config.gpu_options.allow_growth = True
+    return config
+
+
+def run_config(
+    model_dir,
+    seed,
+    save_summary_steps,
+    keep_checkpoint_max=5,
+    strategy=None,
+    cpus=None,
+    tpu=None,
+):
+    """The Estimator's RunConfig; the log and the checkpoints are left to the hooks of training.
+
+    Args:
+      model_dir: directory of the checkpoints.
+      seed: int, graph-level random seed.
+      save_summary_steps: steps between TensorBoard summaries.
+      keep_checkpoint_max: checkpoints kept.
+      strategy: tf.distribute strategy to train under, or None.
+      cpus: CPU devices that sessions are to have, None for one.
+      tpu: cluster resolver of the TPU that the strategy is for, or None.
+    """
+    kind = functools.partial(tf.estimator.tpu.RunConfig, cluster=tpu) if tpu else tf.estimator.RunConfig
+    return kind(
+        model_dir=model_dir,
+        tf_random_seed=seed,
+        session_config=session_config(cpus),
+        keep_checkpoint_max=keep_checkpoint_max,
+        save_checkpoints_steps=None,
+        save_checkpoints_secs=None,
+        save_summary_steps=save_summary_steps,
+        log_step_count_steps=None,
+        train_distribute=strategy,
+        experimental_max_worker_delay_secs=0,  # the tasks have waited for each other already, see training/cluster.py
+    )

@@ -1,0 +1,223 @@
+"""Texts in, the outputs of chosen encoder layers for their pieces out: beneath extract_features and sentence2vec.
+
+Lines of text -> pieces -> batches of texts of like length -> the encoder, in one session that stays open -> a numpy
+array a text, in the order of the texts.
+"""
+
+import collections
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert import modeling
+from bert.data import pairs as data_pairs
+from bert.data.lengths import batches_by_length
+from bert.encoder import kernels
+from bert.runtime import checkpoint, devices
+from bert.runtime.saved_model import frozen_weights
+from bert.system.closing import Closing
+from bert.system.errors import UserError
+from bert.training import loop
+
+PAIR_MARK = " ||| "
+# Full batches of pieces in a window, within which texts are sorted by length; one window is held in memory.
+WINDOW_BATCHES = 2
+
+# tokens: list of str, [CLS] and [SEP] among them; values: float32 [tokens, layers, hidden].
+Encoded = collections.namedtuple("Encoded", ["tokens", "values"])
+
+
+def split_pair(line):
+    """A line as (text, None), or as (text, second text) where it has the form `text ||| second text`.
+
+    With several marks the last one parts the texts.
+    """
+    first, mark, second = line.strip().rpartition(PAIR_MARK)
+    return (first, second) if mark else (second, None)
+
+
+class Encoder(Closing):
+    """A checkpoint's encoder, its weights as constants, in a graph and a session of its own, open until `close`.
+
+    `encode` may be called from several threads at once.
+
+    Args:
+      args: Namespace with bert_config_file, vocab_file, init_checkpoint, do_lower_case, max_seq_length, batch_size.
+      layers: list of int, counted as Python counts: 0 the first layer, -1 the last.
+      use_one_hot_embeddings: look words up by a matmul.
+      precision: one of flags.PRECISIONS; `encode` gives float32 in any case.
+      xla: whether elementwise work is fused by XLA.
+
+    Attributes:
+      hidden_size: width of a layer.
+      tokenizer: FullTokenizer.
+
+    Raises:
+      UserError: a file is missing or damaged, they do not fit each other, the checkpoint lacks some of the encoder,
+        there is no such layer, or the machine cannot compute so.
+    """
+
+    def __init__(self, args, layers, use_one_hot_embeddings=False, precision="fp32", xla=False):
+        loop.require(args, "bert_config_file", "vocab_file", "init_checkpoint")
+        config, self.tokenizer = loop.load_encoder(args)
+        _check_layers(layers, config, args.bert_config_file)
+        loop.check_init_checkpoint(args, config)
+        _check_encoder_is_in(args.init_checkpoint, config)
+
+        self.hidden_size = config.hidden_size
+        self._segments = config.type_vocab_size
+        self._config_file = args.bert_config_file
+        self._max_seq_length = args.max_seq_length
+        self._batch_size = args.batch_size
+        compute = devices.choose_compute(precision, config.hidden_size, 0, xla=xla)
+        self._coarse = compute.kernels is kernels.FUSED
+        graph = tf.Graph()
+        with graph.as_default():
+            self._inputs = {
+                name: tf.placeholder(tf.int32, [None, None], name)
+                for name in ("input_ids", "input_mask", "token_type_ids")
+            }
+            with frozen_weights(args.init_checkpoint, unused=_pooler(config)):
+                model = modeling.BertModel(
+                    config,
+                    is_training=False,
+                    use_one_hot_embeddings=use_one_hot_embeddings,
+                    compute=compute,
+                    **self._inputs,
+                )
+            outputs = model.get_all_encoder_layers()
+            self._values = tf.stack([outputs[i] for i in layers], axis=2)  # [batch, seq_len, layers, hidden]
+        self._session = tf.Session(graph=graph, config=devices.session_config())
+
+    def close(self):
+        """Frees the session's memory; `encode` cannot be called afterwards."""
+        self._session.close()
+
+    def encode(self, pairs):
+        """Encodes texts as they come; what is held in memory does not grow with their number.
+
+        Args:
+          pairs: iterable of (text, second text or None).
+
+        Yields:
+          Encoded for each, in their order.
+        """
+        window, pieces = [], 0
+        for text, second in pairs:
+            if second is not None and self._segments < 2:
+                raise UserError(f"{self._config_file}: type_vocab_size is 1; a pair of texts needs an encoder with 2")
+            window.append(data_pairs.encode(self.tokenizer, text, second, self._max_seq_length))
+            pieces += len(window[-1].tokens)
+            if pieces >= WINDOW_BATCHES * self._batch_size * self._max_seq_length:
+                yield from self._encode_window(window)
+                window, pieces = [], 0
+        yield from self._encode_window(window)
+
+    def _encode_window(self, window):
+        """A list of Encoded for a list of PairFeatures; texts of like length share a batch."""
+        encoded = [None] * len(window)
+        for batch in batches_by_length([len(features.tokens) for features in window], self._batch_size):
+            for i, values in zip(batch, self._run([window[i] for i in batch])):
+                tokens = window[i].tokens
+                encoded[i] = Encoded(tokens, values[: len(tokens)].copy())  # a view would keep the whole batch
+        return encoded
+
+    def _run(self, batch):
+        """float32 [batch, longest of the batch or more, layers, hidden] for a list of PairFeatures."""
+        longest = max(len(features.tokens) for features in batch)
+        if self._coarse:  # half as many lengths to compile kernels for
+            longest = min(longest + longest % 2, self._max_seq_length)
+        arrays = {name: np.zeros([len(batch), longest], np.int32) for name in self._inputs}
+        for row, features in enumerate(batch):
+            length = len(features.tokens)
+            arrays["input_ids"][row, :length] = features.input_ids
+            arrays["input_mask"][row, :length] = 1
+            arrays["token_type_ids"][row, :length] = features.segment_ids
+        return self._session.run(self._values, {self._inputs[name]: arrays[name] for name in arrays})
+
+
+def _check_layers(layers, config, config_file):
+    count = config.num_hidden_layers
+    for layer in layers:
+        if not -count <= layer < count:
+            raise UserError(
+                f"layer {layer}: expected {-count} to {count - 1}; the encoder of {config_file} has {count} layers"
+            )
+
+
+def _check_encoder_is_in(init_checkpoint, config):
+    """UserError unless the checkpoint has every variable of the encoder: a random one gives no features."""
+    found = checkpoint.open_checkpoint(init_checkpoint).get_variable_to_shape_map()
+    needed = [name for name in modeling.encoder_shapes(config) if name not in _pooler(config)]
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise UserError(f"{init_checkpoint}: expected the encoder's variables; {missing[0]} is not in it")
+
+
+def _pooler(config):
+    """The variables that no layer depends on and that some fine-tuned models do without."""
+    return [name for name in modeling.encoder_shapes(config) if "/pooler/" in name]
+
+
+def read_lines(reader, name):
+    """The lines of a UTF-8 stream, without their ends, which are LF or CRLF; a BOM is passed over.
+
+    Args:
+      reader: binary stream.
+      name: what to call it in an error.
+
+    Yields:
+      str.
+
+    Raises:
+      UserError: a line is not UTF-8.
+    """
+    for number, raw in enumerate(reader, 1):
+        if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
+            raw = raw[3:]
+        if raw.endswith(b"\n"):
+            raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+        try:
+            yield raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{name}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; expected one text per line")
+
+
+def count_lines(input_file):
+    """Reads the input once, before the work begins.
+
+    Args:
+      input_file: path.
+
+    Returns:
+      The number of lines; None for a pipe, which can be read but once.
+
+    Raises:
+      UserError: the file cannot be read, is empty or is not UTF-8.
+    """
+    if os.path.exists(input_file) and not os.path.isfile(input_file) and not os.path.isdir(input_file):
+        return None
+    try:
+        with open(input_file, "rb") as reader:
+            count = sum(1 for _ in read_lines(reader, input_file))
+    except OSError as error:
+        raise UserError(f"{input_file}: cannot be read: {error.strerror}")
+    if not count:
+        raise UserError(f"{input_file}: the file is empty; expected one text per line")
+    return count
+
+
+def check_output(output_file, input_file):
+    """UserError where it is known beforehand that the output cannot be written, or would be written over the input.
+
+    Args:
+      output_file: path.
+      input_file: path, or None.
+    """
+    if os.path.isdir(output_file):
+        raise UserError(f"{output_file}: a directory; expected the name of a file to write")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(output_file))):
+        raise UserError(f"{output_file}: cannot be written: there is no such directory")
+    if input_file and os.path.realpath(output_file) == os.path.realpath(input_file):
+        raise UserError(f"{output_file}: input and output are the same file")

@@ -1,0 +1,87 @@
+"""Unpacking a Google release as it is downloaded: a zip with a checkpoint, its bert_config.json and its vocab.txt."""
+
+import logging
+import os
+import posixpath
+import re
+import shutil
+import zipfile
+import zlib
+
+from bert.system.directories import complete_directory
+from bert.system.errors import UserError
+from bert.system.startup import LOGGER
+
+log = logging.getLogger(LOGGER)
+
+
+def is_zip(path):
+    """Whether the path is, by its name, that of a zip file; a checkpoint's prefix may exist as well as not."""
+    return path.lower().endswith(".zip") and not os.path.isdir(path)
+
+
+def unpack(path, elsewhere=None):
+    """Unpacks a release, once, and returns the directory: beside the zip, under its name without .zip.
+
+    Only the files of the folder with the checkpoint are unpacked. What lies there already, of the same names and sizes,
+    is taken for unpacked before.
+
+    Args:
+      path: the zip file.
+      elsewhere: directory to unpack to where nothing can be written beside the zip; default: none.
+
+    Raises:
+      UserError: no zip file, damaged, without a checkpoint or with several, with a path that leads out of it, or
+        nothing can be written.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    if elsewhere and not os.access(folder, os.W_OK):
+        folder = elsewhere
+    target = os.path.join(folder, name[: -len(".zip")])
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(path, archive)
+            if all(_size(os.path.join(target, file)) == member.file_size for file, member in members.items()):
+                return target
+            log.info("unpacks %s to %s", path, target)
+            remedy = f"expected what {path} holds, or no such directory"
+            with complete_directory(target, remedy=remedy) as temporary:
+                for file, member in members.items():
+                    _unpack_member(path, archive, member, os.path.join(temporary, file))
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path}: damaged, or no zip file: {error}")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}")
+    return target
+
+
+def _members(path, archive):
+    """The files beside the checkpoint, in the archive: dict from file name to ZipInfo."""
+    files = [info for info in archive.infolist() if not info.filename.endswith("/")]
+    for info in files:
+        parts = re.split(r"[/\\]", info.filename)
+        if ".." in parts or not parts[0] or ":" in parts[0]:
+            raise UserError(f"{path}: it has a file '{info.filename}', outside of it; expected none such")
+    files = [info for info in files if not info.filename.startswith("__MACOSX/")]
+    indexes = [info.filename for info in files if info.filename.endswith(".index")]
+    if len(indexes) != 1:
+        found = ", ".join(sorted(indexes)) or "none"
+        raise UserError(f"{path}: expected one checkpoint in it, as bert_model.ckpt.index; found {found}")
+    folder = posixpath.dirname(indexes[0])
+    return {posixpath.basename(info.filename): info for info in files if posixpath.dirname(info.filename) == folder}
+
+
+def _unpack_member(path, archive, member, target):
+    try:
+        source = archive.open(member)
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or compressed in a way Python does not know
+        raise UserError(f"{path}: cannot be unpacked: {error}")
+    with source, open(target, "wb") as writer:
+        try:
+            shutil.copyfileobj(source, writer, 1 << 20)
+        except (zlib.error, EOFError) as error:
+            raise zipfile.BadZipFile(f"{member.filename}: {error or 'cut off'}")
+
+
+def _size(path):
+    return os.path.getsize(path) if os.path.isfile(path) else None

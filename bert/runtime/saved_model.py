@@ -1,0 +1,108 @@
+"""SavedModels for serving: a checkpoint's weights as constants in a graph that either TensorFlow loads.
+
+A SavedModel with resource variables written by TensorFlow 2.15 does not load in 1.15; a graph of constants loads in
+both, and runs faster, as the kernels may arrange constant weights once.
+"""
+
+import json
+import os
+import shutil
+import time
+
+import tensorflow.compat.v1 as tf
+
+from bert.runtime import checkpoint, devices
+from bert.system import signals
+from bert.system.errors import cannot_be_written
+from bert.system.files import is_leftover, make_dir, sync_tree
+
+ASSETS = "-assets"  # ends the name of the directory where assets are kept until the SavedModel takes them
+
+
+def frozen_weights(prefix, unused=()):
+    """A variable scope in which every variable is a constant with its value in the checkpoint.
+
+    A variable that is asked for twice, such as when a graph is built twice, is the same constant both times.
+
+    Args:
+      prefix: checkpoint prefix.
+      unused: names of variables that nothing depends on; they may be missing from the checkpoint.
+    """
+    reader = checkpoint.open_checkpoint(prefix)
+    made = {}
+
+    def constant(getter, name, *args, **kwargs):
+        if name not in made:
+            missing = name in unused and not reader.has_tensor(name)
+            made[name] = (
+                tf.zeros(kwargs["shape"]) if missing else tf.constant(checkpoint.read_tensor(reader, prefix, name))
+            )
+        return made[name]
+
+    return tf.variable_scope("", custom_getter=constant)
+
+
+def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_extra=None):
+    """Writes `export_dir/<timestamp>/`, complete or not at all.
+
+    Args:
+      export_dir: directory of all exports.
+      build_signatures: function that builds the graph, within `frozen_weights`, in the default graph and returns its
+        SignatureDefs by name.
+      vocab_file: path of the vocabulary, an asset under the name vocab.txt.
+      settings: dict from the file names of the other assets to their content, JSON values.
+      write_extra: function that writes what lies beside the model, in the directory given to it.
+
+    Returns:
+      The directory written.
+    """
+    make_dir(export_dir)
+    timestamp = int(time.time())
+    while os.path.exists(os.path.join(export_dir, str(timestamp))):
+        timestamp += 1
+    final = os.path.join(export_dir, str(timestamp))
+    for name in os.listdir(export_dir):
+        if is_leftover(name.replace(ASSETS, "")):
+            shutil.rmtree(os.path.join(export_dir, name), ignore_errors=True)
+    temporary = f"{final}.tmp-{os.getpid()}"  # no number, so no version for a server that watches the directory
+    asset_dir = temporary + ASSETS
+
+    def clean_up():
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(asset_dir, ignore_errors=True)
+
+    with signals.cleaned_up(clean_up):
+        try:
+            assets = _write_assets(asset_dir, vocab_file, settings)
+            _write_model(temporary, build_signatures, assets)
+            if write_extra:
+                write_extra(temporary)
+            sync_tree(temporary)
+            os.replace(temporary, final)
+        except (tf.errors.OpError, OSError) as error:
+            raise cannot_be_written(final, error)
+    return final
+
+
+def _write_model(directory, build_signatures, assets):
+    with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
+        signatures = build_signatures()
+        builder = tf.saved_model.Builder(directory)
+        builder.add_meta_graph_and_variables(
+            session,
+            [tf.saved_model.tag_constants.SERVING],
+            signatures,
+            assets_collection=[tf.constant(path) for path in assets],
+            strip_default_attrs=True,
+        )
+        builder.save()
+
+
+def _write_assets(asset_dir, vocab_file, settings):
+    """Writes what a client needs to turn text into inputs and outputs into words again; returns the paths."""
+    os.makedirs(asset_dir)
+    shutil.copyfile(vocab_file, os.path.join(asset_dir, "vocab.txt"))
+    for name, value in settings.items():
+        with open(os.path.join(asset_dir, name), "w", encoding="utf-8") as writer:
+            json.dump(value, writer, ensure_ascii=False, indent=2)
+    return sorted(os.path.join(asset_dir, name) for name in os.listdir(asset_dir))

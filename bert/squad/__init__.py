@@ -1,0 +1,1 @@
+"""Questions to answers: SQuAD's files, windows, records, model, answers, scores."""

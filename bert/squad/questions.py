@@ -1,0 +1,124 @@
+"""SQuAD 1.1 and 2.0 files: JSON in, questions out, every question checked as it is read.
+
+A file is {"data": [{"paragraphs": [{"context": ..., "qas": [{"id": ..., "question": ..., "answers": [{"text": ...,
+"answer_start": ...}], "is_impossible": ...}]}]}]}. `is_impossible` belongs to SQuAD 2.0; the answers to an unanswerable
+question are an empty list.
+"""
+
+import collections
+import re
+
+from bert.system.errors import UserError
+from bert.system.files import read_json
+
+# id, text, context: str; answers: tuple of str, None where the file says nothing of them; span: (start, end) of the
+# first answer in the context, in characters and without white space at its ends; None where there is none to train on.
+Question = collections.namedtuple("Question", ["id", "text", "context", "answers", "span"])
+
+_KINDS = {str: "a string", int: "a whole number", list: "a list", bool: "true or false"}
+
+
+def read_training(path, with_negative):
+    """The questions of a training file, each with the span of its first answer; that of an unanswerable one is None.
+
+    Args:
+      path: a SQuAD file.
+      with_negative: whether questions may be unanswerable, as in SQuAD 2.0.
+
+    Returns:
+      List of Question, those of a paragraph sharing one context.
+
+    Raises:
+      UserError: the file is not of this form, or an answer is not in the context at its answer_start. Differences in
+        white space are no error.
+    """
+
+    questions = []
+    for question, qa, where in _read(path):
+        if with_negative and _field(qa, "is_impossible", bool, where):
+            questions.append(question)
+            continue
+        answers = _field(qa, "answers", list, where)
+        if not answers:
+            hint = "" if with_negative else ", or -version_2_with_negative for a file of SQuAD 2.0"
+            raise UserError(f"{where}: no answer; expected one{hint}")
+        text = _field(answers[0], "text", str, where)
+        span = _locate(text, _field(answers[0], "answer_start", int, where), question.context, where)
+        questions.append(question._replace(answers=(text,), span=span))
+    return questions
+
+
+def read_prediction(path):
+    """The questions of a file to be answered. Their answers, where there are any, are for scoring only.
+
+    Returns:
+      List of Question without spans, those of a paragraph sharing one context.
+
+    Raises:
+      UserError: the file is not of this form, or two questions have the same id.
+    """
+
+    seen = set()
+    questions = []
+    for question, qa, where in _read(path):
+        if question.id in seen:
+            raise UserError(f"{path}: two questions have the id {question.id}; expected each once")
+        seen.add(question.id)
+        if "answers" in qa:
+            answers = _field(qa, "answers", list, where)
+            question = question._replace(answers=tuple(_field(answer, "text", str, where) for answer in answers))
+        questions.append(question)
+    return questions
+
+
+def _read(path):
+    """Yields (Question without answers and span, its JSON object, its place for error messages)."""
+    found = False
+    for i, article in enumerate(_field(read_json(path), "data", list, path)):
+        for j, paragraph in enumerate(_field(article, "paragraphs", list, f"{path}: data[{i}]")):
+            place = f"{path}: data[{i}] paragraphs[{j}]"
+            context = _field(paragraph, "context", str, place)
+            for qa in _field(paragraph, "qas", list, place):
+                name = _field(qa, "id", str, place)
+                where = f"{path}: question {name}"
+                found = True
+                yield Question(name, _field(qa, "question", str, where), context, None, None), qa, where
+    if not found:
+        raise UserError(f"{path}: no question in it; expected at least one")
+
+
+def _locate(text, start, context, where):
+    """(start, end) of an answer in the context, in characters, white space at its ends left out."""
+    stripped = text.strip()
+    if not stripped:
+        raise UserError(f"{where}: the answer is empty; expected a text")
+    if start >= 0:
+        if context.startswith(text, start):
+            start += text.index(stripped)
+            return start, start + len(stripped)
+        same_but_for_space = r"\s*".join(re.escape(char) for char in text if not char.isspace())
+        found = re.compile(rf"\s*({same_but_for_space})").match(context, start)
+        if found:
+            return found.span(1)
+    at_offset = context[start : start + len(text)] if start >= 0 else ""
+    raise UserError(f"{where}: expected the answer {text!r} at its answer_start {start}, found {at_offset!r}")
+
+
+def _field(holder, name, kind, where):
+    """holder[name], of the kind expected; UserError where it is missing or another."""
+    if not isinstance(holder, dict) or name not in holder:
+        raise UserError(f"{where}: expected an object with '{name}', as in a SQuAD file")
+    value = holder[name]
+    if type(value) is not kind:  # True is an int too
+        raise UserError(f"{where}: '{name}' is {_shown(value)}; expected {_KINDS[kind]}")
+    if kind is str:
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UserError(f"{where}: '{name}' has half a surrogate pair at {error.start}; expected whole characters")
+    return value
+
+
+def _shown(value):
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

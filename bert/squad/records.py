@@ -1,0 +1,142 @@
+"""Record files of SQuAD windows: written for training and for prediction, and read as the model's input.
+
+Each record holds the int64 lists input_ids, input_mask, segment_ids, of max_seq_length and 0 where padded, unique_ids,
+and for training start_positions, end_positions and is_impossible.
+"""
+
+import collections
+import json
+import logging
+
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from bert.data import batches, records
+from bert.data import pairs as data_pairs
+from bert.squad.windows import align_questions, features_of, make_windows, pieces_of, target_of
+from bert.system.errors import UserError
+from bert.system.startup import LOGGER
+
+log = logging.getLogger(LOGGER)
+FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
+FIRST_UNIQUE_ID = 1000000000
+
+
+def input_fn_builder(path, max_seq_length, is_training, **reading):
+    """An input function over a record file; a batch is as long as its longest window.
+
+    Args:
+      path: record file of `write_training` or `write_prediction`.
+      max_seq_length: that of the file.
+      is_training: shuffle and go on for ever; the features then hold start_positions and end_positions, int [batch].
+      reading: further arguments of batches.input_fn_builder, by name: seed, start_step, bucket, ...
+
+    Returns:
+      input_fn(params) giving dicts: unique_ids int32 [batch], and input_ids, input_mask, segment_ids int32
+      [batch, seq_len].
+    """
+    numbers = ("unique_ids", "start_positions", "end_positions") if is_training else ("unique_ids",)
+    columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in data_pairs.FIELDS}
+    columns.update({name: tf.io.FixedLenFeature([], tf.int64) for name in numbers})
+    return batches.input_fn_builder(path, columns, data_pairs.FIELDS, is_training, **reading)
+
+
+def write_training(path, questions, tokenizer, args, made_from):
+    """Writes the windows of training questions; a question whose answer cannot be had from the pieces is left out.
+
+    Args:
+      path: record file to write.
+      questions: list of questions.Question with spans.
+      tokenizer: FullTokenizer.
+      args: Namespace with max_seq_length, doc_stride, max_query_length, train_file and verbose_logging.
+      made_from: JSON value, for the file's fingerprint.
+
+    Raises:
+      UserError: nothing is left.
+    """
+    seen = collections.Counter()
+
+    def examples():
+        for question, aligned in align_questions(_with_bar(questions, path), tokenizer):
+            pieces = _answer_pieces(question, aligned, seen, args)
+            if question.span is not None and pieces is None:
+                continue
+            for window in _windows(question, aligned, tokenizer, args):
+                start, end = target_of(window, pieces)
+                values = _values(window, aligned, seen["windows"], tokenizer, args.max_seq_length)
+                values.update(start_positions=[start], end_positions=[end], is_impossible=[int(question.span is None)])
+                seen["windows"] += 1
+                seen["without answer"] += end == 0
+                yield records.make_example(values)
+        if not seen["windows"]:
+            raise UserError(f"{args.train_file}: none of its answers can be had from word pieces; nothing to train on")
+
+    records.write_records(path, examples(), made_from)
+    log.info(
+        "wrote %s: %d questions, %d windows, %d of them without the answer",
+        path, len(questions) - seen["skipped"], seen["windows"], seen["without answer"],
+    )  # fmt: skip
+    for kind, consequence in (
+        ("skipped", "cannot be recovered from the word pieces of the context: LEFT OUT of training"),
+        ("other white space", "differ from the context in white space: trained on as the context has them"),
+        ("wider", "begin or end inside a word piece: trained on with the whole piece"),
+    ):
+        if seen[kind]:
+            hint = "" if args.verbose_logging else " (-verbose_logging lists them)"
+            log.warning("warning: %d of %d answers %s%s", seen[kind], len(questions), consequence, hint)
+
+
+def _answer_pieces(question, aligned, seen, args):
+    """(first, last) piece of the answer or None; counts in `seen` what is not as it should be."""
+    if question.span is None:
+        return None
+    start, end = question.span
+    answer = question.context[start:end]
+    pieces = pieces_of(aligned, start, end)
+    kinds = ["other white space"] if answer != question.answers[0].strip() else []
+    if pieces is None:
+        kinds = ["skipped"]
+    elif (aligned.starts[pieces[0]], aligned.ends[pieces[1]]) != (start, end):
+        kinds.append("wider")
+    for kind in kinds:
+        seen[kind] += 1
+        if args.verbose_logging:
+            log.warning("%s: question %s: answer %s: %s", args.train_file, question.id, json.dumps(answer), kind)
+    return pieces
+
+
+def write_prediction(path, questions, tokenizer, args, made_from):
+    """Writes the windows of questions to be answered.
+
+    Args: as of `write_training`.
+
+    Returns:
+      List of (AlignedText, windows), one for each question.
+    """
+    contents = []
+    for question, aligned in align_questions(_with_bar(questions, path), tokenizer):
+        contents.append((aligned, _windows(question, aligned, tokenizer, args)))
+    pairs = [(window, aligned) for aligned, windows in contents for window in windows]
+    examples = (
+        records.make_example(_values(window, aligned, number, tokenizer, args.max_seq_length))
+        for number, (window, aligned) in enumerate(pairs)
+    )
+    records.write_records(path, examples, made_from)
+    log.info("wrote %s: %d questions, %d windows", path, len(questions), len(pairs))
+    return contents
+
+
+def _with_bar(questions, path):
+    """The questions, with a progress bar where standard error is a terminal."""
+    return tqdm(questions, desc=path, unit=" questions", disable=None, leave=False)
+
+
+def _windows(question, aligned, tokenizer, args):
+    return make_windows(question, aligned, tokenizer, args.max_seq_length, args.doc_stride, args.max_query_length)
+
+
+def _values(window, aligned, number, tokenizer, max_seq_length):
+    """The lists of a record, all of max_seq_length but unique_ids."""
+    values = data_pairs.padded(features_of(window, aligned, tokenizer), max_seq_length)
+    values["unique_ids"] = [FIRST_UNIQUE_ID + number]
+    return values

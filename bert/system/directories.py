@@ -1,0 +1,67 @@
+"""Directories whose files appear together: none half-written, and none of another content overwritten unasked."""
+
+import contextlib
+import filecmp
+import glob
+import os
+import shutil
+import time
+
+from bert.system import signals
+from bert.system.errors import UserError
+from bert.system.files import is_leftover, make_dir, sync_tree
+
+# Process numbers say nothing of another machine that shares the file system; what it is filling is younger than this.
+LEFTOVER_SECONDS = 3600
+
+
+@contextlib.contextmanager
+def complete_directory(path, overwrite=False, remedy="expected another directory"):
+    """Gives a temporary directory; the files written there are moved to `path` when nothing went wrong.
+
+    A directory that is new appears with all its files at once. In one that exists the files appear one by one. What a
+    killed process left of its temporary directory is removed when it is an hour old.
+
+    Args:
+      path: the directory to make or to add to.
+      overwrite: whether files there that have other contents are replaced.
+      remedy: the end of the error's text where there are such files.
+
+    Raises:
+      UserError: a file is there with another content and `overwrite` is false, or nothing can be written.
+    """
+    path = os.path.abspath(path)
+    is_new = not os.path.lexists(path)
+    make_dir(os.path.dirname(path) if is_new else path)
+    # An existing one may be a file system of its own, to which nothing beside it can be renamed.
+    temporary = f"{path}.tmp-{os.getpid()}" if is_new else os.path.join(path, f".tmp-{os.getpid()}")
+    _remove_leftovers(temporary)
+    with signals.cleaned_up(lambda: shutil.rmtree(temporary, ignore_errors=True)):
+        try:
+            os.mkdir(temporary)
+            yield temporary
+            sync_tree(temporary)
+            if is_new and not os.path.lexists(path):
+                os.rename(temporary, path)
+            else:
+                _merge(temporary, path, overwrite, remedy)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def _remove_leftovers(temporary):
+    for folder in glob.glob(glob.escape(temporary.rpartition("-")[0]) + "-*"):
+        with contextlib.suppress(OSError):
+            if is_leftover(folder) and os.path.getmtime(folder) < time.time() - LEFTOVER_SECONDS:
+                shutil.rmtree(folder)
+
+
+def _merge(source, target, overwrite, remedy):
+    names = sorted(os.listdir(source))
+    same = set(filecmp.cmpfiles(source, target, names, shallow=False)[0])
+    for name in names:
+        if name not in same and os.path.lexists(os.path.join(target, name)) and not overwrite:
+            raise UserError(f"{os.path.join(target, name)}: exists with another content; {remedy}")
+    for name in names:
+        if name not in same:
+            os.replace(os.path.join(source, name), os.path.join(target, name))

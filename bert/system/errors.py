@@ -1,0 +1,72 @@
+"""Problems a user can fix: one exception, and the one place that turns it into exit code 2."""
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+
+from bert.system import signals
+
+PIPE_CLOSED = 128 + 13  # the exit code of a program that SIGPIPE ends
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errno of a disk that is full
+
+
+class UserError(Exception):
+    """A problem in what the user gave: a file, a flag, a checkpoint.
+
+    The text is one line that names the file (and the line, where it has lines), what was found and what was
+    expected. Programs print it and exit with code 2; libraries may catch it.
+    """
+
+
+def cannot_be_written(path, error):
+    """The UserError for an error in writing, an OSError or TensorFlow's OpError.
+
+    Of an OpError's many lines it takes the operating system's reason, from the line "<file>; <reason>".
+    """
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+    else:
+        lines = error.message.splitlines()
+        of_a_file = [line for line in lines if "; " in line]
+        reason = of_a_file[0].rpartition("; ")[2] if of_a_file else lines[0]
+    return UserError(f"{path}: cannot be written: {reason}")
+
+
+def first_line(error):
+    """The first line of an exception's text, of which TensorFlow's have many; its type's name where it has none."""
+    text = str(getattr(error, "message", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def run_program(main):
+    """Calls `main()`; what ends it early becomes one line on standard error and an exit code.
+
+    2 for a UserError and a full disk, 143 for SIGTERM, 130 for Ctrl-C, and without a line 141 where whoever read our
+    output has seen enough.
+    """
+    try:
+        with signals.handled():
+            main()
+    except UserError as error:
+        _end(f"error: {error}", 2)
+    except signals.Interrupted as stop:
+        _end(str(stop), stop.exit_code)
+    except BrokenPipeError:
+        # Python must not complain of what it cannot flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(PIPE_CLOSED)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _end(f"error: {error.filename or 'standard output'}: cannot be written: {error.strerror}", 2)
+
+
+def _end(text, exit_code):
+    # Of a graph left half-built TensorFlow would report, when that is collected, what was never used.
+    logging.getLogger("tensorflow").setLevel(logging.CRITICAL + 1)
+    with contextlib.suppress(OSError):  # where standard error itself cannot be written
+        sys.stderr.write(" ".join(text.splitlines()) + "\n")
+        sys.stderr.flush()
+    sys.exit(exit_code)

@@ -1,0 +1,143 @@
+"""Writing files so that no half-written one is ever seen under its final name."""
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import re
+
+from bert.system import signals
+from bert.system.errors import UserError, cannot_be_written
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Gives a temporary name beside `path`; the file written there is renamed to `path` if nothing went wrong.
+
+    It is renamed only when it is on the disk: a power cut leaves the old content or the new. What a killed process left
+    under its temporary name is removed.
+    """
+    _remove_leftovers(path)
+    temporary = f"{path}.tmp-{os.getpid()}"
+
+    def clean_up():
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+
+    with signals.cleaned_up(clean_up):
+        try:
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise cannot_be_written(path, error)
+
+
+@contextlib.contextmanager
+def atomic_open(path):
+    """A UTF-8 text file to write, line ends as given, that appears under its name when complete."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as writer:
+        yield writer
+
+
+def _remove_leftovers(path):
+    for file in glob.glob(glob.escape(path) + ".tmp-*"):
+        if is_leftover(file):
+            with contextlib.suppress(OSError):
+                os.remove(file)
+
+
+def is_leftover(path):
+    """Whether this is a temporary name, `<name>.tmp-<pid>`, of a process that has ended."""
+    temporary = re.match(r".*\.tmp-(\d+)$", path, re.DOTALL)
+    if not temporary:
+        return False
+    try:
+        os.kill(int(temporary.group(1)), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # another user's process, or not a process number
+        pass
+    return False
+
+
+def sync(path):
+    """Returns when a file's or directory's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(directory):
+    """Returns when all files in a directory, and in those in it, are on the disk."""
+    for folder, _, files in os.walk(directory):
+        for path in [os.path.join(folder, name) for name in files] + [folder]:
+            sync(path)
+
+
+def write_json(path, value):
+    """Writes a JSON value, indented, in UTF-8; the file appears when it is complete."""
+    with atomic_open(path) as writer:
+        json.dump(value, writer, ensure_ascii=False, indent=2)
+        writer.write("\n")
+
+
+def read_json(path):
+    """The JSON value in a file; UserError if there is no such file or it is not JSON."""
+    try:
+        with open(path, encoding="utf-8") as reader:
+            return json.load(reader)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}")
+    except (ValueError, RecursionError) as error:  # too many brackets are a RecursionError
+        raise UserError(f"{path}: expected JSON: {error}")
+
+
+def check_no_pattern(path):
+    """UserError for a path at which TensorFlow finds no checkpoint, though it writes one there."""
+    found = re.search(r"[*?\[\\]", path)
+    if found:
+        raise UserError(
+            f"{path}: TensorFlow takes a path of checkpoints with {found.group()} in it for a pattern; "
+            f"expected one without *, ?, [ and \\"
+        )
+
+
+def make_dir(path):
+    """Makes a directory, and those above it, if there is none; UserError if it cannot be made or written to."""
+    check_no_pattern(path)
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: expected a directory that can be written: {error.strerror}")
+    if not os.access(path, os.W_OK):
+        raise UserError(f"{path}: expected a directory that can be written: permission denied")
+
+
+def find_files(patterns):
+    """The files of a comma-separated list of names and patterns: list of paths, those of a pattern sorted, each once.
+
+    UserError where one of them, as `wiki/*.txt`, finds no file.
+    """
+    found = []
+    for pattern in filter(None, patterns.split(",")):
+        matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+        matches = [path for path in matches if not os.path.isdir(path)]
+        if not matches:
+            raise UserError(f"{pattern}: no such file")
+        found.extend(path for path in matches if path not in found)
+    if not found:
+        raise UserError(f"'{patterns}': expected names of files, a comma between them")
+    return found
+
+
+def sha256(path):
+    """Hex digest of a file's content."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as reader:
+        for block in iter(lambda: reader.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

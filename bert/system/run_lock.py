@@ -1,0 +1,117 @@
+"""One run at a time in an output directory: a lock that ends with the process that holds it, however that ends.
+
+The lock is the operating system's, on the file `run.lock` in the directory; the file says who holds it.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+
+from bert.system import signals
+from bert.system.errors import UserError
+from bert.system.startup import LOGGER
+
+log = logging.getLogger(LOGGER)
+LOCK_FILE = "run.lock"
+
+_held = set()  # descriptors of the locks that this process holds
+
+
+@contextlib.contextmanager
+def held(directory, load, wanted=True):
+    """Gives what `load` returns, and holds the directory's lock from before that until the end.
+
+    A file system without locks, as some network file systems are, gets a warning and no protection.
+
+    Args:
+      directory: the output directory; None where that flag is missing, which `load` is to say.
+      load: function without arguments that reads what the run goes on from and makes the directory if there is none.
+      wanted: false for a run that writes nothing another one writes: it takes no lock.
+
+    Raises:
+      UserError: another process holds the lock, or the directory cannot be written to.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def acquire():
+            descriptor = _acquire(directory)
+            stack.enter_context(signals.cleaned_up(lambda: _release(directory, descriptor)))
+
+        was_there = os.path.isdir(directory or "")
+        if wanted and was_there:
+            acquire()
+        loaded = load()
+        if wanted and not was_there:
+            acquire()
+            if os.listdir(directory) != [LOCK_FILE]:  # another run came, and went, before we had the lock
+                loaded = load()
+        yield loaded
+
+
+def _acquire(directory):
+    path = os.path.join(directory, LOCK_FILE)
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise UserError(f"{directory}: expected a directory that can be written: {error.strerror}")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                holder = _holder(descriptor)
+                os.close(descriptor)
+                raise UserError(f"{directory}: {holder} writes to it; expected that to end, or another -output_dir")
+            log.warning("%s: no locks on this file system (%s); no second run may use it now", path, error.strerror)
+            return descriptor
+        if _is_same_file(descriptor, path):
+            break
+        os.close(descriptor)  # its holder removed it between our two looks
+    _held.add(descriptor)
+    with contextlib.suppress(OSError):  # a full disk; the lock holds all the same
+        since = datetime.datetime.now().isoformat(" ", "seconds")
+        os.ftruncate(descriptor, 0)
+        os.pwrite(
+            descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}).encode(), 0
+        )
+    return descriptor
+
+
+def _release(directory, descriptor):
+    _held.discard(descriptor)
+    path = os.path.join(directory, LOCK_FILE)
+    if _is_same_file(descriptor, path):
+        with contextlib.suppress(OSError):
+            os.remove(path)
+    os.close(descriptor)
+
+
+def _holder(descriptor):
+    """Who holds the lock, in words."""
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0).decode("utf-8"))
+        return f"another run (process {holder['pid']} on {holder['host']}, since {holder['since']})"
+    except (OSError, ValueError, KeyError, TypeError):  # it has not written it yet, or could not
+        return "another run"
+
+
+def _is_same_file(descriptor, path):
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+def _close_in_child():
+    """A forked process would otherwise keep the lock of a parent that was killed."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,0 +1,163 @@
+"""Training on several devices and machines: the tf.distribute strategy, the Estimator under it, and its training loop.
+
+In: a Distribution, see distribution.py, which says what training is spread over. With one device there is no strategy,
+and everything here is plain Estimator.
+"""
+
+import copy
+import functools
+import math
+import zlib
+
+import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from bert.runtime import devices
+from bert.system import signals
+from bert.system.errors import UserError, first_line
+from bert.training import cluster, stopping
+from bert.training.distribution import MIRRORED, MULTI_WORKER, PARAMETER_SERVER, TPU
+from bert.training.progress import TrainingLog
+
+
+def make_strategy(distribution, iterations_per_loop=1):
+    """The tf.distribute strategy, or None; a TPU is initialised by it, so call it once.
+
+    Args:
+      iterations_per_loop: steps that a TPU makes before it returns to the host.
+    """
+    if distribution.name == MIRRORED:
+        return tf.distribute.MirroredStrategy(distribution.local)
+    if distribution.name == MULTI_WORKER:
+        strategy = tf.distribute.experimental.MultiWorkerMirroredStrategy()
+        if tf.__version__.startswith("1."):
+            _keep_collectives_apart(strategy)
+        return strategy
+    if distribution.name == TPU:
+        try:
+            tf.tpu.experimental.initialize_tpu_system(distribution.tpu)
+            strategy = tf.distribute.experimental.TPUStrategy(distribution.tpu, steps_per_run=iterations_per_loop)
+        except (tf.errors.OpError, RuntimeError) as error:
+            raise UserError(f"{distribution.tpu.master()}: expected a TPU there: {first_line(error)}")
+        if strategy.num_replicas_in_sync != distribution.replicas:
+            raise UserError(
+                f"-num_tpu_cores {distribution.replicas}: {distribution.tpu.master()} has "
+                f"{strategy.num_replicas_in_sync} cores; expected that number"
+            )
+        return strategy
+    return None  # without one, or with parameter servers, an Estimator places variables by itself
+
+
+def _keep_collectives_apart(strategy):
+    """Makes sessions under a strategy of several workers leave each all-reduce as it is.
+
+    The optimizer of TensorFlow 1.15 that joins several of them ends the process where it does not know a shape.
+    """
+
+    class Apart(type(strategy.extended)):
+        def _update_config_proto(self, config_proto):
+            config = super()._update_config_proto(config_proto)
+            # Not OFF: TensorFlow 1.15 takes any value but DEFAULT for ON.
+            default = rewriter_config_pb2.RewriterConfig.DEFAULT
+            config.graph_options.rewrite_options.scoped_allocator_optimization = default
+            return config
+
+    strategy.extended.__class__ = Apart
+
+
+def make_estimator(model_fn, distribution, batch_size, iterations_per_loop=1, **settings):
+    """A tf.estimator.Estimator that trains as the distribution says; `settings`: as of devices.run_config."""
+    strategy = make_strategy(distribution, iterations_per_loop)
+    if not distribution.task.is_chief:  # the chief alone writes
+        settings.update(save_summary_steps=0)
+    config = devices.run_config(strategy=strategy, cpus=distribution.cpus, tpu=distribution.tpu, **settings)
+    if distribution.name == PARAMETER_SERVER and not distribution.task.is_evaluator:
+        # Without it a session waits for every task there is, those that have ended too.
+        this = f"/job:{distribution.task.type}/task:{distribution.task.index}"
+        config.session_config.device_filters.extend(["/job:ps", this])
+    return tf.estimator.Estimator(_with_own_seeds(model_fn), config=config, params={"batch_size": batch_size})
+
+
+def _with_own_seeds(model_fn):
+    """The model function with initial values that depend on the graph's seed and each variable's name alone.
+
+    Otherwise they would depend on the operations made before a variable, and so on the number of replicas.
+    """
+
+    def seeded_variable(getter, name, *args, initializer=None, **kwargs):
+        if getattr(initializer, "seed", 0) is None:
+            initializer = copy.copy(initializer)
+            initializer.seed = zlib.crc32(name.encode("utf-8")) & 0x7FFFFFFF
+        return getter(name, *args, initializer=initializer, **kwargs)
+
+    def seeded(features, labels, mode, params):
+        with tf.variable_scope(tf.get_variable_scope(), custom_getter=seeded_variable):
+            return model_fn(features, labels, mode, params)
+
+    return seeded
+
+
+def train(estimator, distribution, input_fn, max_steps, hooks=()):
+    """Trains up to max_steps; a parameter server only serves, and does not come back.
+
+    Args:
+      input_fn: function from params to a dataset of batches of distribution.share, without end.
+      hooks: of this task.
+    """
+    distribution.release_others(estimator.model_dir)
+    if not distribution.task.is_chief:
+        # The chief, which saves, needs the others for the step it is in: they end after it.
+        signals.put_off(True)
+    if distribution.is_tpu:
+        hooks = [TrainingLog(None, None, None, max_steps, estimator.params["batch_size"]), *hooks]
+    if not distribution.task.is_one_of_many:
+        estimator.train(input_fn, max_steps=max_steps, hooks=list(hooks))
+        return
+    if tf.__version__.startswith("1."):
+        # Its own, which stops nothing, fails with a traceback where the interpreter is half gone.
+        tf.train.Server.__del__ = lambda server: None
+    tasks, number = len(distribution.task.trainers), distribution.task.number
+    fed = input_fn
+    if distribution.name == PARAMETER_SERVER:
+        # An update comes from one worker alone: they take turns at the batches.
+        def fed(params):
+            return input_fn(params).shard(tasks, number)
+
+    spec = tf.estimator.TrainSpec(fed, max_steps=max_steps, hooks=list(hooks))
+    # No task comes to the evaluation: the dev set is scored from our own predictions.
+    tf.estimator.train_and_evaluate(estimator, spec, tf.estimator.EvalSpec(fed, steps=1))
+
+
+def training_spec(step, num_train_steps, batch_size):
+    """The EstimatorSpec of training, with what it logs.
+
+    Args:
+      step: optimization.TrainStep.
+      num_train_steps: global step at which training ends.
+      batch_size: examples in a global batch.
+    """
+    hooks = []
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if not on_tpu():
+        tf.summary.scalar("learning_rate", step.learning_rate)
+        tf.summary.scalar("gradient_norm", step.gradient_norm)
+        if cluster.task().is_chief:
+            hooks = [TrainingLog(step.loss, step.learning_rate, step.gradient_norm, num_train_steps, batch_size)]
+        if cluster.task().is_one_of_many and replicas > 1:
+            hooks.append(stopping.StopTogether())
+    # An Estimator adds the losses of the replicas up, each of which is the mean over all of them already.
+    loss = step.loss if replicas == 1 else step.loss / replicas
+    return tf.estimator.EstimatorSpec(
+        tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=step.train_op, training_hooks=hooks
+    )
+
+
+def loop_length(longest, *intervals):
+    """The most steps, up to `longest`, that a TPU can make at a time and yet stop at every multiple of these."""
+    common = functools.reduce(math.gcd, intervals)
+    return next(steps for steps in range(min(longest, common), 0, -1) if common % steps == 0)
+
+
+def on_tpu():
+    """Whether the graph being built is a TPU's: then nothing in a step may run on the host."""
+    return type(tf.distribute.get_strategy()).__name__.startswith("TPUStrategy")

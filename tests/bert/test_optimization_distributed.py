@@ -1,0 +1,162 @@
+"""Training under tf.distribute strategies against numpy and against one device on the whole batch.
+
+The replicas are logical CPU devices, which every session makes for itself as its configuration says.
+"""
+
+import logging
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert import modeling, optimization
+from bert.runtime import checkpoint
+from bert.system.startup import LOGGER
+from tests.bert.test_optimization import (
+    START,
+    assert_same_state,
+    consecutive,
+    inputs_and_targets,
+    linear_loss,
+    numpy_training,
+)
+
+BATCH = 6  # examples over all replicas
+UPDATES = 4
+CLIP_NORM = 20.0
+
+
+@pytest.fixture(autouse=True)
+def resource_variables():
+    """As the programs have them."""
+    before = tf.resource_variables_enabled()
+    tf.enable_resource_variables()
+    yield
+    if not before:
+        tf.disable_resource_variables()
+
+
+def two_replicas():
+    return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+
+
+def two_computing_one_storing():
+    return tf.distribute.experimental.CentralStorageStrategy(["/cpu:0", "/cpu:1"], "/cpu:0")
+
+
+def one_device():
+    return tf.distribute.OneDeviceStrategy("/cpu:0")
+
+
+def train(model_fn, data, model_dir, strategy=None, updates=UPDATES):
+    """Trains an Estimator on `data`, BATCH examples a step over all replicas; all that is in its checkpoint."""
+    replicas = strategy.num_replicas_in_sync if strategy else 1
+
+    def input_fn():
+        return tf.data.Dataset.from_tensor_slices(data).batch(BATCH // replicas, drop_remainder=True).repeat()
+
+    # Without soft placement an op of a replica whose device is not there fails.
+    session_config = tf.ConfigProto(device_count={"CPU": 2}, allow_soft_placement=False)
+    # Graphs that run a few steps take longer to optimize than to run.
+    session_config.graph_options.rewrite_options.disable_meta_optimizer = True
+    config = tf.estimator.RunConfig(
+        model_dir=str(model_dir), train_distribute=strategy, session_config=session_config, log_step_count_steps=None
+    )
+    estimator = tf.estimator.Estimator(model_fn, config=config)
+    estimator.train(input_fn, steps=updates)
+    return {name: estimator.get_variable_value(name) for name in estimator.get_variable_names()}
+
+
+def linear_model_fn(seen_names, **settings):
+    """A model_fn of the linear model; variable names as the optimizer gives them are added to `seen_names`."""
+
+    def multiplier(name):
+        seen_names.add(name)
+        return 0.5 if name == "head/kernel" else 1.0
+
+    def model_fn(features, labels, mode):
+        loss = linear_loss(features, labels)
+        step = optimization.build_train_step(loss, 0.1, 8, 1, lr_multiplier=multiplier, **settings)
+        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
+
+    return model_fn
+
+
+@pytest.mark.parametrize("accumulation_steps", [1, 3])
+@pytest.mark.parametrize("strategy", [two_replicas, two_computing_one_storing, one_device])
+def test_any_strategy_trains_as_numpy_does(strategy, accumulation_steps, tmp_path):
+    data = inputs_and_targets(BATCH * UPDATES * accumulation_steps)
+    names = set()
+    model_fn = linear_model_fn(names, clip_norm=CLIP_NORM, accumulation_steps=accumulation_steps)
+    found = train(model_fn, data, tmp_path, strategy())
+    factors = {name: 0.5 if name == "head/kernel" else 1.0 for name in START}
+    large_batches = consecutive(*data, size=BATCH * accumulation_steps)
+    expected, norms = numpy_training(large_batches, 0.1, 8, 1, CLIP_NORM, factors)
+    # A clipped gradient shows no factor that is wrong, one that is not clipped shows no clipping in the wrong place.
+    assert min(norms) < 0.9 * CLIP_NORM and max(norms) > 1.1 * CLIP_NORM
+    assert found.pop("global_step") == UPDATES
+    assert_same_state(found, expected)
+    assert names == set(START)
+
+
+def test_two_replicas_train_an_encoder_as_one_does(evaluate, tmp_path):
+    config = modeling.BertConfig(
+        vocab_size=11,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=12,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        max_position_embeddings=5,
+        type_vocab_size=2,
+        initializer_range=0.5,
+    )
+    modeling.BertModel(config, False, tf.zeros([1, 2], tf.int32))
+    evaluate(tf.no_op())
+    prefix = tf.train.Saver().save(evaluate.session, str(tmp_path / "bert_model.ckpt"))
+    rng = np.random.RandomState(7)
+    count = BATCH * UPDATES * 2
+    ids = rng.randint(0, config.vocab_size, [count, 5]).astype(np.int32)
+    scores = rng.normal(size=[count]).astype("f")
+
+    def model_fn(features, labels, mode):
+        model = modeling.BertModel(config, True, features)
+        loss = tf.reduce_mean(tf.square(tf.reduce_sum(model.get_pooled_output(), axis=-1) - labels))
+        checkpoint.init_from_checkpoint(prefix)
+        step = optimization.build_train_step(loss, 0.01, 8, 0, clip_norm=0.5, accumulation_steps=2)
+        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
+
+    alone = train(model_fn, (ids, scores), tmp_path / "one")
+    together = train(model_fn, (ids, scores), tmp_path / "two", two_replicas())
+    assert alone["global_step"] == together["global_step"] == UPDATES
+    assert len(alone) == 3 * len(modeling.encoder_shapes(config)) + 1
+    for values in (alone, together):
+        # It shifts all scores of a query alike, which the softmax undoes: its gradient is nothing but rounding.
+        assert np.abs(values.pop("bert/encoder/layer_0/attention/self/key/bias")).max() < 1e-3
+    assert_same_state(together, alone, tolerance=1e-4)
+
+
+def test_every_replica_starts_from_the_checkpoint(evaluate, tmp_path, caplog, monkeypatch):
+    given = {name: value.astype("f") + 3 for name, value in START.items() if name != "head/kernel"}
+    for name, value in given.items():
+        tf.get_variable(name, initializer=value)
+    evaluate(tf.no_op())
+    prefix = tf.train.Saver().save(evaluate.session, str(tmp_path / "bert_model.ckpt"))
+
+    def model_fn(features, labels, mode):
+        loss = linear_loss(features, labels)
+        checkpoint.init_from_checkpoint(prefix)
+        step = optimization.build_train_step(loss, 1e-9, 8, 0)  # what is saved is what training started from
+        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
+
+    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    with caplog.at_level(logging.INFO, logger=LOGGER):
+        found = train(model_fn, inputs_and_targets(BATCH), tmp_path / "two", two_replicas(), updates=1)
+    for name, value in dict(START, **given).items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
+    messages = set(caplog.messages)  # each replica gives them
+    assert messages == {
+        f"2 of 3 variables start from {prefix}",
+        "  not in the checkpoint, starts from random values: head/kernel",
+    }

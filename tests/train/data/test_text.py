@@ -1,0 +1,146 @@
+"""Words of plain text and their offsets, against a second implementation and against the tokenizer itself."""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bert.tokenization import BasicTokenizer
+from train.data.text import ANYWHERE, PAUSE, SENTENCE_END, cut_places, split_words
+
+# What offsets go wrong at: marks, joined emoji, right to left, ligatures, line ends, what the tokenizer drops, what
+# changes its length in lower case or when it is taken apart, ideographs beyond the first plane.
+ODD = (
+    "\u0301\u0323\u20e3\u0903\ufe0f \U0001f468\u200d\U0001f469 \U0001f1e9\U0001f1ea \ufb01\ufb03\ufdfa \r\n\u2028"
+    "\u2029\x85\x0b\t\u05e9\u05c1\u05dc\u05d5 \u0645\u0631\u0652 \u00a0\u3000\u200b\u200e\u2066\ufeff\x00\x01\x7f\ufffd"
+    "\u00adİßẞǅ한글각 é\u00e9≠\u1fef \u4e2d\U00020000\uf900。，！？…“”（）.,'-_$^|Ａ１\u0663Ⅷ\ud800"
+)
+CHARACTERS = st.one_of(st.text(max_size=3), st.sampled_from(ODD), st.sampled_from("ab 12中文。."))
+texts = st.lists(CHARACTERS).map("".join)
+
+
+def kind(char):
+    """Of the definition in DESIGN.md, section 4: the class of a character."""
+    category = unicodedata.category(char)
+    if char in "\t\n\r\u2028\u2029" or category == "Zs":
+        return "space"
+    if char in "\x00\ufffd" or category in ("Cc", "Cf"):
+        return "nothing"
+    blocks = "[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f]"
+    if category[0] == "P" or re.match(blocks, char) or re.match("[!-/:-@[-`{-~]", char):
+        return "alone"
+    return "mark" if category[0] == "M" else "letter"
+
+
+def words_by_hand(text):
+    """Character by character."""
+    words, open_word, takes_letters = [], False, False
+    for i, char in enumerate(text):
+        what = kind(char)
+        if what == "space":
+            open_word = False
+        elif what == "nothing":
+            pass
+        elif open_word and (what == "mark" or (what == "letter" and takes_letters)):
+            words[-1] = (words[-1][0], i + 1)
+        else:
+            words.append((i, i + 1))
+            open_word, takes_letters = True, what != "alone"
+    return words
+
+
+@given(texts)
+def test_words_against_a_second_implementation(text):
+    words = split_words(text)
+    assert words == words_by_hand(text)
+    assert all(start < end for start, end in words)
+    assert all(one[1] <= other[0] for one, other in zip(words, words[1:]))
+
+
+@given(texts, st.booleans())
+def test_what_lies_between_words_is_nothing_to_the_tokenizer(text, do_lower_case):
+    words = split_words(text)
+    ends = [0] + [end for _, end in words]
+    starts = [start for start, _ in words] + [len(text)]
+    for end, start in zip(ends, starts):
+        assert BasicTokenizer(do_lower_case).tokenize(text[end:start]) == []
+
+
+@given(texts, st.booleans())
+def test_tokens_of_the_words_are_those_of_the_text(text, do_lower_case):
+    text = text.replace("Σ", "")  # its lower case depends on the next word
+    tokenize = BasicTokenizer(do_lower_case).tokenize
+    words = [text[start:end] for start, end in split_words(text)]
+    tokens = [token for word in words for token in tokenize(word)]
+    assert tokens == tokenize(" ".join(words))
+    marked_alone = [word for word in words if kind(word[0]) == "alone" and len(word) > 1]
+    if not marked_alone:
+        assert tokens == tokenize(text)
+
+
+@pytest.mark.parametrize(
+    "text,words",
+    [
+        ("ab\u200bcd \u200bx\u200b", ["ab\u200bcd", "x"]),
+        ("北京 2008年", ["北", "京", "2008", "年"]),
+        ("e\u0301a 中\u0301b \u0301", ["e\u0301a", "中\u0301", "b", "\u0301"]),
+        ("#\ufe0f\u20e3b", ["#\ufe0f\u20e3", "b"]),
+        ("\U0001f468\u200d\U0001f469 !", ["\U0001f468\u200d\U0001f469", "!"]),
+        ("a\r\nb\u2028c\x85d", ["a", "b", "c\x85d"]),
+        ("שלום, عالم", ["שלום", ",", "عالم"]),
+        ("ﬁn \u00adsoft\u00adhyphen", ["ﬁn", "soft\u00adhyphen"]),
+        ("\ufffd\x00 \ufeff", []),
+        ("", []),
+    ],
+)
+def test_words_by_hand(text, words):
+    assert [text[start:end] for start, end in split_words(text)] == words
+
+
+def cuts(text):
+    """The text with `|` where a pause is and `/` where a sentence ends."""
+    words = split_words(text)
+    sign = {ANYWHERE: "", PAUSE: "|", SENTENCE_END: "/"}
+    return " ".join(sign[place] + text[start:end] for place, (start, end) in zip(cut_places(text, words), words))
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("我来了。你呢？！走吧", "我 来 了 。 /你 呢 ？ ！ /走 吧"),
+        ("他说：“好。”然后，走了", "他 说 ： |“ 好 。 ” /然 后 ， |走 了"),
+        ("3.14 or 1,000. Don't!", "3 . 14 |or |1 , 000 . /Don ' t !"),
+        ('He said "yes." (She did.) So', 'He |said |" yes . " /( She |did . ) /So'),
+        ("see example.org/a?b=c now", "see |example . org / a ? b = c |now"),
+        ("一\n二\r\n三\u2028四", "一 /二 /三 /四"),
+        ("你好.世界,再见", "你 好 . /世 界 , |再 见"),
+        ("等等……对（好）的", "等 等 … … /对 （ 好 ） |的"),
+        ("a - b", "a |- |b"),
+    ],
+)
+def test_where_to_cut(text, expected):
+    assert cuts(text) == expected
+
+
+@given(texts)
+def test_there_is_a_place_for_every_word(text):
+    words = split_words(text)
+    places = cut_places(text, words)
+    assert len(places) == len(words) and set(places) <= {ANYWHERE, PAUSE, SENTENCE_END}
+    assert places[:1] in ([], [ANYWHERE])
+    for (_, end), (start, _), place in zip(words, words[1:], places[1:]):
+        assert place == SENTENCE_END or "\n" not in text[end:start]
+        assert place != ANYWHERE or " " not in text[end:start]
+
+
+def test_a_long_text_takes_time_of_its_length():
+    for text in (
+        "\u200b" * 300000,
+        "a" + "\u200b" * 300000,
+        "中" + "\u0301\u200b" * 150000,
+        "a\u200b" * 150000,
+        "." * 300000,
+    ):
+        cut_places(text, split_words(text))

@@ -1,0 +1,289 @@
+"""Windows, encoding and the way back: every word in exactly one place, whatever its length and its pieces."""
+
+import itertools
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bert.tokenization import FullTokenizer
+from train import conlleval
+from train.data import labels
+from train.data import windows as data_windows
+from train.data.conll import Sentence
+
+LETTERS = "abcdefghij"
+CHINESE = [chr(0x4E00 + i) for i in range(400)]
+VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + list(LETTERS) + ["##" + c for c in LETTERS] + CHINESE + ["-"]
+TAGS = {
+    "BIO": ["O", "B-A", "I-A", "B-B", "I-B"],
+    "BIOES": ["O", "B-A", "I-A", "E-A", "S-A", "B-B", "I-B", "E-B", "S-B"],
+    None: ["O", "A", "B-A", "I-A", "E-B", "b"],
+}
+NOTHING = "\u200b\u200d"  # a word of format characters, which the tokenizer drops
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("features") / "vocab.txt"
+    path.write_text("\n".join(VOCAB) + "\n", encoding="utf-8")
+    return FullTokenizer(str(path))
+
+
+def encode(sentences, tokenizer, max_seq_length, names):
+    return list(data_windows.encode(sentences, tokenizer, labels.label_ids(names), max_seq_length))
+
+
+def sentence(*pairs):
+    return Sentence([word for word, _ in pairs], [tag for _, tag in pairs], 1)
+
+
+sizes_and_capacity = st.integers(1, 40).flatmap(
+    lambda capacity: st.tuples(
+        st.one_of(
+            st.lists(st.integers(1, capacity), max_size=60), st.lists(st.integers(1, min(3, capacity)), max_size=60)
+        ),
+        st.just(capacity),
+    )
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(sizes_and_capacity)
+def test_windows(problem):
+    sizes, capacity = problem
+    windows = data_windows.cut_windows(sizes, capacity)
+
+    decided = [word for window in windows for word in range(window.start, window.end)]
+    assert decided == list(range(len(sizes)))
+    if sum(sizes) <= capacity:
+        assert windows == ([(0, 0, len(sizes), len(sizes))] if sizes else [])
+    context = capacity // 4
+    for window in windows:
+        assert 0 <= window.first <= window.start < window.end <= window.last <= len(sizes)
+        assert sum(sizes[window.first : window.last]) <= capacity
+        # What is left of the room does not hold the next word.
+        assert window.last == len(sizes) or sum(sizes[window.first : window.last + 1]) > capacity
+        # So with the context on the left, a quarter, less where the first word decided needs the room.
+        left = sum(sizes[window.first : window.start])
+        allowed = min(context, capacity - sizes[window.start])
+        assert left <= allowed
+        assert window.first == 0 or left + sizes[window.first - 1] > allowed
+
+
+@pytest.mark.parametrize("capacity", [4, 10, 126])
+def test_words_of_one_piece_see_a_quarter_of_the_window_on_either_side(capacity):
+    windows = data_windows.cut_windows([1] * (5 * capacity), capacity)
+    for window in windows[1:]:
+        assert window.start - window.first == capacity // 4
+    for window in windows[:-2]:
+        assert window.last - window.end >= capacity // 4
+    assert len(windows) <= 5 * capacity // (capacity - 2 * (capacity // 4)) + 1
+
+
+def test_a_sentence_without_end_is_cut_in_time_of_its_length():
+    assert sum(end - start for _, start, end, _ in data_windows.cut_windows([1] * 1000000, 126)) == 1000000
+
+
+def test_encode_by_hand(tokenizer):
+    names = ["O", "B-A", "I-A", "X", "[CLS]", "[SEP]"]
+    data = [sentence(("abc", "B-A"), (NOTHING, "I-A"), ("d-e", "O"), ("\u4e00\u4e01", "I-A")), sentence(("zz", "O"))]
+    first, second = encode(data, tokenizer, 12, names)
+    assert first.tokens == ["[CLS]", "a", "##b", "##c", "d", "-", "e", "\u4e00", "\u4e01", "[SEP]"]
+    assert first.input_ids == [VOCAB.index(token) for token in first.tokens]
+    assert first.label_ids == [5, 2, 4, 4, 1, 4, 4, 3, 4, 6]
+    assert first.words == [(1, 0), (4, 2), (7, 3)]
+    assert first.own == slice(1, 9) and first.sentence == 0
+    assert second.tokens == ["[CLS]", "[UNK]", "[SEP]"] and second.sentence == 1
+    assert second.label_ids == [5, 1, 6] and second.words == [(1, 0)] and second.own == slice(1, 2)
+
+
+def test_encode_a_seam_by_hand(tokenizer):
+    names = ["O", "B-A", "I-A", "X", "[CLS]", "[SEP]"]
+    data = [sentence(*[(c, "O") for c in "abcdefgh"])]
+    windows = encode(data, tokenizer, 6, names)
+    assert ["".join(window.tokens[1:-1]) for window in windows] == ["abcd", "cdef", "efgh"]
+    assert ["".join(window.tokens[window.own]) for window in windows] == ["abc", "de", "fgh"]
+    assert [window.words for window in windows] == [
+        [(1, 0), (2, 1), (3, 2)],
+        [(2, 3), (3, 4)],
+        [(2, 5), (3, 6), (4, 7)],
+    ]
+
+
+def check_encoding(data, encoded, tokenizer, max_seq_length, names):
+    """What must hold of any encoding, put together from the definition."""
+    ids = labels.label_ids(names)
+    decided = {i: [] for i in range(len(data))}
+    own_tokens = {i: [] for i in range(len(data))}
+    for window in encoded:
+        length = len(window.tokens)
+        assert 3 <= length <= max_seq_length
+        assert len(window.input_ids) == len(window.label_ids) == length
+        assert window.input_ids == tokenizer.convert_tokens_to_ids(window.tokens)
+        assert (window.tokens[0], window.tokens[-1]) == ("[CLS]", "[SEP]")
+        assert (window.label_ids[0], window.label_ids[-1]) == (ids["[CLS]"], ids["[SEP]"])
+        assert not {"[CLS]", "[SEP]"} & set(window.tokens[1:-1])
+        starts = [t for t in range(1, length - 1) if window.label_ids[t] != ids["X"]]
+        assert starts[0] == 1  # a window begins with the beginning of a word
+        ends = starts[1:] + [length - 1]
+        found = dict(zip(starts, ends))
+        for position, word in window.words:
+            pieces = tokenizer.tokenize(data[window.sentence].words[word])[: max_seq_length - 2]
+            assert window.tokens[position : found[position]] == pieces
+            assert window.label_ids[position] == ids[data[window.sentence].tags[word]]
+        assert window.own.start == window.words[0][0] and window.own.stop == found[window.words[-1][0]]
+        decided[window.sentence] += [word for _, word in window.words]
+        own_tokens[window.sentence] += window.tokens[window.own]
+    for i, each in enumerate(data):
+        pieces = [tokenizer.tokenize(word)[: max_seq_length - 2] for word in each.words]
+        assert decided[i] == [word for word, tokens in enumerate(pieces) if tokens]
+        assert own_tokens[i] == list(itertools.chain.from_iterable(pieces))
+    assert [window.sentence for window in encoded] == sorted(window.sentence for window in encoded)
+
+
+@pytest.mark.parametrize("max_seq_length", list(range(3, 11)) + [128])
+def test_long_and_empty_words(max_seq_length, tokenizer):
+    names = labels.label_list(TAGS["BIO"])
+    data = [
+        sentence(("abcdefghij" * 10, "B-A"), ("a" * 300, "I-A"), ("b", "O")),
+        sentence(("".join(CHINESE[:300]), "B-B"), (CHINESE[0], "O"), ("-" * 300, "I-B")),
+        sentence((NOTHING, "O")),
+        sentence((NOTHING, "O"), ("\x01", "B-A"), ("\ufffd", "I-A")),
+        sentence(("\U0001f600", "O"), (NOTHING, "O"), ("ab", "B-B"), ("\x02", "I-B")),
+        sentence((NOTHING, "O"), *[("abc", "B-A"), (NOTHING, "I-A"), ("d\u4e00", "I-A")] * 40),
+    ]
+    encoded = encode(data, tokenizer, max_seq_length, names)
+    check_encoding(data, encoded, tokenizer, max_seq_length, names)
+    assert not {2, 3} & {window.sentence for window in encoded}
+    joined = data_windows.join_windows(data, encoded, [window.label_ids for window in encoded], names)
+    for each, tags in zip(data, joined):
+        expected = [tag if tokenizer.tokenize(word) else "O" for word, tag in zip(each.words, each.tags)]
+        assert tags == expected
+
+
+words = st.one_of(
+    st.text(LETTERS, min_size=1, max_size=6),
+    st.text(CHINESE[:20], min_size=1, max_size=3),
+    st.sampled_from(["z", "a-b", "a" * 101, "abcdefghij", NOTHING, "\x01"]),
+)
+
+
+def well_formed_tags(scheme, length):
+    """Strategy: tags of a sentence of that length that obey the scheme, by its definition."""
+    if scheme is None:
+        return st.lists(st.sampled_from(TAGS[None]), min_size=length, max_size=length)
+
+    def spelled(cuts_and_kinds):
+        tags = []
+        for size, kind in cuts_and_kinds:
+            size = min(size, length - len(tags))
+            if size == 0:
+                break
+            if kind == "O":
+                tags += ["O"] * size
+            elif scheme == "BIO":
+                tags += ["B-" + kind] + ["I-" + kind] * (size - 1)
+            elif size == 1:
+                tags += ["S-" + kind]
+            else:
+                tags += ["B-" + kind] + ["I-" + kind] * (size - 2) + ["E-" + kind]
+        return tags + ["O"] * (length - len(tags))
+
+    return st.lists(st.tuples(st.integers(1, 6), st.sampled_from("OAB")), max_size=length).map(spelled)
+
+
+def sentences_of(scheme):
+    return st.lists(words, min_size=1, max_size=30).flatmap(
+        lambda chosen: well_formed_tags(scheme, len(chosen)).map(lambda tags: Sentence(chosen, tags, 1))
+    )
+
+
+@pytest.mark.parametrize("scheme", ["BIO", "BIOES", None])
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), max_seq_length=st.integers(3, 20))
+def test_join_undoes_encode(scheme, tokenizer, data, max_seq_length):
+    corpus = data.draw(st.lists(sentences_of(scheme), min_size=1, max_size=3))
+    names = labels.label_list(TAGS[scheme])
+    encoded = encode(corpus, tokenizer, max_seq_length, names)
+    check_encoding(corpus, encoded, tokenizer, max_seq_length, names)
+    predictions = [window.label_ids + [0] * (max_seq_length - len(window.tokens)) for window in encoded]
+    joined = data_windows.join_windows(corpus, encoded, predictions, names, scheme)
+    assert [len(tags) for tags in joined] == [len(each.words) for each in corpus]
+    for each, tags in zip(corpus, joined):
+        lost = [not tokenizer.tokenize(word) for word in each.words]
+        expected = ["O" if gone else tag for gone, tag in zip(lost, each.tags)]
+        if scheme is None or not any(lost):
+            assert tags == expected
+        else:  # an entity may have been cut in two
+            assert labels.well_formed(tags, scheme)
+            assert conlleval.chunks(tags) == conlleval.chunks(expected)
+
+
+def test_only_what_a_window_decides_is_taken_from_it(tokenizer):
+    """Each window marks the words it decides; whatever it says of its neighbours and of pieces is not heard."""
+    names = ["O", "A", "B", "X", "[CLS]", "[SEP]"]
+    data = [sentence(*[("abc", "O")] * 30)]
+    encoded = encode(data, tokenizer, 14, names)
+    assert len(encoded) > 5
+    predictions = []
+    for number, window in enumerate(encoded):
+        own = {position for position, _ in window.words}
+        mark = names.index("AB"[number % 2]) + 1
+        predictions.append([mark if t in own else 3 - mark + 2 for t in range(len(window.tokens))])
+    (tags,) = data_windows.join_windows(data, encoded, predictions, names)
+    expected = ["AB"[number % 2] for number, window in enumerate(encoded) for _ in window.words]
+    assert tags == expected
+
+
+def test_labels_of_no_word_become_outside(tokenizer):
+    names = ["B-A", "X", "[SEP]", "O", "I-A", "[CLS]"]
+    data = [sentence(*[(c, "O") for c in "abcdef"])]
+    encoded = encode(data, tokenizer, 8, names)
+    predictions = [[6, 1, 0, 2, 3, 6, 5, 3]]
+    assert data_windows.join_windows(data, encoded, predictions, names) == [["B-A", "O", "O", "O", "O", "I-A"]]
+    assert data_windows.join_windows(data, encoded, predictions, names, "BIO") == [["B-A", "O", "O", "O", "O", "B-A"]]
+
+
+ANY_TAGS = {
+    "BIO": [prefix + kind for prefix in "BI" for kind in ("", "-A", "-B", "-A-B", "-0", "-1")] + ["O"],
+    "BIOES": [prefix + kind for prefix in "BIES" for kind in ("", "-A", "-B", "-A-B", "-0", "-1")] + ["O"],
+}
+PATTERNS = {"BIO": "(O |B(%(k)s) (I(%(k)s) )*)*$", "BIOES": "(O |S(%(k)s) |B(%(k)s) (I(%(k)s) )*E(%(k)s) )*$"}
+
+
+@pytest.mark.parametrize("scheme", ["BIO", "BIOES"])
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_spell(scheme, data):
+    tags = data.draw(st.lists(st.sampled_from(ANY_TAGS[scheme]), max_size=12))
+    spelled = data_windows.spell(tags, scheme)
+    assert conlleval.chunks(spelled) == conlleval.chunks(tags)
+    assert labels.well_formed(spelled, scheme)
+    assert data_windows.spell(spelled, scheme) == spelled
+    if labels.well_formed(tags, scheme) and not {"-0", ""} <= {tag[1:] for tag in tags if tag != "O"}:
+        assert spelled == tags
+    # The rules a second time, by regular expression, and no type but those that were there.
+    kinds = sorted({tag[1:] for tag in tags if tag != "O"})
+    assert {tag[1:] for tag in spelled if tag != "O"} <= set(kinds)
+    one_kind = "|".join(
+        PATTERNS[scheme].replace("$", "").replace("%(k)s", re.escape(kind)).replace("O |", "") for kind in kinds
+    )
+    assert re.match(f"(O |{one_kind})*$" if kinds else "(O )*$", "".join(tag + " " for tag in spelled))
+
+
+@pytest.mark.parametrize(
+    "tags,bio,bioes",
+    [
+        ("I-A I-A O I-B", "B-A I-A O B-B", "B-A E-A O S-B"),
+        ("B-A I-B B-B", "B-A B-B B-B", "S-A S-B S-B"),
+        ("B-A", "B-A", "S-A"),
+        ("B-0 O I-0 I-0", "B-0 O B-0 I-0", "S-0 O B-0 E-0"),
+        ("O O", "O O", "O O"),
+        ("", "", ""),
+    ],
+)
+def test_spell_by_hand(tags, bio, bioes):
+    assert data_windows.spell(tags.split(), "BIO") == bio.split()
+    assert data_windows.spell(tags.split(), "BIOES") == bioes.split()

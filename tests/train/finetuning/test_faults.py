@@ -1,0 +1,641 @@
+"""What is left of a run that was killed, stopped, or met a full disk or damaged files, and what the next makes of it.
+
+Every run here is without dropout, so that one in pieces has to give what one in one piece gives.
+FAULTS_KILLS=30 python -m pytest tests/train/finetuning/test_faults.py -k kills -s is the long form of that test.
+"""
+
+import contextlib
+import glob
+import json
+import logging
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert import run_classifier, run_pretraining, run_squad
+from bert.runtime import checkpoint
+from bert.system import run_lock, signals
+from bert.system.errors import UserError
+from bert.system.startup import LOGGER
+from bert.training import distribution, stopping
+from bert.training.progress import TrainingLog
+from tests.bert import test_run_classifier, test_run_pretraining, test_run_squad
+from tests.paths import REPOSITORY
+from tests.small_task import NO_DROPOUT, data_file, run, succeed, tagged, write_task
+from train import bert_lstm_ner, run_dir
+from train.data.conll import read_conll
+from train.train_helper import get_args_parser
+
+KILLS = int(os.environ.get("FAULTS_KILLS", "2"))
+STEPS = 12
+STOPPED_AT = 10
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Flags of a run of 12 steps: an evaluation every 4 of them, a checkpoint every 3."""
+    return [
+        *write_task(tmp_path_factory.mktemp("task"), **NO_DROPOUT),
+        *("-batch_size", "8", "-learning_rate", "5e-3", "-num_train_epochs", "2"),
+        *("-lstm_size", "8", "-dropout_rate", "0"),
+        *("-eval_every", "4", "-save_checkpoints_steps", "3"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(given, tmp_path_factory):
+    """The output directory of a run that nothing befell."""
+    output = str(tmp_path_factory.mktemp("whole") / "output")
+    train(given, output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def stopped_run(given, tmp_path_factory):
+    """The output directory of a run that SIGTERM stopped at step 10, and what the program said."""
+    output = str(tmp_path_factory.mktemp("stopped") / "output")
+    # The hook that asks for the end comes before the one that acts here, so it is the next step that is the last.
+    with at_step(STOPPED_AT - 1, lambda: os.kill(os.getpid(), signal.SIGTERM)), signals.handled(), pytest.raises(
+        signals.Interrupted
+    ) as stop:
+        train(given, output)
+    return output, stop.value
+
+
+@pytest.fixture
+def stopped(stopped_run, tmp_path):
+    """A copy of it, to be gone on with."""
+    output = str(tmp_path / "output")
+    shutil.copytree(stopped_run[0], output)
+    return output
+
+
+def train(given, output, *more):
+    return bert_lstm_ner.train(get_args_parser([*given, "-output_dir", output, *more]))
+
+
+@contextlib.contextmanager
+def at_step(step, action):
+    """Within it `action()` is done once behind that step of training, before anything is saved."""
+    after_run, steps = TrainingLog.after_run, []
+
+    def acting(self, run_context, run_values):
+        after_run(self, run_context, run_values)
+        steps.append(run_context.session.run(tf.train.get_global_step()))
+        if steps[-1] == step:
+            action()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TrainingLog, "after_run", acting)
+        yield steps
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """No file can grow beyond so many bytes: as on a full disk, writing ends early. Nobody but root could fill one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """The lines of warning of our log, as they come."""
+    lines = []
+    logger = logging.getLogger(LOGGER)
+    monkeypatch.setattr(logger, "warning", lambda text, *values: lines.append(text % values))
+    return lines
+
+
+def step_of(output):
+    return checkpoint.step_of(checkpoint.latest(output))
+
+
+def assert_as(whole, output, given):
+    """All that counts in `output` is as the run without faults left it, and nothing half-written is there."""
+    state, expected = run_dir.read_state(output), run_dir.read_state(whole)
+    assert state["finished"] and step_of(output) == step_of(whole)
+    assert [scores["step"] for scores in state["evaluations"]] == list(range(4, step_of(whole) + 1, 4))
+    for found, wanted in zip(state["evaluations"], expected["evaluations"]):
+        np.testing.assert_allclose([found[name] for name in wanted], list(wanted.values()), rtol=1e-4)
+    assert_best_is_best(output, given)
+    for name in ("label_test.txt", "label_dev.txt", "predict_score.txt", "token_test.txt", "label2id.json"):
+        assert read(os.path.join(output, name)) == read(os.path.join(whole, name)), name
+    assert_nothing_half_written(output)
+
+
+def assert_best_is_best(output, given):
+    """The checkpoint in best/ has the step and the scores of the best evaluation, and the reports are made with it."""
+    state = run_dir.read_state(output)
+    assert state["best"]["f1"] == max(scores["f1"] for scores in state["evaluations"])
+    (best,) = glob.glob(os.path.join(output, "best", "*.index"))
+    best = best[: -len(".index")]
+    assert checkpoint.latest(os.path.join(output, "best")) == best
+    checkpoint.check_whole(best)
+    assert checkpoint.step_of(best) == state["best"]["step"]
+    results = dict(line.split(" = ") for line in read(os.path.join(output, run_dir.EVAL_RESULTS)).decode().splitlines())
+    assert float(results["eval_f1"]) == state["best"]["f1"]  # tagged again, by what lies in best/
+    for split in ("dev", "test"):
+        words = [list(sentence.words) for sentence in read_conll(data_file(given, split))]
+        assert [[row[0] for row in block] for block in tagged(output, split)] == words
+
+
+def assert_nothing_half_written(output):
+    names = [name for _, folders, files in os.walk(output) for name in folders + files]
+    assert not [name for name in names if "tmp" in name or "temp" in name or name == run_lock.LOCK_FILE], names
+
+
+def read(path):
+    with open(path, "rb") as reader:
+        return reader.read()
+
+
+def contents(output):
+    """Name and content of every file but TensorBoard's."""
+    paths = [path for path in glob.glob(os.path.join(output, "**"), recursive=True) if os.path.isfile(path)]
+    return {path: read(path) for path in paths if "events.out" not in path}
+
+
+def test_kills(given, tmp_path):
+    """Killed at random moments of its start, its training, its evaluations and its reports, a run comes to its end."""
+    flags = [*given, "-num_train_epochs", str(max(KILLS, 2)), "-do_export"]
+    whole, output = str(tmp_path / "whole"), str(tmp_path / "killed")
+    since = time.time()
+    train(flags, whole)
+    seconds = time.time() - since
+    flags += ["-output_dir", output]
+    rng = random.Random(KILLS)
+    log = open(str(tmp_path / "log"), "w+")
+    start, ends = None, []  # start: seconds that the first run took to its first checkpoint
+    for number in range(KILLS):
+        command = [sys.executable, os.path.join(REPOSITORY, "run.py"), *flags]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        since, before = time.time(), last_save(output)
+        # Some die in their start, which takes longer than all else, the others when they have saved where they begin.
+        dies_in_its_start = number % 4 == 3
+        while not dies_in_its_start and last_save(output) == before and process.poll() is None:
+            assert time.time() < since + 120
+            time.sleep(0.02)
+        start = start or time.time() - since
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # All waits together are shorter than what the whole run did after its first checkpoint.
+            process.wait(rng.uniform(0.0, start if dies_in_its_start else max(seconds - start, 0.0) / (KILLS + 1)))
+        process.send_signal(signal.SIGKILL)
+        ends.append(process.wait())
+        at = f"step {step_of(output)}" if os.path.isdir(output) and checkpoint.latest(output) else "no step"
+        print(f"kill {len(ends)}: exit code {ends[-1]}, {at}", flush=True)
+    succeed(*flags)
+    log.seek(0)
+    assert set(ends) <= {-signal.SIGKILL, 0} and -signal.SIGKILL in ends, log.read()[-3000:]
+    assert_as(whole, output, given)
+
+
+def last_save(output):
+    """When the last checkpoint was saved there, 0 where there is none."""
+    times = []
+    for path in glob.glob(os.path.join(output, "model.ckpt-*.index")):
+        with contextlib.suppress(FileNotFoundError):  # removed by the run, as one of many
+            times.append(os.stat(path).st_mtime_ns)
+    return max(times, default=0)
+
+
+def test_a_stopped_run_has_saved_its_step(stopped_run):
+    output, stop = stopped_run
+    saved = os.path.join(output, f"model.ckpt-{STOPPED_AT}")
+    assert str(stop) == (
+        f"stopped by SIGTERM at step {STOPPED_AT} of {STEPS}, saved in {saved}; the same command goes on from there"
+    )
+    assert stop.exit_code == 143
+    checkpoint.check_whole(saved)
+    assert not run_dir.read_state(output)["finished"]
+    assert_nothing_half_written(output)
+
+
+def test_a_stopped_run_goes_on(given, whole, stopped):
+    """And removes what one that was killed might have left, too."""
+    left = [
+        "model.ckpt-3_temp/part-00000-of-00001.index",
+        "model.ckpt-7.data-00000-of-00001.tempstate123",
+        "run.json.tmp-999999999",
+        "run.lock",
+    ]
+    for name in left:
+        os.makedirs(os.path.dirname(os.path.join(stopped, name)), exist_ok=True)
+        open(os.path.join(stopped, name), "w").close()
+    with at_step(0, None) as steps:
+        train(given, stopped)
+    assert steps[0] == STOPPED_AT + 1
+    assert_as(whole, stopped, given)
+    assert not [name for name in left if os.path.exists(os.path.join(stopped, name))]
+
+
+def graphs_in_events(output):
+    """How many graphs the training's events hold, whole."""
+    found = 0
+    for path in glob.glob(os.path.join(output, "events.*")):
+        with contextlib.suppress(tf.errors.DataLossError):  # of a file that a full disk cut short
+            found += sum(event.HasField("graph_def") for event in tf.train.summary_iterator(path))
+    return found
+
+
+def test_only_the_first_start_writes_the_graph(given, stopped):
+    assert graphs_in_events(stopped) == 1
+    train(given, stopped)
+    assert graphs_in_events(stopped) == 1 and len(glob.glob(os.path.join(stopped, "events.*"))) == 2
+
+
+def test_a_disk_too_full_for_the_graph_keeps_the_checkpoint(given, whole, tmp_path, monkeypatch):
+    """And the next start gets on with less: a graph at each would use up whatever has been freed in between."""
+    output, full, write = str(tmp_path / "output"), contextlib.ExitStack(), tf.summary.FileWriter.add_graph
+
+    def add_graph(*args):
+        full.enter_context(largest_file(100000))
+        write(*args)
+
+    monkeypatch.setattr(tf.summary.FileWriter, "add_graph", add_graph)
+    with full, pytest.raises(UserError) as caught:
+        train(given, output)
+    monkeypatch.undo()
+    assert str(caught.value).endswith("cannot be written: File too large")
+    assert checkpoint.latest(output)
+    train(given, output)
+    assert graphs_in_events(output) == 0
+    assert_as(whole, output, given)
+
+
+def test_a_run_stopped_in_a_process_of_its_own(given, tmp_path):
+    """The exit code, and one line behind the log."""
+    output = str(tmp_path / "output")
+    command = [sys.executable, os.path.join(REPOSITORY, "run.py"), *given, "-output_dir", output]
+    process = subprocess.Popen([*command, "-num_train_epochs", "1000"], stderr=subprocess.PIPE, encoding="utf-8")
+    deadline = time.time() + 120
+    while not os.path.exists(os.path.join(output, "model.ckpt-6.index")) and time.time() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    # While it lives, it is alone.
+    refused = run(*given, "-output_dir", output)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {output}: another run (process {process.pid} on ")
+    assert len(refused.stderr.splitlines()) == 1
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=120)
+    step = step_of(output)
+    assert process.returncode == 130
+    assert log.splitlines()[-1] == (
+        f"stopped by SIGINT at step {step} of 6000, saved in {output}/model.ckpt-{step}; "
+        f"the same command goes on from there"
+    )
+    assert "Traceback" not in log
+    assert_nothing_half_written(output)
+
+
+def end_by_signal(given, output, patched, place):
+    """The last line of a run to which SIGTERM comes in a function of train.bert_lstm_ner; see the exit code too."""
+    program = place / "program.py"
+    program.write_text(
+        "import os, signal, sys\n"
+        f"sys.path.insert(0, {REPOSITORY!r})\n"
+        "from bert.system.errors import run_program\n"
+        "from train import bert_lstm_ner\n"
+        "from train.train_helper import get_args_parser\n"
+        f"inner = bert_lstm_ner.{patched}\n"
+        "def with_signal(*args, **kwargs):\n"
+        "    result = inner(*args, **kwargs)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return result\n"
+        f"bert_lstm_ner.{patched} = with_signal\n"
+        "run_program(lambda: bert_lstm_ner.train(get_args_parser()))\n"
+    )
+    command = [sys.executable, str(program), *given, "-output_dir", output]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, encoding="utf-8")
+    assert done.returncode == 143 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_signal_in_an_evaluation_ends_it_at_once(given, whole, stopped, tmp_path):
+    said = end_by_signal(given, stopped, "_tag", tmp_path)
+    assert said.startswith(f"stopped by SIGTERM at step 12 of {STEPS}, saved in {stopped}/model.ckpt-12; the same ")
+    assert [scores["step"] for scores in run_dir.read_state(stopped)["evaluations"]] == [4, 8]
+    assert_nothing_half_written(stopped)
+    train(given, stopped)
+    assert_as(whole, stopped, given)
+
+
+def test_early_stop_of_a_run_killed_in_its_last_evaluation(given, tmp_path):
+    """The next start makes up for the evaluation, and does not train on."""
+    output, flags = str(tmp_path / "output"), ["-early_stop", "1", "-learning_rate", "1e-12"]
+    train(given, output, *flags)
+    assert step_of(output) == 8
+    state = run_dir.read_state(output)
+    state.update(finished=False, evaluations=state["evaluations"][:1])
+    run_dir.write_state(output, state)
+    with at_step(0, None) as steps:
+        train(given, output, *flags)
+    assert not steps and step_of(output) == 8
+    state = run_dir.read_state(output)
+    assert state["finished"] and [scores["step"] for scores in state["evaluations"]] == [4, 8]
+
+
+def test_an_evaluator_reads_of_a_lost_best_checkpoint(given, stopped, monkeypatch):
+    """What run.json says of it is mended before the other tasks go on."""
+    shutil.rmtree(os.path.join(stopped, "best"))
+    for path in glob.glob(os.path.join(stopped, "model.ckpt-[48].*")):
+        os.remove(path)
+    found = []
+
+    def release(self, output_dir, trains=True):
+        found.append(run_dir.read_state(output_dir)["best"])
+        raise UserError("far enough")
+
+    monkeypatch.setattr(distribution.Distribution, "release_others", release)
+    with pytest.raises(UserError, match="far enough"):
+        train(given, stopped)
+    assert found == [None]
+
+
+def test_a_signal_while_files_are_written(given, tmp_path):
+    output = str(tmp_path / "output")
+    said = end_by_signal(given, output, "atomic_open", tmp_path)
+    assert said == "stopped by SIGTERM; what is written is whole, and the same command can be given again"
+    assert_nothing_half_written(output)
+
+
+def cut(path):
+    with open(path, "r+b") as file:
+        file.truncate(os.path.getsize(path) // 2)
+
+
+DAMAGES = {
+    "cut off": lambda prefix: cut(prefix + ".data-00000-of-00001"),
+    "a shard missing": lambda prefix: os.remove(prefix + ".data-00000-of-00001"),
+    "index empty": lambda prefix: open(prefix + ".index", "w").close(),
+    "not there": lambda prefix: [os.remove(file) for file in glob.glob(prefix + ".*")],
+}
+
+
+def break_links(output):
+    """Gives best/ files of its own, so that damage to a checkpoint beside it is none to that."""
+    for file in glob.glob(os.path.join(output, "best", "*")):
+        shutil.copy(file, file + ".copy")
+        os.replace(file + ".copy", file)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_gives_way_to_the_newest_whole_one(damage, stopped, given, warnings):
+    newest, before = (os.path.join(stopped, f"model.ckpt-{step}") for step in (10, 9))
+    DAMAGES[damage](newest)
+    assert run_dir.checkpoint_to_go_on_from(stopped) == before
+    assert len(warnings) == 1 and warnings[0].startswith(f"{newest}: ")
+    assert warnings[0].endswith(f"; goes on from {before}, the newest that is whole")
+    assert tf.train.latest_checkpoint(stopped) == before  # TensorFlow sees it so too
+    assert run_dir.checkpoint_to_go_on_from(stopped) == before and len(warnings) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'model_checkpoint_path: "model.ckpt', None])
+def test_a_damaged_list_of_checkpoints(content, stopped, warnings):
+    path = os.path.join(stopped, "checkpoint")
+    os.remove(path)
+    if content is not None:
+        with open(path, "wb") as writer:
+            writer.write(content)
+    newest = os.path.join(stopped, "model.ckpt-10")
+    assert checkpoint.latest(stopped) == newest
+    assert run_dir.checkpoint_to_go_on_from(stopped) == newest
+    assert tf.train.latest_checkpoint(stopped) == newest and not warnings
+
+
+def test_falling_back_behind_evaluations(given, whole, stopped, warnings):
+    """The evaluations behind the checkpoint that is left are made again, none twice; the best so far stays."""
+    for step in (8, 9, 10):
+        DAMAGES["not there"](os.path.join(stopped, f"model.ckpt-{step}"))
+    state = run_dir.read_state(stopped)
+    assert [scores["step"] for scores in state["evaluations"]] == [4, 8]
+    train(given, stopped)
+    (line,) = warnings
+    assert "model.ckpt-10: no checkpoint of that name" in line and line.endswith("-6, the newest that is whole")
+    assert_as(whole, stopped, given)
+
+
+def test_only_the_best_checkpoint_is_left(stopped, warnings):
+    break_links(stopped)
+    best = checkpoint.latest(os.path.join(stopped, "best"))
+    for file in glob.glob(os.path.join(stopped, "model.ckpt-*.index")):
+        cut(file)
+    taken = run_dir.checkpoint_to_go_on_from(stopped)
+    assert taken == os.path.join(stopped, os.path.basename(best)) and len(warnings) == 1
+    checkpoint.check_whole(taken)
+    checkpoint.check_whole(best)
+    cut(best + ".index")
+    cut(taken + ".index")
+    with pytest.raises(UserError, match=r"model\.ckpt-\d+: .*is whole; to start afresh remove"):
+        run_dir.checkpoint_to_go_on_from(stopped)
+
+
+def test_a_best_checkpoint_that_is_lost(given, stopped, warnings):
+    """In training it is taken again from beside it, else the best of what follows takes its place."""
+    state = run_dir.read_state(stopped)
+    best = state["best"]
+    beside = os.path.join(stopped, f"model.ckpt-{best['step']}")
+    break_links(stopped)
+    cut(checkpoint.latest(os.path.join(stopped, "best")) + ".data-00000-of-00001")
+    run_dir.match_checkpoints(stopped, state)
+    assert state["best"] == best and not warnings
+    checkpoint.check_whole(checkpoint.latest(os.path.join(stopped, "best")))
+    cut(beside + ".data-00000-of-00001")  # the same file by another name
+    train(given, stopped)
+    (line,) = warnings
+    assert f"of step {best['step']} with F1" in line and "is lost" in line
+    state = run_dir.read_state(stopped)
+    assert state["best"] == state["evaluations"][-1]  # the only one since
+
+
+def test_prediction_never_takes_another_checkpoint_unasked(given, stopped):
+    break_links(stopped)
+    best = checkpoint.latest(os.path.join(stopped, "best"))
+    cut(best + ".data-00000-of-00001")
+    before = contents(stopped)
+    with pytest.raises(UserError, match=r"best/.*; .*/model\.ckpt-10 is whole and used when .*/best is removed"):
+        train(given, stopped, "-do_train=false")
+    assert contents(stopped) == before
+    shutil.rmtree(os.path.join(stopped, "best"))
+    assert set(train(given, stopped, "-do_train=false")) == {"dev", "test"}
+
+
+@pytest.mark.parametrize("content", ["", '{"model": ', "[]", '{"model": {}}'])
+def test_a_damaged_state(content, given, stopped):
+    with open(os.path.join(stopped, "run.json"), "w") as writer:
+        writer.write(content)
+    before = contents(stopped)
+    for more in ([], ["-do_train=false"], ["-clean"]):
+        with pytest.raises(UserError, match=r"run\.json: damaged .*expected the state of a run"):
+            train(given, stopped, *more)
+    assert contents(stopped) == before
+
+
+@pytest.mark.parametrize("file", ["model.ckpt-12", r"best/model.ckpt-4\.\S+"])
+def test_a_full_disk_when_a_checkpoint_is_saved(file, given, whole, stopped, monkeypatch):
+    size = os.path.getsize(os.path.join(stopped, "model.ckpt-10.data-00000-of-00001"))
+    full = contextlib.ExitStack()
+    if file.startswith("best"):
+        shutil.rmtree(stopped)  # the first evaluation is the best so far, whatever it finds
+        # Where there are no links, best/ is a copy, and needs the space for it.
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "Operation not permitted")))
+        keep = run_dir.keep_as_best
+        monkeypatch.setattr(
+            run_dir, "keep_as_best", lambda *args: (full.enter_context(largest_file(size - 1)), keep(*args))
+        )
+    else:
+        save = stopping._Saving.before_save
+
+        def before_save(self, session, step_of_checkpoint):
+            save(self, session, step_of_checkpoint)
+            if step_of_checkpoint == 12:
+                full.enter_context(largest_file(size - 1))
+
+        monkeypatch.setattr(stopping._Saving, "before_save", before_save)
+    before = contents(stopped)
+    with full, pytest.raises(UserError) as caught:
+        train(given, stopped)
+    monkeypatch.undo()
+    assert re.match(rf"{re.escape(stopped)}/{file}: cannot be written: File too large$", str(caught.value))
+    assert_nothing_half_written(stopped)
+    found = contents(stopped)
+    for path, content in before.items():
+        if not path.endswith((".meta", "run.json", "checkpoint")):  # written anew
+            assert found[path] == content, path
+    train(given, stopped)
+    assert_as(whole, stopped, given)
+
+
+def test_a_full_disk_when_records_are_written(given, whole, tmp_path):
+    output = str(tmp_path / "output")
+    with largest_file(3000), pytest.raises(UserError) as caught:
+        train(given, output)
+    assert str(caught.value) == f"{output}/train.tf_record: cannot be written: File too large"
+    assert_nothing_half_written(output)
+    assert not glob.glob(os.path.join(output, "*.tf_record"))
+    train(given, output)
+    assert_as(whole, output, given)
+
+
+def test_a_full_disk_when_reports_and_the_export_are_written(given, whole, tmp_path):
+    output = str(tmp_path / "output")
+    shutil.copytree(whole, output)
+    only_export = ["-do_train=false", "-do_eval=false", "-do_predict=false", "-do_export"]
+    train(given, output, *only_export)
+    before = contents(output)
+    exports = os.path.join(output, "export")
+    with largest_file(os.path.getsize(os.path.join(whole, "label_test.txt")) - 1), pytest.raises(UserError) as caught:
+        train(given, output, "-do_train=false")
+    assert str(caught.value).endswith(".txt: cannot be written: File too large")
+    with largest_file(20000), pytest.raises(UserError) as caught:
+        train(given, output, *only_export)
+    assert str(caught.value).startswith(exports) and str(caught.value).endswith("cannot be written: File too large")
+    assert {path: content for path, content in contents(output).items() if path in before} == before
+    assert len(os.listdir(exports)) == 1
+    assert_nothing_half_written(output)
+    train(given, output, "-do_export")
+    assert len(os.listdir(exports)) == 2
+    assert_as(whole, output, given)
+
+
+def write_classifier(folder):
+    test_run_classifier.write_mrpc(folder, train=128, others=10)
+    test_run_classifier.write_lines(folder / "vocab.txt", test_run_classifier.PIECES)
+    (folder / "bert_config.json").write_text(json.dumps(test_run_classifier.CONFIG))
+    flags = test_run_classifier.flags_of(folder, folder, None, "mrpc", "--num_train_epochs=2", "--do_eval=true")
+    return run_classifier.main, [flag for flag in flags if not flag.startswith("--output_dir")]
+
+
+def write_pretraining(folder):
+    test_run_pretraining.write_numbered(folder / "records", [i % 30 for i in range(100)])
+    (folder / "bert_config.json").write_text(json.dumps(dict(test_run_classifier.CONFIG, vocab_size=30)))
+    return run_pretraining.main, [
+        f"--input_file={folder}/records", f"--bert_config_file={folder}/bert_config.json", "--max_seq_length=4",
+        "--max_predictions_per_seq=2", "--num_train_steps=16", "--num_warmup_steps=2", "--do_eval",
+    ]  # fmt: skip
+
+
+def write_squad(folder):
+    test_run_classifier.write_lines(folder / "vocab.txt", test_run_squad.PIECES)
+    config = dict(test_run_classifier.CONFIG, vocab_size=len(test_run_squad.PIECES))
+    (folder / "bert_config.json").write_text(json.dumps(config))
+    for seed, name in enumerate(("train", "dev")):
+        test_run_squad.write_squad(folder / f"{name}.json", 20, seed)
+    return lambda flags: run_squad.run(run_squad.parse_args(flags)), [
+        f"--bert_config_file={folder}/bert_config.json", f"--vocab_file={folder}/vocab.txt", "--max_seq_length=22",
+        "--doc_stride=7", "--max_query_length=6", "--train_batch_size=16", f"--train_file={folder}/train.json",
+        "--do_predict", f"--predict_file={folder}/dev.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("write", [write_classifier, write_pretraining, write_squad])
+def test_the_programs_of_bert_too(write, tmp_path, warnings, monkeypatch):
+    """A full disk, a signal, a second run, a checkpoint cut off: in the end, what a run without faults gives."""
+    monkeypatch.setattr("bert.classification.model.DROPOUT", 0.0)  # whose random numbers begin anew
+    (tmp_path / "task").mkdir()
+    main, flags = write(tmp_path / "task")
+    flags += ["--do_train", "--save_checkpoints_steps=4"]
+    output, whole = str(tmp_path / "output"), str(tmp_path / "whole")
+    again = [*flags, f"--output_dir={output}"]
+    main([*flags, f"--output_dir={whole}"])
+    steps_of_whole = step_of(whole)
+    assert steps_of_whole >= 16
+
+    save = stopping._Saving.before_save
+    full = contextlib.ExitStack()
+
+    def before_save(self, session, step):
+        save(self, session, step)
+        assert signals._is_put_off
+        if step == 8:
+            size = os.path.getsize(os.path.join(output, "model.ckpt-4.data-00000-of-00001"))
+            full.enter_context(largest_file(size - 1))
+
+    with full, monkeypatch.context() as patched, pytest.raises(UserError) as caught:
+        patched.setattr(stopping._Saving, "before_save", before_save)
+        main(again)
+    assert str(caught.value) == f"{output}/model.ckpt-8: cannot be written: File too large"
+    assert step_of(output) == 4
+    assert_nothing_half_written(output)
+
+    def stop():
+        with pytest.raises(UserError, match=f"another run .process {os.getpid()} "):
+            main(again)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with at_step(9, stop) as steps, signals.handled(), pytest.raises(signals.Interrupted) as stopped:
+        main(again)
+    prefix = checkpoint.latest(output)
+    step = checkpoint.step_of(prefix)
+    assert steps[0] == 5 and 9 <= step <= 10
+    assert str(stopped.value).startswith(
+        f"stopped by SIGTERM at step {step} of {steps_of_whole}, saved in {prefix}; the same command"
+    )
+    assert_nothing_half_written(output)
+    cut(prefix + ".data-00000-of-00001")
+    os.mkdir(os.path.join(output, "model.ckpt-12_temp"))  # as of a run that was killed when it saved
+    assert not warnings
+    with at_step(0, None) as steps:
+        main(again)
+    assert steps[0] == 9 and len(warnings) == 1 and warnings[0].startswith(f"{prefix}: the checkpoint is cut off")
+    assert_nothing_half_written(output)
+    found, expected = (tf.train.load_checkpoint(checkpoint.latest(folder)) for folder in (output, whole))
+    for name in expected.get_variable_to_shape_map():
+        np.testing.assert_allclose(found.get_tensor(name), expected.get_tensor(name), atol=1e-5, err_msg=name)
+    results = [open(os.path.join(folder, "eval_results.txt")).read() for folder in (output, whole)]
+    values = [[float(line.split(" = ")[1]) for line in text.splitlines()] for text in results]
+    np.testing.assert_allclose(*values, rtol=1e-3)

@@ -1,0 +1,85 @@
+"""The frozen tagger against the Estimator's prediction, and against itself on other batches."""
+
+import collections
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert.encoder import kernels
+from tests.train import test_bert_lstm_ner as small
+from train.data.windows import Encoded
+from train.inference import frozen
+
+trained = small.trained
+Inputs = collections.namedtuple("Inputs", "bert_config labels label_ids scheme")
+INPUTS = Inputs(small.CONFIG, small.LABELS, small.IDS, "BIO")
+# A loss is the difference of two sums near a hundred, where float32 goes in steps of 8e-6: four of them.
+LOSS_STEPS = 3e-5
+
+
+def windows():
+    """The sentences of the model's tests as windows of their own length."""
+    given = small.features()
+    sizes = given["input_mask"].sum(1)
+    return [
+        Encoded(None, list(ids[:size]), list(labels[:size]), None, None, row)
+        for row, (ids, labels, size) in enumerate(zip(given["input_ids"], given["label_ids"], sizes))
+    ]
+
+
+@pytest.fixture
+def tagger(trained):
+    """Function from kernels.Compute to a FrozenTagger of the trained model."""
+    estimator, _, mode = trained
+    flags = ["-lstm_size", "8", "-subword_labels", mode]
+    made = []
+
+    def make(compute=kernels.REFERENCE):
+        args = small.get_args_parser(flags)
+        made.append(frozen.FrozenTagger(estimator.latest_checkpoint(), INPUTS, args, compute, with_losses=True))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.__exit__()
+
+
+def test_it_says_what_the_estimator_says(trained, tagger):
+    expected = list(trained[0].predict(small.once))
+    found = tagger().tag(windows(), 3)
+    for one, other in zip(found, expected):
+        size = len(one.label_ids)
+        np.testing.assert_array_equal(one.label_ids, other["pred_ids"][:size])
+        np.testing.assert_allclose(one.scores, other["scores"][:size], atol=1e-5)
+        np.testing.assert_allclose(one.loss, other["loss"], rtol=1e-4, atol=LOSS_STEPS)
+
+
+def test_a_window_is_tagged_the_same_in_any_batch(tagger):
+    run = tagger()
+    given = windows()
+    alone = [run.tag([window], 1)[0] for window in given]
+    for order in (range(10), reversed(range(10)), np.random.RandomState(1).permutation(10)):
+        order = list(order)
+        for batch_size in (2, 7, 64):
+            together = run.tag([given[i] for i in order], batch_size)
+            for i, found in zip(order, together):
+                np.testing.assert_array_equal(found.label_ids, alone[i].label_ids)
+                np.testing.assert_allclose(found.scores, alone[i].scores, atol=1e-4)
+                np.testing.assert_allclose(found.loss, alone[i].loss, rtol=1e-4, atol=LOSS_STEPS)
+
+
+def test_no_windows(tagger):
+    assert tagger().tag([], 4) == []
+
+
+@pytest.mark.skipif(not kernels.can_fuse(), reason="TensorFlow 1.15 has no fused kernels")
+def test_compiled_and_in_bfloat16(tagger):
+    plain = tagger().tag(windows(), 4)
+    fused = tagger(kernels.Compute(tf.float32, kernels.FUSED, False)).tag(windows(), 4)
+    narrow = tagger(kernels.Compute(tf.bfloat16, kernels.FUSED, True)).tag(windows(), 4)
+    for one, two, three in zip(plain, fused, narrow):
+        np.testing.assert_array_equal(two.label_ids, one.label_ids)
+        np.testing.assert_allclose(two.scores, one.scores, atol=1e-5)
+        np.testing.assert_array_equal(three.label_ids, one.label_ids)
+        np.testing.assert_allclose(three.scores, one.scores, atol=0.05)

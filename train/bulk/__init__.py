@@ -1,0 +1,1 @@
+"""Tagging files: texts in, formats out, resumable."""

@@ -1,0 +1,135 @@
+"""Texts and a Predictor in, lines of output out: JSON, or CoNLL columns. What every bulk tagger writes comes from here.
+
+A page of HTML is in bulk/page.py, by the same interface, `Format`.
+"""
+
+import collections
+import json
+
+from bert.data.lengths import batches_by_length
+from train.bulk.texts import length
+from train.inference.entities import Token, entities
+
+# text: str; tokens, entities: as Predictor gives them, offsets into `text`; file: index of its file; line: number of
+# its first line there.
+Tagged = collections.namedtuple("Tagged", ["text", "tokens", "entities", "file", "line"])
+SCORE_DECIMALS = 4
+BATCHES_A_CALL = 8
+
+
+def tag(predictor, texts, kind, batch_size, progress=None):
+    """Tags a chunk.
+
+    Args:
+      predictor: predictor.Predictor.
+      texts: list of texts.Text.
+      kind: key of texts.KINDS.
+      batch_size: the predictor's.
+      progress: None, or a function called with the number of texts tagged since the last call.
+
+    Returns:
+      list of Tagged, in the order of the texts. Words are joined to a text by single spaces.
+    """
+    # By length, so that a batch has little padding; in several calls, so that a slow model shows where it is.
+    tagged = [None] * len(texts)
+    for chosen in batches_by_length([length(text.content) for text in texts], BATCHES_A_CALL * batch_size):
+        for i, (text, tokens) in zip(chosen, _tag([texts[i].content for i in chosen], predictor)):
+            # A file that is one text has its end, not itself, at `next`.
+            file = texts[i].next.file - (kind == "file")
+            tagged[i] = Tagged(text, tokens, entities(text, tokens), file, texts[i].line)
+        if progress:
+            progress(len(chosen))
+    return tagged
+
+
+def _tag(contents, predictor):
+    """(text, tokens) of each, for a list of str or a list of lists of words."""
+    if isinstance(contents[0], str):
+        return zip(contents, predictor.tokens(contents))
+    return [_place(words, tags) for words, tags in zip(contents, predictor.tag_words(contents))]
+
+
+def _place(words, tags):
+    tokens, start = [], 0
+    for word, (name, score) in zip(words, tags):
+        tokens.append(Token(word, start, start + len(word), name, score))
+        start += len(word) + 1
+    return " ".join(words), tokens
+
+
+class Format:
+    """A file of tagged texts, piece by piece: `begin()` once, `format(tagged)` for each chunk, `end()` once.
+
+    Attributes:
+      state: JSON value that a later run sets to go on after a chunk; None for a format that needs none.
+    """
+
+    state = None
+
+    def begin(self):
+        return ""
+
+    def format(self, tagged):
+        """The part of the file for a chunk, a list of Tagged."""
+        return "".join(map(self._format_one, tagged))
+
+    def end(self):
+        return ""
+
+    def _format_one(self, tagged):
+        raise NotImplementedError
+
+
+class JsonLines(Format):
+    """{"file": "a.txt", "line": 1, "text": "Ann ran", "entities": [{"type": "PER", "text": "Ann", "start": 0, ...}]}
+
+    `file` is left out where there is only one, `line` where each file is one text, which always has its `file`.
+
+    Args:
+      names: the inputs' names.
+      kind: key of texts.KINDS.
+      several: whether there are several inputs; default: as many as names.
+    """
+
+    def __init__(self, names, kind, several=None):
+        several = len(names) > 1 if several is None else several
+        self._names = names if several or kind == "file" else None
+        self._has_lines = kind != "file"
+
+    def _format_one(self, tagged):
+        fields = {}
+        if self._names:
+            fields["file"] = self._names[tagged.file]
+        if self._has_lines:
+            fields["line"] = tagged.line
+        fields["text"] = tagged.text
+        fields["entities"] = list(map(entity_values, tagged.entities))
+        return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def entity_values(entity):
+    """An entities.Entity as a JSON value: its fields, the score rounded."""
+    return dict(entity._asdict(), score=rounded(entity.score))
+
+
+def rounded(score):
+    """A score as it is written; float32 has no more to say, and less that differs between machines."""
+    return round(float(score), SCORE_DECIMALS)
+
+
+class ConllColumns(Format):
+    """`word tag` lines, a blank line after each text; a text without words is that blank line alone.
+
+    Args:
+      with_scores: whether a third column has the probability of the tag.
+    """
+
+    def __init__(self, with_scores=False):
+        self._with_scores = with_scores
+
+    def _format_one(self, tagged):
+        if self._with_scores:
+            rows = (f"{t.text} {t.tag} {float(t.score):.{SCORE_DECIMALS}f}\n" for t in tagged.tokens)
+        else:
+            rows = (f"{t.text} {t.tag}\n" for t in tagged.tokens)
+        return "".join(rows) + "\n"

@@ -1,0 +1,187 @@
+"""A long output file that a killed run can go on with: bytes in, the file under its final name when it is complete.
+
+Until then there are two files beside it: FILE.partial, the output so far, and FILE.partial.json, which says how much of
+that is sure, where in the input it ends, and from what it is made. The first is on the disk before the second speaks of
+it, so whenever the run dies, the two together are a beginning that another run can continue.
+"""
+
+import contextlib
+import os
+import time
+
+from bert.system import signals
+from bert.system.errors import UserError, cannot_be_written
+from bert.system.files import read_json, write_json
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs on one file are not told apart there
+    fcntl = None
+
+PARTIAL = ".partial"
+STATE = ".partial.json"
+SECONDS_BETWEEN_RECORDS = 1.0  # so that many small chunks do not wait for the disk each
+
+
+class ResumableFile:
+    """The output of one run. Use in a `with` statement; without `finish`, what was recorded stays for a later run.
+
+    Args:
+      path: final name.
+      made_from: JSON dict of all that the content depends on, from a name for messages to its value.
+      resume: go on with what an earlier run left; without it such a run is an error, never overwritten.
+      can_resume: whether a later run could go on, which it cannot where the input is a pipe.
+
+    Attributes:
+      progress: what an earlier run gave to `record` last, None where there is nothing to go on from.
+      complete: whether an earlier run did everything but say so.
+
+    Raises:
+      UserError: the file cannot be written; another run is at it; a run was left and is not to be resumed, or was made
+        from something else.
+    """
+
+    def __init__(self, path, made_from, resume=False, can_resume=True):
+        self.path = path
+        self.progress = None
+        self.complete = False
+        self._made_from = made_from
+        self._can_resume = can_resume
+        self._partial, self._state = path + PARTIAL, path + STATE
+        self._recorded_at = 0.0
+        if os.path.exists(path) and not os.path.isfile(path):  # not even a device: it would be replaced
+            kind = "a directory" if os.path.isdir(path) else "no regular file"
+            raise UserError(f"{path}: {kind}; expected the name of a file to write")
+        if self._was_complete():
+            return
+        try:
+            self._file = open(self._partial, "ab")  # noqa: SIM115  closed by __exit__
+        except OSError as error:
+            raise cannot_be_written(path, error)
+        try:
+            self._lock()
+            if not os.path.exists(self._partial) or not os.path.samefile(self._file.fileno(), self._partial):
+                # It had its final name by then, and this is the finished file.
+                raise UserError(f"{self._partial}: another run was writing it, and has finished")
+            self._continue(resume)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _was_complete(self):
+        """Whether a run died after it gave the file its name; what it left is cleared away."""
+        if os.path.exists(self._partial) or not os.path.exists(self.path) or not os.path.exists(self._state):
+            return False
+        if self._read_state()["complete"]:
+            self.complete = True
+            os.remove(self._state)
+        return self.complete
+
+    def _lock(self):
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{self._partial}: another run is writing it")
+
+    def _continue(self, resume):
+        """Cuts the partial file to what is sure."""
+        begun = os.path.exists(self._state)
+        if not begun:
+            if not resume and os.path.getsize(self._partial):
+                raise UserError(f"{self._partial}: left by an unfinished run that cannot be gone on with; remove it")
+            self._file.truncate(0)
+            return
+        if not resume:
+            raise UserError(f"{self._partial}: left by an unfinished run; -resume goes on with it, {self._afresh()}")
+        state = self._read_state()
+        if os.path.getsize(self._partial) < state["bytes"]:
+            raise UserError(f"{self._partial}: expected {state['bytes']} bytes or more, as {self._state} says; "
+                            + self._afresh())  # fmt: skip
+        self._file.truncate(state["bytes"])
+        self.progress = state["progress"]
+        if state["complete"]:
+            self._take_name()
+
+    def _read_state(self):
+        state = read_json(self._state)
+        if not isinstance(state, dict) or set(state) != {"made_from", "progress", "bytes", "complete"}:
+            raise UserError(f"{self._state}: expected what an unfinished run wrote; {self._afresh()}")
+        for name in sorted(set(self._made_from) | set(state["made_from"])):
+            before, now = state["made_from"].get(name), self._made_from.get(name)
+            if before != now:
+                raise UserError(
+                    f"{self._partial}: {name} changed{_from_to(before, now)} since that run began; {self._afresh()}"
+                )
+        return state
+
+    def _afresh(self):
+        return f"remove it and {self._state} to start afresh"
+
+    def __enter__(self):
+        self._left = contextlib.ExitStack()
+        self._left.enter_context(signals.cleaned_up(self._leave))
+        return self
+
+    def __exit__(self, *_):
+        self._left.close()
+
+    def _leave(self):
+        if self.complete:
+            return
+        if not os.path.exists(self._state):  # nothing anybody could go on from
+            os.remove(self._partial)
+        self._file.close()
+
+    def write(self, data):
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            raise self._failed(error)
+
+    def record(self, progress, complete=False):
+        """Notes that what was written so far is whole.
+
+        Args:
+          progress: JSON value, which a later run finds as `progress`.
+          complete: whether nothing is to follow.
+        """
+        if not self._can_resume or (time.time() - self._recorded_at < SECONDS_BETWEEN_RECORDS and not complete):
+            return
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error)
+        size = os.fstat(self._file.fileno()).st_size
+        state = {"made_from": self._made_from, "progress": progress, "bytes": size, "complete": complete}
+        write_json(self._state, state)
+        self._recorded_at = time.time()
+
+    def finish(self, progress):
+        """Gives the file its final name."""
+        self.record(progress, complete=True)
+        self._take_name()
+
+    def _take_name(self):
+        try:
+            os.fsync(self._file.fileno())
+            os.replace(self._partial, self.path)
+            if os.path.exists(self._state):
+                os.remove(self._state)
+        except OSError as error:
+            raise self._failed(error)
+        self._file.close()
+        self.complete = True
+
+    def _failed(self, error):
+        hope = "; -resume goes on from what was written" if os.path.exists(self._state) else ""
+        return UserError(f"{cannot_be_written(self.path, error)}{hope}")
+
+
+def _from_to(before, now):
+    """What changed, where that is short enough to be said: a setting, or which of several values has another one."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return " (" + ", ".join(name for name in now if before.get(name) != now[name]) + ")"
+    return f", from {before} to {now}" if len(f"{before}{now}") < 80 else ""

@@ -1,0 +1,203 @@
+"""What the bulk taggers read: files or a stream of bytes in, texts or lists of words out, a chunk of them at a time.
+
+A chunk is what is tagged at once, in batches of like length. Where one ends depends on the input alone, not on the run
+or the machine, so whoever goes on after a chunk, or takes only that one, computes what a run over everything computes.
+"""
+
+import collections
+import os
+import sys
+
+from bert.system.errors import UserError
+from bert.system.files import sha256
+
+# How a file is cut into texts, and what that expects of it.
+KINDS = {
+    "lines": "one text per line",
+    "words": "one sentence per line, spaces between its words",
+    "conll": "one word per line, in the first column, and a blank line between sentences",
+    "file": "one text per file",
+}
+STANDARD_INPUT = "-"
+CHUNK_TEXTS = 2048
+CHUNK_CHARACTERS = 1 << 20
+
+# Where in the inputs reading stands. file: index; offset: bytes of that file read; line: lines of it read.
+Position = collections.namedtuple("Position", ["file", "offset", "line"])
+START = Position(0, 0, 0)
+# content: str or list of words; line: number of its first line in its file; next: the Position where reading goes on.
+Text = collections.namedtuple("Text", ["content", "line", "next"])
+# name: as given; count: how many texts; sha256: of the content. Both None for what can be read only once, as a pipe.
+Source = collections.namedtuple("Source", ["name", "count", "sha256"])
+
+
+def check_streams(names, to_standard_output):
+    """UserError where a stream is to be used that whoever started the program has closed, as by <&- and >&-."""
+    if sys.stdin is None and STANDARD_INPUT in names:
+        raise UserError("standard input: closed; expected texts")
+    if sys.stdout is None and to_standard_output:
+        raise UserError("standard output: closed; expected somewhere to write to")
+
+
+def look_at(names, kind, fingerprint=False):
+    """Reads what can be read twice to its end, so that what is wrong with it shows before the work begins.
+
+    Args:
+      names: list of paths; "-" is standard input.
+      kind: key of KINDS.
+      fingerprint: whether to compute sha256.
+
+    Returns:
+      list of Source.
+
+    Raises:
+      UserError: a file cannot be read, is not UTF-8 or has no text in it.
+    """
+    sources = []
+    for name in names:
+        if name == STANDARD_INPUT or (os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)):
+            sources.append(Source(name, None, None))
+        else:
+            count = sum(1 for _ in read([name], kind))
+            sources.append(Source(name, count, sha256(name) if fingerprint else None))
+    return sources
+
+
+def read(names, kind, start=START):
+    """The texts of files, one file after another.
+
+    Args:
+      names: list of paths; "-" is standard input.
+      kind: key of KINDS.
+      start: Position to begin at: START, or `next` of a text read before.
+
+    Yields:
+      Text.
+
+    Raises:
+      UserError: as `look_at`.
+    """
+    for file in range(start.file, len(names)):
+        position = start if file == start.file else Position(file, 0, 0)
+        name = "standard input" if names[file] == STANDARD_INPUT else names[file]
+        try:
+            if names[file] == STANDARD_INPUT:
+                yield from read_stream(sys.stdin.buffer, name, kind, position)
+            else:
+                with open(name, "rb") as stream:
+                    yield from read_stream(stream, name, kind, position)
+        except OSError as error:
+            raise UserError(f"{name}: cannot be read: {error.strerror}")
+
+
+def read_stream(stream, name, kind, position=START):
+    """The texts of one file.
+
+    Lines end at LF or CRLF and nowhere else; a BOM is passed over.
+
+    Args:
+      stream: binary stream; its beginning is that of the file.
+      name: what to call it in an error.
+      kind: key of KINDS.
+      position: Position to begin at.
+
+    Yields:
+      Text.
+
+    Raises:
+      UserError: a byte is not UTF-8, or there is no text at all.
+    """
+    if position.offset:
+        stream.seek(position.offset)
+    if kind == "file":
+        content = stream.read()
+        yield Text(_decode(_without_bom(content), name, kind), 1, Position(position.file + 1, 0, 0))
+        return
+    empty = position.offset == 0
+    lines = _lines(stream, name, kind, position)
+    for text in _sentences(lines) if kind == "conll" else _each_line(lines, kind):
+        empty = False
+        yield text
+    if empty:
+        raise UserError(f"{name}: nothing in it; expected {KINDS[kind]}")
+
+
+def _lines(stream, name, kind, position):
+    """Yields (line without its end, Position after it)."""
+    _, offset, number = position
+    for raw in stream:
+        offset += len(raw)
+        number += 1
+        if number == 1:
+            raw = _without_bom(raw)
+        if raw.endswith(b"\n"):
+            raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+        yield _decode(raw, f"{name}:{number}", kind), Position(position.file, offset, number)
+
+
+def _without_bom(content):
+    return content[3:] if content.startswith(b"\xef\xbb\xbf") else content
+
+
+def _decode(raw, where, kind):
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if kind == "file":
+            where += f":{raw.count(10, 0, error.start) + 1}"
+        raise UserError(f"{where}: byte 0x{raw[error.start]:02x} is not UTF-8; expected {KINDS[kind]}, in UTF-8")
+
+
+def _each_line(lines, kind):
+    for line, position in lines:
+        yield Text(_columns(line) if kind == "words" else line, position.line, position)
+
+
+def _sentences(lines):
+    words, first = [], None
+    for line, position in lines:
+        columns = _columns(line)
+        if columns and columns[0] != "-DOCSTART-":
+            words.append(columns[0])
+            first = first or position.line
+        elif words:
+            yield Text(words, first, position)
+            words, first = [], None
+    if words:
+        yield Text(words, first, position)
+
+
+def _columns(line):
+    return [column for column in line.replace("\t", " ").split(" ") if column]
+
+
+def chunks(texts, kind):
+    """Puts texts together that are tagged at once.
+
+    A chunk holds CHUNK_TEXTS texts, or fewer once they have CHUNK_CHARACTERS characters. It does not reach over the
+    end of a file, except where each file is one text: so the chunks of a file do not depend on what stands before it.
+
+    Args:
+      texts: iterable of Text.
+      kind: key of KINDS.
+
+    Yields:
+      non-empty lists of Text.
+    """
+    chunk, size = [], 0
+    for text in texts:
+        if chunk and kind != "file" and text.next.file != chunk[-1].next.file:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(text)
+        size += length(text.content)
+        if len(chunk) >= CHUNK_TEXTS or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def length(content):
+    """Characters of a text, or of words with a space between them."""
+    return len(content) if isinstance(content, str) else sum(map(len, content)) + len(content)

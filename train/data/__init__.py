@@ -1,0 +1,1 @@
+"""CoNLL files to windows to records: labels, sentences, windows, record files."""

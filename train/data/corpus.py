@@ -1,0 +1,96 @@
+"""The training file as a stream: checked and encoded chunk by chunk, by several processes where it is large.
+
+Memory does not grow with the file, and what comes out is the same for any number of processes. No TensorFlow here, as
+every process would load it.
+"""
+
+import collections
+import os
+
+from tqdm import tqdm
+
+from bert.data.example_bytes import example_bytes, int64_feature
+from bert.system.workers import Workers, cores
+from train.data.conll import find_chunks, no_sentence, read_chunk
+from train.data.labels import count_transitions, scheme_of
+from train.data.windows import encode
+
+LARGE = 1 << 24  # bytes of a file from which on starting processes, half a second each, is worth it
+
+# path: the file; sentences: how many it has; tags: the set of its tags; scheme: their tagging scheme, or None.
+Corpus = collections.namedtuple("Corpus", ["path", "sentences", "tags", "scheme"])
+
+
+def summarize(path, processes=None):
+    """Reads a file once, checking each line.
+
+    Args:
+      path: CoNLL file.
+      processes: how many; None for one where the file is small, else as many as there are cores.
+
+    Returns:
+      Corpus.
+
+    Raises:
+      UserError: as conll.read_conll.
+    """
+    sentences, transitions = 0, collections.Counter()
+    for count, counted in _map_chunks(_summarize_chunk, None, path, processes, "reading"):
+        sentences += count
+        transitions.update(counted)
+    if not sentences:
+        raise no_sentence(path)
+    return Corpus(path, sentences, {tag for _, tag in transitions}, scheme_of(transitions))
+
+
+def _summarize_chunk(_, chunk):
+    tags = [sentence.tags for sentence in read_chunk(chunk)]
+    return chunk.size, (len(tags), count_transitions(tags))
+
+
+def encoded_records(path, tokenizer, ids, max_seq_length, processes=None):
+    """The records of all windows of a file, in order.
+
+    Args:
+      path, processes: as `summarize`.
+      tokenizer, ids, max_seq_length: as windows.encode.
+
+    Yields:
+      bytes, see `record`.
+    """
+    settings = (tokenizer, ids, max_seq_length)
+    for records in _map_chunks(_encode_chunk, settings, path, processes, "encoding"):
+        yield from records
+
+
+def _encode_chunk(settings, chunk):
+    tokenizer, ids, max_seq_length = settings
+    windows = encode(read_chunk(chunk), tokenizer, ids, max_seq_length)
+    return chunk.size, [record(window, max_seq_length) for window in windows]
+
+
+def record(window, max_seq_length):
+    """A windows.Encoded as the bytes of a tf.train.Example, see train/data/records.py."""
+    length = len(window.input_ids)
+    values = {
+        "input_ids": window.input_ids,
+        "input_mask": [1] * length,
+        "segment_ids": [0] * length,
+        "label_ids": window.label_ids,
+    }
+    padding = [0] * (max_seq_length - length)
+    return example_bytes({name: int64_feature(value + padding) for name, value in values.items()})
+
+
+def _map_chunks(function, state, path, processes, doing):
+    """Yields what function(state, chunk) gives beside the chunk's size, for each chunk of a file, in order."""
+    size = os.path.getsize(path) if os.path.exists(path) else 0
+    if processes is None:
+        processes = cores() if size >= LARGE else 1
+    # Without a bar where standard error is no terminal.
+    with Workers(processes, state, fresh=True) as workers, tqdm(
+        desc=doing, total=size, unit="B", unit_scale=True, disable=None, leave=False
+    ) as bar:
+        for done, result in workers.map(function, find_chunks(path)):
+            bar.update(done)
+            yield result

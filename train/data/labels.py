@@ -1,0 +1,184 @@
+"""Labels: their ids, and the rules of the tagging schemes, stated as data.
+
+Ids start at 1; 0 is padding. A label sequence the model sees is `[CLS]`, then for each word its tag on the first
+piece and `X` on the others, then `[SEP]`.
+"""
+
+import collections
+import os
+
+import numpy as np
+
+from bert.system.errors import UserError
+
+PADDING = "[PAD]"
+OUTSIDE = "O"
+PIECE = "X"
+CLS = "[CLS]"
+SEP = "[SEP]"
+SPECIAL = (PIECE, CLS, SEP)  # never the tag of a word
+
+# What an entity looks like. `inside[prefix]`: prefixes that go on with the entity begun; `free[prefix]`: prefixes that
+# may follow without going on with it; `first`, `last`: prefixes a sentence may begin and end with.
+Scheme = collections.namedtuple("Scheme", ["inside", "free", "first", "last"])
+SCHEMES = {
+    "BIO": Scheme(
+        inside={"O": "", "B": "I", "I": "I"},
+        free={"O": "OB", "B": "OB", "I": "OB"},
+        first="OB",
+        last="OBI",
+    ),
+    "BIOES": Scheme(
+        inside={"O": "", "B": "IE", "I": "IE", "E": "", "S": ""},
+        free={"O": "OBS", "B": "", "I": "", "E": "OBS", "S": "OBS"},
+        first="OBS",
+        last="OES",
+    ),
+}
+# A few annotation slips do not make a BIO corpus something else; IOB1, which begins entities with I-, is far below.
+WELL_FORMED_SHARE = 0.98
+
+
+def label_list(tags):
+    """All labels of a corpus: O, its tags in sorted order, then X, [CLS], [SEP]; depends on the set of tags alone."""
+    return [OUTSIDE] + sorted(set(tags) - {OUTSIDE}) + list(SPECIAL)
+
+
+def read_label_list(spec):
+    """The labels of `-label_list`: a file with one per line, or a comma-separated list; the order given is kept.
+
+    O, X, [CLS] and [SEP] are added at the end where the list lacks them.
+
+    Raises:
+      UserError: the file cannot be read, there is no label, one occurs twice or is the padding's.
+    """
+    is_file = "," not in spec or os.path.isfile(spec)
+    labels = []
+    for number, label in enumerate(_label_lines(spec) if is_file else spec.split(","), 1):
+        label = label.strip(" \t\r")
+        where = f"{spec}:{number}" if is_file else f"-label_list {spec}"
+        if label == PADDING:
+            raise UserError(f"{where}: {PADDING} is the padding's label, of id 0; expected the labels from id 1 on")
+        if label in labels:
+            raise UserError(f"{where}: the label {label!r} is there twice; expected each label once")
+        labels += [label] if label else []
+    if not labels:
+        raise UserError(f"{spec}: no label in it; expected a file with one label per line, or a comma-separated list")
+    return labels + [label for label in (OUTSIDE,) + SPECIAL if label not in labels]
+
+
+def _label_lines(path):
+    """The lines of a label file, in a list."""
+    try:
+        with open(path, "rb") as reader:
+            lines = reader.read().split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path}: expected a file with one label per line, or a comma-separated list: {error.strerror}")
+    for number, line in enumerate(lines, 1):
+        try:
+            lines[number - 1] = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}:{number}: byte {error.start + 1} of the line is not UTF-8; expected a UTF-8 file")
+    return lines
+
+
+def label_ids(labels):
+    """OrderedDict from label to id, from 1 in the order given."""
+    return collections.OrderedDict((label, i) for i, label in enumerate(labels, 1))
+
+
+def split_tag(tag):
+    """("B", "PER") for "B-PER"; (tag, "") for a tag without a hyphen."""
+    prefix, _, kind = tag.partition("-")
+    return prefix, kind
+
+
+def detect_scheme(sentences):
+    """The name of the tagging scheme a corpus follows, or None.
+
+    Args:
+      sentences: lists of tags.
+
+    Returns:
+      "BIOES" if E- or S- tags occur and the sentences obey it; "BIO" (IOB2) likewise; None for anything else, as
+      IOB1 or tags without prefixes.
+    """
+    return scheme_of(count_transitions(sentences))
+
+
+def count_transitions(sentences):
+    """How often each tag follows each, of lists of tags: Counter of (previous, tag), previous None at a beginning."""
+    counts = collections.Counter()
+    for tags in sentences:
+        counts.update(zip([None] + tags, tags))
+    return counts
+
+
+def scheme_of(transitions):
+    """`detect_scheme`, of what `count_transitions` gives."""
+    prefixes = {split_tag(tag)[0] for _, tag in transitions}
+    name = "BIOES" if prefixes & {"E", "S"} else "BIO"
+    scheme = SCHEMES[name]
+    if not prefixes <= set(scheme.free) or prefixes <= {OUTSIDE}:
+        return None
+    steps = broken = 0
+    for (previous, tag), count in transitions.items():
+        # Judged at the tags of entities only, of which there are few: O after O says nothing.
+        if tag != OUTSIDE or previous not in (None, OUTSIDE):
+            steps += count
+            broken += 0 if may_follow(scheme, previous, tag) else count
+    return name if broken <= (1.0 - WELL_FORMED_SHARE) * steps else None
+
+
+def may_follow(scheme, previous, tag):
+    """Whether `tag` may follow `previous` (None: begin the sentence)."""
+    prefix, kind = split_tag(tag)
+    if previous is None:
+        return prefix in scheme.first
+    previous_prefix, previous_kind = split_tag(previous)
+    if prefix in scheme.inside.get(previous_prefix, ""):
+        return kind == previous_kind
+    return prefix in scheme.free.get(previous_prefix, "")
+
+
+def well_formed(tags, scheme_name):
+    """Whether the tags of one sentence obey the scheme of that name."""
+    scheme = SCHEMES[scheme_name]
+    in_order = all(may_follow(scheme, previous, tag) for previous, tag in zip([None] + tags, tags))
+    return in_order and (not tags or split_tag(tags[-1])[0] in scheme.last)
+
+
+# What constrained decoding adds to the scores of `num_labels` labels: 0 where allowed, FORBIDDEN where not.
+Constraint = collections.namedtuple("Constraint", ["on_word", "first", "last", "follow", "piece", "cls", "sep"])
+FORBIDDEN = -1e9
+
+
+def constraint(labels, scheme_name):
+    """The rules of well-formed label sequences as arrays, id by id.
+
+    Args:
+      labels: list of labels, ids from 1.
+      scheme_name: key of SCHEMES, or None for a corpus without one, where only the special labels are ruled.
+
+    Returns:
+      Constraint: on_word, first, last [num_labels]: what a word, the sentence's first and its last word may carry;
+      follow [num_labels, num_labels]: what may follow a word of a given tag (row); piece, cls, sep: the ids of
+      X, [CLS] and [SEP].
+    """
+    ids = label_ids(labels)
+    tags = [label for label in labels if label not in SPECIAL]
+    on_word = np.full([len(labels) + 1], FORBIDDEN, np.float32)
+    on_word[[ids[tag] for tag in tags]] = 0
+    first, last = np.zeros_like(on_word), np.zeros_like(on_word)
+    follow = np.zeros([len(on_word)] * 2, np.float32)
+    if scheme_name is not None:
+        scheme = SCHEMES[scheme_name]
+        for tag in tags:
+            if not may_follow(scheme, None, tag):
+                first[ids[tag]] = FORBIDDEN
+            if split_tag(tag)[0] not in scheme.last:
+                last[ids[tag]] = FORBIDDEN
+            for following in tags:
+                if not may_follow(scheme, tag, following):
+                    follow[ids[tag], ids[following]] = FORBIDDEN
+    return Constraint(on_word, first, last, follow, ids[PIECE], ids[CLS], ids[SEP])

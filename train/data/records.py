@@ -1,0 +1,122 @@
+"""TFRecord files of encoded windows, and the input pipelines that read them.
+
+Each record is a tf.train.Example with the int64 lists `input_ids`, `input_mask`, `segment_ids` and `label_ids`, all of
+length max_seq_length, 0 where padded. Files may lie in shards, and beside them lies their fingerprint: see
+bert/data/records.py.
+"""
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert.data import batches, records
+from bert.system.errors import UserError
+from bert.system.files import sha256
+from train.data import corpus
+from train.data.labels import CLS, PIECE, SEP
+
+FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
+FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
+
+
+def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length):
+    """What a record file depends on, as a JSON value."""
+    return {
+        "format": FORMAT,
+        "data": sha256(data_file),
+        "vocab": sha256(vocab_file),
+        "labels": list(labels),
+        "do_lower_case": bool(do_lower_case),
+        "max_seq_length": max_seq_length,
+    }
+
+
+def write_records(path, encoded, max_seq_length, made_from):
+    """Writes windows to a TFRecord file and its fingerprint beside it; returns how many there are.
+
+    Args:
+      encoded: iterable of windows.Encoded.
+      made_from: JSON value, see `fingerprint`.
+    """
+    return records.write_records(path, (corpus.record(window, max_seq_length) for window in encoded), made_from)
+
+
+def write_file(path, data_file, tokenizer, label_ids, max_seq_length, made_from, shards=1, processes=None):
+    """Writes the windows of a CoNLL file, which need not fit in memory; returns how many there are.
+
+    Args:
+      path: TFRecord file, or the name of its shards.
+      data_file: CoNLL file whose tags are all in label_ids.
+      tokenizer: FullTokenizer.
+      label_ids: dict from label to id.
+      made_from: JSON value, see `fingerprint`.
+      shards: how many files.
+      processes: how many encode, see corpus.summarize; the files do not depend on it.
+
+    Raises:
+      UserError: there is no window, or the files cannot be written; what was there before is still whole.
+    """
+    examples = corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes)
+    return records.write_records(path, _one_or_more(examples, data_file), made_from, shards)
+
+
+def _one_or_more(examples, data_file):
+    is_empty = True
+    for example in examples:
+        is_empty = False
+        yield example
+    if is_empty:
+        raise UserError(f"{data_file}: no word in it tokenizes to anything with this -vocab_file")
+
+
+def file_based_input_fn_builder(
+    input_file,
+    seq_length,
+    is_training,
+    drop_remainder,
+    label_ids,
+    batch_size,
+    trim=True,
+    **reading,
+):
+    """An input function over a record file.
+
+    Training goes on for ever, every record once an epoch in an order that depends on the seed and the epoch alone, so
+    a run that stopped after `start_step` batches goes on with the records it would have seen next.
+
+    Args:
+      input_file: the record file, the name of its shards, a pattern, or a list of these.
+      seq_length: max_seq_length of the file.
+      is_training: shuffle and repeat.
+      drop_remainder: leave out a last batch that is not full, for static shapes.
+      label_ids: dict from label to id.
+      batch_size: windows a batch, over all replicas; a `batch_size` in the estimator's params goes before.
+      trim: cut each batch to its longest window.
+      reading: further arguments of bert.data.batches.batches, by name: seed, start_step, bucket, coarse, share,
+        deterministic.
+
+    Returns:
+      input_fn(params) giving batches of features: the four fields, int32 [batch, seq_len], and `word_start`, 1 at the
+      first piece of each word.
+    """
+    columns = {name: tf.io.FixedLenFeature([seq_length], tf.int64) for name in FIELDS}
+    not_a_word = np.array([0] + [label_ids[label] for label in (PIECE, CLS, SEP)])
+
+    def parse(serialized):
+        features = batches.parse_batch(serialized, columns)
+        is_word = tf.reduce_all(tf.not_equal(features["label_ids"][:, :, None], not_a_word), axis=-1)
+        features["word_start"] = tf.cast(is_word, tf.int32)
+        return features
+
+    def input_fn(params=None):
+        size = (params or {}).get("batch_size", batch_size)
+        return batches.batches(
+            input_file,
+            parse,
+            size,
+            is_training,
+            drop_remainder=drop_remainder,
+            trimmed=FIELDS + ("word_start",) if trim else (),
+            **reading,
+        )
+
+    return input_fn

@@ -1,0 +1,218 @@
+"""From sentences to what the model reads, and from its predictions back to one tag for every word.
+
+A sentence too long for the model is cut into windows. Each word belongs to exactly one of them and sees, near a seam,
+some of its neighbours in the next; training sees the same windows.
+"""
+
+import collections
+import functools
+
+from train.conlleval import chunks
+from train.data.labels import CLS, OUTSIDE, PIECE, SCHEMES, SEP, SPECIAL, split_tag, well_formed
+
+# The words [first, last) of a sentence are in the window, [start, end) are those it decides.
+Window = collections.namedtuple("Window", ["first", "start", "end", "last"])
+# What one window gives the model, as lists of the length of its pieces; `words`: for each word it decides the pair
+# (position of its first piece, index of the word in its sentence); `own`: the slice of pieces of these words;
+# `sentence`: index of the sentence; `seen`: as `words`, for all the words in the window.
+Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "label_ids", "words", "own", "sentence", "seen"])
+Encoded.__new__.__defaults__ = (None,)
+
+CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
+KNOWN_WORDS = 1 << 16  # words whose pieces are kept: most of a text is words that were there before
+
+
+def cut_windows(sizes, capacity, places=None):
+    """Cuts a sentence into windows of at most `capacity` pieces.
+
+    Args:
+      sizes: pieces of each word, each from 1 to capacity.
+      capacity: pieces a window may hold.
+      places: for each word how good it is to cut before it. Of the cuts that leave a window at least half of the words
+        it could decide, the best is taken, and of equals the last. Default: all are equal.
+
+    Returns:
+      list of Window; their [start, end) put together are all words, in order.
+    """
+    context = capacity // CONTEXT_SHARE
+    windows = []
+    start, ahead = 0, sum(sizes)
+    while start < len(sizes):
+        first, used = start, 0
+        while first > 0 and used + sizes[first - 1] <= min(context, capacity - sizes[start]):
+            first -= 1
+            used += sizes[first]
+        room = capacity if used + ahead <= capacity else capacity - context
+        end = start
+        while end < len(sizes) and (end == start or used + sizes[end] <= room):
+            used += sizes[end]
+            end += 1
+        if places and end < len(sizes):
+            end, used = _best_cut(sizes, places, start, end, used)
+        last = end
+        while last < len(sizes) and used + sizes[last] <= capacity:
+            used += sizes[last]
+            last += 1
+        windows.append(Window(first, start, end, last))
+        ahead -= sum(sizes[start:end])
+        start = end
+    return windows
+
+
+def _best_cut(sizes, places, start, end, used):
+    """Moves a window's `end` back to the best place to cut; returns it and the pieces used up to there."""
+    half = sum(sizes[start:end]) / 2
+    best, best_used = end, used
+    for i in range(end - 1, start, -1):
+        used -= sizes[i]
+        half -= sizes[i]
+        if half < 0:
+            break
+        if places[i] > places[best]:
+            best, best_used = i, used
+    return best, best_used
+
+
+def encode(sentences, tokenizer, ids, max_seq_length, places=None):
+    """Encodes sentences.
+
+    Args:
+      sentences: list of conll.Sentence.
+      tokenizer: FullTokenizer.
+      ids: dict from label to id.
+      max_seq_length: pieces a window may have, [CLS] and [SEP] included; at least 3.
+      places: function from the index of a sentence to the places in it, see `cut_windows`; called only for sentences
+        too long for one window. Default: all places are equal.
+
+    Yields:
+      Encoded, in order. A sentence of words that tokenize to nothing yields none.
+    """
+    capacity = max_seq_length - 2
+    tokenize = functools.lru_cache(KNOWN_WORDS)(tokenizer.tokenize)
+    for number, sentence in enumerate(sentences):
+        pieces = [tokenize(word)[:capacity] for word in sentence.words]
+        present = [i for i, tokens in enumerate(pieces) if tokens]  # words that tokenize to something
+        sizes = [len(pieces[i]) for i in present]
+        preferred = None
+        if places and sum(sizes) > capacity:
+            of_words = places(number)
+            preferred = [of_words[i] for i in present]
+        for window in cut_windows(sizes, capacity, preferred):
+            tokens, labels, seen = [CLS], [CLS], []
+            for k in range(window.first, window.last):
+                word = present[k]
+                seen.append((len(tokens), word))
+                tokens += pieces[word]
+                labels += [sentence.tags[word]] + [PIECE] * (len(pieces[word]) - 1)
+            tokens.append(SEP)
+            labels.append(SEP)
+            words = seen[window.start - window.first : window.end - window.first]
+            own = slice(words[0][0], words[-1][0] + len(pieces[words[-1][1]]))
+            input_ids = tokenizer.convert_tokens_to_ids(tokens)
+            yield Encoded(tokens, input_ids, [ids[label] for label in labels], words, own, number, seen)
+
+
+def join_windows(sentences, encoded, predictions, labels, scheme=None):
+    """One tag for every word from one label for every position.
+
+    Args:
+      sentences: list of conll.Sentence.
+      encoded: their windows, as `encode` yields them.
+      predictions: for each window its label ids by position.
+      labels: list of labels, ids from 1.
+      scheme: the tagging scheme in which the tags of each sentence have to be well-formed, or None.
+
+    Returns:
+      list of lists of tags. A word that tokenizes to nothing is O, and so is one the model gave a label no word has.
+    """
+    tags = [[OUTSIDE] * len(sentence.words) for sentence in sentences]
+    for window, label_ids in zip(encoded, predictions):
+        label_ids = list(map(int, label_ids))  # indexing by an array's elements takes five times as long
+        for position, word in window.words:
+            tags[window.sentence][word] = _tag(labels, label_ids[position])
+    if scheme is None:
+        return tags
+    # Each window is well-formed in itself; seams, and words that tokenize to nothing, can cut an entity in two.
+    return [spelled if well_formed(spelled, scheme) else spell(spelled, scheme) for spelled in tags]
+
+
+def _tag(labels, label_id):
+    label = labels[label_id - 1] if label_id > 0 else OUTSIDE
+    return OUTSIDE if label in SPECIAL else label
+
+
+def join_scores(sentences, encoded, scores, unseen=1.0):
+    """The score of every word's tag from those of every position, as `join_windows`.
+
+    A word that tokenizes to nothing has `unseen`: that it is O is not in question.
+    """
+    joined = [[unseen] * len(sentence.words) for sentence in sentences]
+    for window, by_position in zip(encoded, scores):
+        for position, word in window.words:
+            joined[window.sentence][word] = min(float(by_position[position]), 1.0)
+    return joined
+
+
+def settle_seams(encoded, predictions, labels):
+    """Moves the seams between windows out of entities, so that each entity comes from one window that sees all of it.
+
+    A seam stays where the windows on both sides have the same entity across it, or none. Else it moves to the nearest
+    such place in what both see; where there is none, as in an entity longer than that, it stays.
+
+    Args:
+      encoded: list of Encoded, as `encode` yields them.
+      predictions: for each window its label ids by position.
+      labels: list of labels, ids from 1.
+
+    Returns:
+      list of Encoded with other `words` (and no `own`) where a seam was moved.
+    """
+    settled = list(encoded)
+    for right in range(1, len(settled)):
+        left = right - 1
+        if settled[left].sentence != settled[right].sentence:
+            continue
+        one, other = settled[left], settled[right]
+        seam = other.words[0][1]
+        spans = [_spans(settled[i].seen, predictions[i], labels) for i in (left, right)]
+        # Each window keeps a word, and the seam lies at most right after the words that the left one sees.
+        common = sum(word <= one.seen[-1][1] for _, word in other.seen)
+        inner = [word for _, word in other.seen[: common + 1] if one.words[0][1] < word <= other.words[-1][1]]
+        for place in sorted(inner, key=lambda word: (abs(word - seam), word)):
+            if _across(spans[0], place) == _across(spans[1], place):
+                first, last = one.words[0][1], other.words[-1][1]
+                if place != seam:
+                    settled[left] = one._replace(words=_between(one.seen, first, place - 1), own=None)
+                    settled[right] = other._replace(words=_between(other.seen, place, last), own=None)
+                break
+    return settled
+
+
+def _spans(seen, label_ids, labels):
+    """The entities of one window: (type, first word, last word)."""
+    tags = [_tag(labels, label_ids[position]) for position, _ in seen]
+    return [(kind, seen[start][1], seen[stop - 1][1]) for kind, start, stop in chunks(tags)]
+
+
+def _across(spans, place):
+    """The entity that crosses a seam before the word `place`, in a list; empty if none does."""
+    return [span for span in spans if span[1] < place <= span[2]]
+
+
+def _between(seen, first, last):
+    return [(position, word) for position, word in seen if first <= word <= last]
+
+
+def spell(tags, scheme):
+    """The same entities, as conlleval reads them, in well-formed tags of the scheme.
+
+    >>> spell(["O", "I-PER", "I-PER", "B-LOC"], "BIO")
+    ['O', 'B-PER', 'I-PER', 'B-LOC']
+    """
+    spelled = [OUTSIDE] * len(tags)
+    single, end = ("S", "E") if "S" in SCHEMES[scheme].free else ("B", "I")
+    for _, start, stop in chunks(tags):
+        kind = split_tag(tags[start])[1]  # as it is written; conlleval takes a type 0 for none
+        prefixes = [single] if stop - start == 1 else ["B"] + ["I"] * (stop - start - 2) + [end]
+        spelled[start:stop] = [f"{prefix}-{kind}" if kind else prefix for prefix in prefixes]
+    return spelled

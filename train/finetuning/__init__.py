@@ -1,0 +1,1 @@
+"""One run of -do_train, -do_eval and -do_predict: inputs, loop, evaluation."""

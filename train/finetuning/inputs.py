@@ -1,0 +1,175 @@
+"""Everything a run is given, read and checked before anything is built or written; all bad input is refused here."""
+
+import collections
+import logging
+import os
+
+from bert import modeling
+from bert.runtime import checkpoint
+from bert.system.errors import UserError
+from bert.system.files import make_dir, sha256
+from bert.system.startup import LOGGER
+from bert.training.loop import check_init_checkpoint, load_encoder
+from train import conlleval, run_dir
+from train.data.conll import check_tags, read_conll, read_sentences
+from train.data.corpus import summarize
+from train.data.labels import OUTSIDE, detect_scheme, label_ids, label_list, read_label_list
+
+log = logging.getLogger(LOGGER)
+
+# bert_config: BertConfig; tokenizer: FullTokenizer; labels: list, ids from 1; label_ids: dict; scheme: name or None;
+# files: dict from split ("train", "dev", "test") to path; sentences: dict from "dev" and "test" to list of Sentence;
+# model, training: the settings as run.json keeps them; state: what run.json in -output_dir says, None for a run that
+# begins afresh; corpus: corpus.Corpus of the train split, which may be too large for a list, or None.
+Inputs = collections.namedtuple(
+    "Inputs", "bert_config tokenizer labels label_ids scheme files sentences model training state corpus"
+)
+
+# Flags a trained checkpoint cannot be used without, and those that only say how it is trained.
+MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
+TRAINING_FLAGS = (
+    ("init_checkpoint", "batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "warmup_proportion")
+    + ("dropout_rate", "clip", "gradient_accumulation_steps", "freeze_layers", "eval_every", "early_stop")
+    + ("constrain", "seed", "precision", "bucket", "record_shards")
+)
+
+
+def load_inputs(args):
+    """Reads and checks all that the run will use.
+
+    Nothing is written but the output directory itself and, where the newest checkpoint in it is damaged, the name of
+    the one that training goes on from instead.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+
+    Returns:
+      Inputs.
+
+    Raises:
+      UserError: each names the file, the line where it has lines, and what was expected.
+    """
+    _check_flags(args)
+    bert_config, tokenizer = load_encoder(args)
+    if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
+        raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
+    files = {split: os.path.join(args.data_dir, f"{split}.txt") for split in splits_used(args)}
+    corpus = summarize(files["train"], args.processes) if args.do_train else None
+    sentences = {split: read_conll(path) for split, path in files.items() if split != "train"}
+    state = run_dir.read_state(args.output_dir)
+    labels, scheme = _load_labels(args, corpus, sentences, state)
+    uncounted = _uncounted(corpus.tags) if corpus else []
+    if uncounted:
+        log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, uncounted)
+    if corpus and corpus.tags - set(labels):
+        check_tags(corpus.path, read_sentences(corpus.path), labels)
+    for split in sentences:
+        check_tags(files[split], sentences[split], labels)
+
+    model = {name: getattr(args, name) for name in MODEL_FLAGS}
+    model.update(labels=labels, scheme=scheme, bert_config=bert_config.to_dict(), vocab=sha256(args.vocab_file))
+    training = {name: getattr(args, name) for name in TRAINING_FLAGS}
+    training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
+
+    if args.do_train and _begins_afresh(args, state, model, training):
+        state = None
+        check_init_checkpoint(args, bert_config)
+    else:
+        _check_trained(args, state, model, training)
+    make_dir(args.output_dir)
+    ids = label_ids(labels)
+    return Inputs(bert_config, tokenizer, labels, ids, scheme, files, sentences, model, training, state, corpus)
+
+
+def splits_used(args):
+    """The data files that the flags call for."""
+    splits = ["train"] if args.do_train else []
+    splits += ["dev"] if args.do_train or args.do_eval or args.do_predict else []
+    return splits + (["test"] if args.do_predict else [])
+
+
+def _check_flags(args):
+    if not (args.do_train or args.do_eval or args.do_predict or args.do_export or args.filter_adam_var):
+        raise UserError("nothing to do: expected at least one of -do_train -do_eval -do_predict -do_export")
+    needed = ["output_dir", "bert_config_file", "vocab_file"] + (["data_dir"] if splits_used(args) else [])
+    for name in needed:
+        if not getattr(args, name):
+            alternative = " (or -bert_dir)" if name in ("bert_config_file", "vocab_file") else ""
+            raise UserError(f"-{name}{alternative} is missing")
+    if args.ner != "ner":
+        raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
+    if args.report and not args.do_predict:
+        raise UserError("-report is about what -do_predict tags; expected -do_predict with it")
+    if args.clean and not args.do_train:
+        raise UserError("-clean starts a run afresh; expected -do_train with it")
+
+
+def _load_labels(args, corpus, sentences, state):
+    """(labels, scheme): of the data or the user's list in training, of the trained model else."""
+    given = read_label_list(args.label_list) if args.label_list else None
+    label_file = os.path.join(args.output_dir, run_dir.LABEL2ID)
+    if args.do_train:
+        labels = given or label_list(corpus.tags)
+    elif os.path.exists(label_file):
+        labels = run_dir.read_labels(args.output_dir)
+        if given not in (None, labels):
+            raise UserError(f"{label_file}: its labels are not those of -label_list {args.label_list}")
+    elif given:
+        labels = given
+    else:
+        raise UserError(f"{label_file}: no such file; expected it, or -label_list with the labels of the checkpoint")
+
+    if state is not None and not args.do_train:
+        return labels, state["model"]["scheme"]
+    if corpus:
+        return labels, corpus.scheme
+    return labels, detect_scheme([sentence.tags for sentence in sentences.get("dev", [])])
+
+
+def _uncounted(tags):
+    """Those tags, sorted, that are part of no entity in any report, but O: such as PER without B- or I-."""
+    return sorted(tag for tag in tags if tag != OUTSIDE and not conlleval.chunks([tag]))
+
+
+def _begins_afresh(args, state, model, training):
+    """Whether training starts at step 0; otherwise it continues from the checkpoint in -output_dir."""
+    found = checkpoint.latest(args.output_dir)
+    if state is None:
+        if found is not None:
+            raise UserError(
+                f"{found}: a checkpoint that no run of this program left; expected another -output_dir, "
+                f"or -init_checkpoint to start from it"
+            )
+        return True
+    same = state["model"] == model and state["training"] == training
+    if args.clean and (state["finished"] or not same):
+        return True
+    return found is None and run_dir.checkpoint_to_use(args.output_dir) is None
+
+
+def _check_trained(args, state, model, training):
+    """Checks the checkpoint in -output_dir that training goes on from or that is to be used."""
+    goes_on = args.do_train and not (state["finished"] and state["training"] == training)
+    find = run_dir.checkpoint_to_go_on_from if goes_on else run_dir.checkpoint_to_use
+    prefix = find(args.output_dir)
+    if prefix is None:
+        raise UserError(f"{args.output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
+    label_file = os.path.join(args.output_dir, run_dir.LABEL2ID)
+    for name, value in (state["model"] if state else {}).items():
+        if model[name] == value:
+            continue
+        if name == "labels":
+            raise UserError(f"{label_file}: the checkpoint was trained with the labels {value}, not {model[name]}")
+        if name in MODEL_FLAGS:
+            raise UserError(f"{args.output_dir}: its model was trained with -{name} {value}, not {model[name]}")
+        if name != "scheme":
+            raise UserError(f"{args.output_dir}: its model was trained with another {name}; expected that one")
+    num_labels = len(model["labels"]) + 1
+    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("crf_loss/transitions")
+    if found is None:
+        raise UserError(f"{prefix}: no tagger in it (crf_loss/transitions); expected a checkpoint of one")
+    if found != [num_labels] * 2:
+        raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
+    checkpoint.check_shapes(prefix, modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"])))
+    if not goes_on:  # what it goes on from has been found whole
+        run_dir.check_usable(args.output_dir, prefix)

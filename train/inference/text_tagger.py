@@ -1,0 +1,168 @@
+"""From a tagger of windows of pieces to a tagger of text and of words; needs no TensorFlow.
+
+In: texts of any length, or sentences that are cut into words already. Out: entities or words with character offsets
+into the text as it was given.
+"""
+
+import collections.abc
+
+from bert.system.closing import Closing
+from bert.system.errors import UserError
+from bert.tokenization import FullTokenizer
+from train.data.conll import Sentence
+from train.data.labels import OUTSIDE, SPECIAL, label_ids, split_tag
+from train.data.text import cut_places, split_words
+from train.data.windows import encode, join_scores, join_windows, settle_seams
+from train.inference.entities import Token, entities
+
+# What is needed to make windows of text, and tags of the predictions. `tokenizer`: FullTokenizer; `labels`: list, ids
+# from 1; `label_ids`: dict; `scheme`: name or None; `constrain`: whether tags have to obey it; `max_seq_length`: int.
+Model = collections.namedtuple("Model", "tokenizer labels label_ids scheme constrain max_seq_length")
+
+
+def load_model(vocab_file, labels, settings, settings_file):
+    """The Model of a vocabulary, labels and settings.
+
+    Args:
+      vocab_file: path of the vocabulary.
+      labels: list of labels, ids from 1.
+      settings: JSON value, as in tagger.json of an export.
+      settings_file: where the settings come from, for errors.
+
+    Raises:
+      UserError: a setting is missing, or the vocabulary is damaged.
+    """
+    for name in ("do_lower_case", "max_seq_length", "scheme", "constrain"):
+        if not isinstance(settings, dict) or name not in settings:
+            raise UserError(f"{settings_file}: expected the settings of a model; {name} is not among them")
+    tokenizer = FullTokenizer(vocab_file, do_lower_case=settings["do_lower_case"])
+    for token in ("[CLS]", "[SEP]"):
+        if token not in tokenizer.vocab:
+            raise UserError(f"{vocab_file}: expected an entry {token}")
+    scheme, constrain, max_seq_length = (settings[name] for name in ("scheme", "constrain", "max_seq_length"))
+    return Model(tokenizer, labels, label_ids(labels), scheme, constrain, max_seq_length)
+
+
+class TextTagger(Closing):
+    """Tags text by the predictions that a subclass's `_tag_windows` makes for windows of pieces.
+
+    Args:
+      model: Model.
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def _tag_windows(self, windows):
+        """The model's predictions for windows.
+
+        Args:
+          windows: list of windows.Encoded.
+
+        Returns:
+          list of objects with `label_ids` and `scores`, one of each for every piece, as frozen.Prediction.
+        """
+        raise NotImplementedError
+
+    @property
+    def types(self):
+        """The types of entity that the model knows, a sorted list."""
+        return sorted({split_tag(label)[1] for label in self.model.labels if label not in (OUTSIDE, *SPECIAL)})
+
+    def __call__(self, texts):
+        """The entities of a text or of several.
+
+        Args:
+          texts: str, or an iterable of str.
+
+        Returns:
+          list of entities.Entity, in order, none overlapping; for several texts a list of such lists.
+
+        Raises:
+          TypeError: something is no str.
+        """
+        if isinstance(texts, str):
+            return self([texts])[0]
+        texts = _checked_texts(texts)
+        return [entities(text, tokens) for text, tokens in zip(texts, self._tokens(texts))]
+
+    def tokens(self, texts):
+        """All the words of a text or of several, O included.
+
+        Args:
+          texts: str, or an iterable of str.
+
+        Returns:
+          list of entities.Token, in order; for several texts a list of such lists.
+
+        Raises:
+          TypeError: something is no str.
+        """
+        if isinstance(texts, str):
+            return self.tokens([texts])[0]
+        return self._tokens(_checked_texts(texts))
+
+    def tag_words(self, sentences):
+        """Tags sentences that are cut into words, each exactly as -do_predict tags it in a data file.
+
+        Args:
+          sentences: iterable of lists of str.
+
+        Returns:
+          for each sentence a list with a pair for every word, (tag, score); scores are those of entities.Token.
+
+        Raises:
+          TypeError: a sentence is a str, or a word is none.
+        """
+        tags, scores = self._tag(_checked_sentences(sentences), None)
+        return [list(zip(*columns)) for columns in zip(tags, scores)]
+
+    def _tokens(self, texts):
+        offsets = [split_words(text) for text in texts]
+        words = [[text[start:end] for start, end in spans] for text, spans in zip(texts, offsets)]
+        tags, scores = self._tag(words, lambda number: cut_places(texts[number], offsets[number]))
+        return [
+            [Token(word, start, end, tag, score) for word, (start, end), tag, score in zip(*columns)]
+            for columns in zip(words, offsets, tags, scores)
+        ]
+
+    def _tag(self, sentences, places):
+        """(tags, scores): for each sentence a list of one for every word.
+
+        Args:
+          sentences: list of lists of words.
+          places: where to cut long ones, see windows.encode; None: as training does.
+        """
+        model = self.model
+        sentences = [Sentence(words, [OUTSIDE] * len(words), 1) for words in sentences]
+        encoded = list(encode(sentences, model.tokenizer, model.label_ids, model.max_seq_length, places))
+        predictions = self._tag_windows(encoded)
+        ids = [prediction.label_ids for prediction in predictions]
+        if places:
+            encoded = settle_seams(encoded, ids, model.labels)
+        tags = join_windows(sentences, encoded, ids, model.labels, model.scheme if model.constrain else None)
+        return tags, join_scores(sentences, encoded, [prediction.scores for prediction in predictions])
+
+
+def _checked_texts(texts):
+    """The texts as a list; TypeError unless all are str."""
+    if isinstance(texts, (bytes, dict)) or not isinstance(texts, collections.abc.Iterable):
+        raise TypeError(f"expected a text (str) or several, got {type(texts).__name__}")
+    texts = list(texts)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {number}: expected str, got {type(text).__name__}")
+    return texts
+
+
+def _checked_sentences(sentences):
+    """The sentences as a list of lists; TypeError unless all are of str."""
+    checked = []
+    for number, words in enumerate(sentences):
+        if isinstance(words, (str, bytes)):
+            raise TypeError(f"sentence {number}: expected a list of words, got {type(words).__name__}")
+        checked.append(list(words))
+        for word in checked[-1]:
+            if not isinstance(word, str):
+                raise TypeError(f"sentence {number}: expected words of str, got {type(word).__name__}")
+    return checked

@@ -1,0 +1,1 @@
+"""What HTML pages are built of: highlighted spans, tables, charts."""

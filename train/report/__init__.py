@@ -1,0 +1,1 @@
+"""The page of -report: scores, learning curves, sentences, mistakes."""

@@ -1,0 +1,169 @@
+"""The tagger's SavedModel for serving, see bert/runtime/saved_model.py."""
+
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert.encoder import kernels
+from bert.runtime import devices
+from bert.runtime.saved_model import frozen_weights, write_saved_model
+from bert.system.errors import UserError, first_line
+from train.data.labels import CLS, PADDING, SEP
+from train.inference.frozen import FrozenGraph, Tagger, build_outputs
+from train.serving import text_graph, warmup
+
+DEFAULT = tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+# For loaders to which every input of a signature is required, as TF Serving before 2.13 and TF 2's saved_model.load.
+WITHOUT_WORD_START = "serving_without_word_start"
+TEXT = "serving_text"  # serving_client knows the name too
+DERIVE = -1  # in `word_start`: take each piece without ## as the first of a word
+
+
+def export_saved_model(export_dir, prefix, inputs, args, compute=kernels.REFERENCE):
+    """Writes `export_dir/<timestamp>/`, complete or not at all.
+
+    Signature `serving_default`: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`, and `word_start`,
+    which may be left out (and is missing in `serving_without_word_start`, for loaders that know no optional
+    inputs); gives `pred_ids` int32, `labels` string and `scores` float32, each [batch, seq_len].
+
+    Signature `serving_text`: string [batch] `text`; gives for the words of each text, as `text.split_words` has them,
+    padded to [batch, words], `tags` string ("" at padding and for a word beyond what the model takes), `scores`
+    float32, `starts` and `ends` int32, characters of the text, and `pieces` int32, of each word; and for each text
+    [batch] `word_count` int32, `too_long` bool, whether it has more pieces than `max_pieces` int32, and `scheme`
+    string, the tagging scheme in which the tags are meant to be well-formed, or "".
+
+    The assets are vocab.txt, label2id.json, bert_config.json and tagger.json, the settings of the model. Requests to
+    warm a server up with lie in assets.extra.
+
+    Args:
+      export_dir: directory of all exports.
+      prefix: checkpoint prefix.
+      inputs: inputs.Inputs.
+      args: Namespace of train_helper.get_args_parser.
+      compute: kernels.Compute; its kernels have to be PLAIN, as not every server compiles.
+
+    Returns:
+      The directory written.
+    """
+    tagger = {name: value for name, value in inputs.model.items() if name not in ("labels", "bert_config", "vocab")}
+    settings = {
+        "label2id.json": inputs.label_ids,
+        "bert_config.json": inputs.bert_config.to_dict(),
+        "tagger.json": dict(tagger, constrain=args.constrain),
+    }
+    return write_saved_model(
+        export_dir,
+        lambda: _build_signatures(prefix, inputs, args, compute),
+        args.vocab_file,
+        settings,
+        lambda directory: warmup.write(directory, _warmup_requests(args.max_seq_length)),
+    )
+
+
+def newest(path):
+    """The directory of an export: `path` itself, or the one with the highest number in it; None if there is none."""
+    if _is_export(path):
+        return path
+    numbers = [int(name) for name in os.listdir(path) if name.isdigit() and _is_export(os.path.join(path, name))]
+    return os.path.join(path, str(max(numbers))) if numbers else None
+
+
+def _is_export(path):
+    return os.path.exists(os.path.join(path, tf.saved_model.constants.SAVED_MODEL_FILENAME_PB))
+
+
+def load_tagger(directory, label_ids):
+    """The tagger of an export, in a graph and a session of its own.
+
+    Args:
+      directory: what `export_saved_model` wrote.
+      label_ids: dict from label to id.
+
+    Returns:
+      frozen.Tagger.
+
+    Raises:
+      UserError: this TensorFlow cannot load it, or it is another model's.
+    """
+    graph = tf.Graph()
+    session = tf.Session(graph=graph, config=devices.session_config())
+    try:
+        with graph.as_default():
+            loaded = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING], directory)
+        signature = loaded.signature_def[DEFAULT]
+        inputs, outputs = (
+            {name: graph.get_tensor_by_name(info.name) for name, info in infos.items()}
+            for infos in (signature.inputs, signature.outputs)
+        )
+        frozen = FrozenGraph(inputs, outputs["pred_ids"], outputs["scores"], None)
+        if sorted(inputs) != ["input_ids", "input_mask", "segment_ids", "word_start"]:
+            raise KeyError(f"inputs {sorted(inputs)}")
+        return Tagger(session, frozen, label_ids)
+    except (tf.errors.OpError, OSError, RuntimeError, KeyError, ValueError) as error:
+        session.close()
+        raise UserError(f"{directory}: cannot be loaded as a tagger's SavedModel: {first_line(error)}")
+
+
+def _build_signatures(prefix, inputs, args, compute):
+    """Builds the frozen graph in the default graph; returns its SignatureDefs by name."""
+    with frozen_weights(prefix):  # the graph is built twice, on ids and on text, of the same weights
+        signatures = _signatures_of_ids(inputs, args, compute)
+        signatures[TEXT] = _signature_of_text(inputs, args, compute)
+    return signatures
+
+
+def _signatures_of_ids(inputs, args, compute):
+    default = np.array([[DERIVE]], np.int32)
+    fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in ("input_ids", "input_mask", "segment_ids")}
+    given_starts = tf.placeholder_with_default(default, [None, None], "word_start")
+    derived_starts = tf.gather(_begins_word(inputs.tokenizer.vocab), fed["input_ids"])
+    word_start = tf.where_v2(given_starts < 0, derived_starts, given_starts) * fed["input_mask"]
+
+    built = build_outputs(fed, word_start, inputs, args, compute)
+    outputs = {
+        "pred_ids": tf.identity(built.pred_ids, "pred_ids"),
+        "labels": tf.gather(tf.constant([PADDING] + list(inputs.labels)), built.pred_ids, name="labels"),
+        "scores": tf.identity(built.scores, "scores"),
+    }
+    signature = tf.saved_model.predict_signature_def(dict(fed, word_start=given_starts), outputs)
+    if hasattr(signature, "defaults"):
+        # TF Serving fills in an input a request leaves out only if the signature says with what.
+        signature.defaults["word_start"].CopyFrom(tf.make_tensor_proto(default))
+    return {DEFAULT: signature, WITHOUT_WORD_START: tf.saved_model.predict_signature_def(fed, outputs)}
+
+
+def _signature_of_text(inputs, args, compute):
+    text = tf.placeholder(tf.string, [None], "text")
+    vocab = inputs.tokenizer.vocab
+    batch, words = text_graph.encode_texts(text, vocab, args.do_lower_case, args.max_seq_length)
+    fed = {"input_ids": batch.input_ids, "input_mask": batch.input_mask, "segment_ids": batch.segment_ids}
+    built = build_outputs(fed, batch.word_start, inputs, args, compute)
+    outputs = text_graph.word_outputs(batch, words, built.pred_ids, built.scores, inputs.labels)
+    scheme = (inputs.scheme or "") if args.constrain else ""
+    outputs["scheme"] = tf.fill(tf.shape(text), scheme, "scheme")
+    outputs["max_pieces"] = tf.fill(tf.shape(text), args.max_seq_length - 2, "max_pieces")
+    return tf.saved_model.predict_signature_def({"text": text}, outputs)
+
+
+def _warmup_requests(max_seq_length):
+    """(signature, inputs) for every signature at a few lengths.
+
+    One text each, and every input with as many rows: a server that batches, in whatever sizes it was told to, takes
+    no others, and one that cannot run a request for warming up does not serve the model.
+    """
+    for length in sorted({min(length, max_seq_length) for length in (16, 32, 64, 128, max_seq_length)}):
+        ids = np.zeros([1, length], np.int32)
+        fed = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": ids}
+        yield DEFAULT, dict(fed, word_start=np.full_like(ids, DERIVE))
+        yield WITHOUT_WORD_START, fed
+        yield TEXT, {"text": np.array([b"a " * (length - 2)], object)}  # one piece each in any vocabulary
+
+
+def _begins_word(vocab):
+    """int32 [vocab_size]: 1 for the pieces that begin a word, as far as they show it."""
+    begins = np.ones([len(vocab)], np.int32)
+    for piece, i in vocab.items():
+        if piece.startswith("##") or piece in (CLS, SEP, PADDING):
+            begins[i] = 0
+    return begins

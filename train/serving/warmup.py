@@ -1,0 +1,61 @@
+"""Requests that TF Serving runs through a model it has just loaded, before it answers any: nobody waits for the first.
+
+They lie in `assets.extra/tf_serving_warmup_requests`, a TFRecord file of PredictionLog protos. These come with
+tensorflow-serving-api, which an export should not need: of the four messages there are only six fields to write, in
+protobuf's wire format, and the tensors in them are TensorFlow's own TensorProto.
+"""
+
+import os
+
+import tensorflow.compat.v1 as tf
+
+from bert.system.files import make_dir
+
+FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
+
+# Field numbers of tensorflow_serving/apis: prediction_log.proto, predict.proto, model.proto.
+PREDICTION_LOG_PREDICT_LOG = 6
+PREDICT_LOG_REQUEST = 1
+PREDICT_REQUEST_MODEL_SPEC, PREDICT_REQUEST_INPUTS = 1, 2
+MODEL_SPEC_SIGNATURE_NAME = 3
+MAP_KEY, MAP_VALUE = 1, 2
+
+LENGTH_DELIMITED = 2  # wire type of strings, bytes and messages
+
+
+def write(directory, requests):
+    """Writes the requests beside a SavedModel.
+
+    Args:
+      directory: of the SavedModel.
+      requests: (signature name, dict from input to numpy array) for each, at most 1,000.
+    """
+    path = os.path.join(directory, FILE)
+    make_dir(os.path.dirname(path))
+    with tf.python_io.TFRecordWriter(path) as writer:
+        for signature_name, inputs in requests:
+            writer.write(prediction_log(signature_name, inputs))
+
+
+def prediction_log(signature_name, inputs):
+    """A serialized PredictionLog with a PredictRequest; it names no model, as it lies in the one it is for."""
+    request = _field(PREDICT_REQUEST_MODEL_SPEC, _field(MODEL_SPEC_SIGNATURE_NAME, signature_name.encode("utf-8")))
+    for name, value in sorted(inputs.items()):
+        entry = _field(MAP_KEY, name.encode("utf-8"))
+        entry += _field(MAP_VALUE, tf.make_tensor_proto(value).SerializeToString())
+        request += _field(PREDICT_REQUEST_INPUTS, entry)
+    return _field(PREDICTION_LOG_PREDICT_LOG, _field(PREDICT_LOG_REQUEST, request))
+
+
+def _field(number, content):
+    return _varint(number << 3 | LENGTH_DELIMITED) + _varint(len(content)) + content
+
+
+def _varint(number):
+    """Seven bits a byte, the lowest first; the eighth says that more follow."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

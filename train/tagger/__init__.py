@@ -1,0 +1,1 @@
+"""What models.py is made of: settings, CRF, RNN, decoding."""
