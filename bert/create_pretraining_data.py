@@ -119,11 +119,11 @@ def tokenize(inputs, tokenizer, scratch, num_processes):
 
 def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processes):
     """Writes the examples of all blocks round-robin to the output files; returns their number."""
-    chunks = examples.chunks(blocks, dupe_factor, settings.random_seed)
-    total = examples.chunks_each_time(blocks) * dupe_factor
+    groups = examples.groups(blocks, dupe_factor, settings.random_seed)
+    total = examples.groups_each_time(blocks) * dupe_factor
     count = 0
     with Workers(num_processes, (settings, scratch)) as workers, contextlib.ExitStack() as stack:
-        made = workers.map(examples.make_records, chunks)
+        made = workers.map(examples.make_records, groups)
         first = next(made)
         # Only now that the processes are there, each of which would have a copy of TensorFlow.
         from bert.data.records import record_writer
@@ -142,7 +142,7 @@ def _scratch_file(output_file):
     directory = os.path.dirname(output_file) or "."
     try:
         scratch = tempfile.NamedTemporaryFile(dir=directory, prefix=".pretraining-", suffix=".tmp")  # noqa: SIM115
-        with signals.cleaned_up(scratch.close):
+        with signals.cleanup_on_exit(scratch.close):
             yield scratch
     except OSError as error:
         raise UserError(f"{directory}: cannot be written: {error.strerror}")

@@ -254,7 +254,7 @@ def _die_with_parent():
 
 def main():
     args, command = parse_args()
-    signals.put_off(True)  # a signal is passed on to the tasks; this program ends when they have
+    signals.defer_signals(True)  # a signal is passed on to the tasks; this program ends when they have
     sys.exit(launch(args, command))
 
 

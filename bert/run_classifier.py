@@ -77,7 +77,7 @@ def main(argv=None):
     if distribution is None:
         return
     writes = args.do_train or args.do_eval or args.do_predict
-    with loop.opened(args, classification_inputs.load_inputs, distribution.task.is_chief, writes) as inputs:
+    with loop.exclusive_run(args, classification_inputs.load_inputs, distribution.task.is_chief, writes) as inputs:
         run(args, inputs, distribution)
 
 
@@ -114,7 +114,7 @@ def train(args, inputs, distribution):
         seed=args.seed,
         start_step=start_step,
         bucket=args.bucket,
-        coarse=compute.kernels is kernels.FUSED,
+        round_lengths=compute.kernels is kernels.FUSED,
         share=distribution.share,
         static=distribution.is_tpu,
     )
@@ -176,7 +176,7 @@ def _predict(args, inputs, split, data, batch_size):
         args.max_seq_length,
         _label_type(inputs, data),
         bucket=True,
-        coarse=compute.kernels is kernels.FUSED,
+        round_lengths=compute.kernels is kernels.FUSED,
     )
     model_fn = _model_fn(args, inputs, compute)
     predictions = prediction.predict(_checkpoint(args, inputs), model_fn, input_fn, batch_size)

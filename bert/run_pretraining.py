@@ -70,7 +70,7 @@ def main(argv=None):
     if distribution is None:
         return
     try:
-        with loop.opened(args, load_inputs, distribution.task.is_chief) as inputs:
+        with loop.exclusive_run(args, load_inputs, distribution.task.is_chief) as inputs:
             run(args, inputs, distribution)
     except tf.errors.DataLossError as error:
         raise UserError(f"{args.input_file}: a record in it is damaged: {error.message}")
@@ -144,7 +144,7 @@ def evaluate(args, inputs):
     input_fn = pretraining_records.input_fn_builder(inputs.files, args.max_seq_length, args.max_predictions_per_seq)
     steps = min(inputs.records // args.eval_batch_size, args.max_eval_steps)
     estimator = _estimator(args, inputs, args.eval_batch_size, steps)
-    with stopping.told_if_full(args.output_dir):
+    with stopping.explain_full_disk(args.output_dir):
         results = estimator.evaluate(input_fn, steps=args.max_eval_steps)
     loop.write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
 

@@ -83,7 +83,7 @@ def run(args):
     distribution = loop.start(args)
     if distribution is None:
         return None
-    with loop.opened(args, load_inputs, distribution.task.is_chief) as inputs:
+    with loop.exclusive_run(args, load_inputs, distribution.task.is_chief) as inputs:
         if args.do_train:
             train(args, inputs, distribution)
         if not distribution.task.is_chief:
@@ -163,7 +163,7 @@ def train(args, inputs, distribution):
         seed=args.seed,
         start_step=start_step,
         bucket=args.bucket,
-        coarse=compute.kernels is kernels.FUSED,
+        round_lengths=compute.kernels is kernels.FUSED,
         share=distribution.share,
         static=distribution.is_tpu,
     )
@@ -192,7 +192,7 @@ def answer_all(args, inputs):
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
     compute = loop.choose_compute(args, inputs.config, count_records(path) // args.predict_batch_size)
     input_fn = records.input_fn_builder(
-        path, args.max_seq_length, is_training=False, bucket=True, coarse=compute.kernels is kernels.FUSED
+        path, args.max_seq_length, is_training=False, bucket=True, round_lengths=compute.kernels is kernels.FUSED
     )
     prefix = checkpoint.latest(args.output_dir) or args.init_checkpoint
     results = prediction.predict(prefix, make_model_fn(args, inputs, compute), input_fn, args.predict_batch_size)

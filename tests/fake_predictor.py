@@ -1,6 +1,6 @@
 """A Predictor without a model, for tests of what is built on it: capitalised words are persons, digits are dates.
 
-Run as a program it is `python -m train.predict` with this predictor, in chunks of CHUNK_TEXTS texts, as slow as
+Run as a program it is `python -m train.predict` with this predictor, in groups of GROUP_TEXTS texts, as slow as
 SECONDS_A_TEXT says, and ended by Ctrl-C at the text that INTERRUPTED_AT names.
 """
 
@@ -53,7 +53,7 @@ def main():
     from train import predict
     from train.bulk import texts as bulk_texts
 
-    bulk_texts.CHUNK_TEXTS = int(os.environ.get("CHUNK_TEXTS", "10"))
+    bulk_texts.GROUP_TEXTS = int(os.environ.get("GROUP_TEXTS", "10"))
     predict.load_predictor = lambda args: FakePredictor()
     predict.model_fingerprint = lambda *_: os.environ.get("MODEL", "fake")
     # Which take TensorFlow's time to load.

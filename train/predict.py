@@ -42,7 +42,7 @@ def main(argv=None):
         hope = "; the same command with -resume goes on" if _can_resume(args.output, args.files) else ""
         return f"stopped by {signals.name(signum)}{hope}"
 
-    with signals.told(describe):
+    with signals.exit_message(describe):
         interact(args) if args.interactive else tag_files(args)
 
 
@@ -133,8 +133,8 @@ def _can_resume(output, files):
 
 
 def tag_files(args):
-    """Everything but the prompt: reads, tags and writes chunk after chunk."""
-    sources = bulk_texts.look_at(args.files, args.input, fingerprint=_can_resume(args.output, args.files))
+    """Everything but the prompt: reads, tags and writes group after group."""
+    sources = bulk_texts.inspect(args.files, args.input, fingerprint=_can_resume(args.output, args.files))
     check_model(args.model_dir)
     startup.set_up_logging(args.verbose)
     with _open_output(args, sources) as output:
@@ -162,19 +162,19 @@ def _tag_into(output, sources, predictor, args):
 
     started, tagged_before = time.time(), texts
     counts = [source.count for source in sources]
-    # The rate is the mean of the run: within a chunk short texts come first, and long ones take longer.
+    # The rate is the mean of the run: within a group short texts come first, and long ones take longer.
     bar = tqdm(
         total=None if None in counts else sum(counts), initial=texts, unit=" texts", smoothing=0, leave=False,
         disable=True if not args.output and sys.stdout.isatty() else None,
     )  # fmt: skip
     with bar:
-        for chunk in bulk_texts.chunks(bulk_texts.read(names, args.input, start), args.input):
-            tagged = tag(predictor, chunk, args.input, args.batch_size, bar.update)
+        for group in bulk_texts.groups(bulk_texts.read(names, args.input, start), args.input):
+            tagged = tag(predictor, group, args.input, args.batch_size, bar.update)
             output.write(page_or_lines.format(tagged).encode("utf-8"))
             texts += len(tagged)
             entities += sum(len(text.entities) for text in tagged)
             progress = {
-                "position": chunk[-1].next, "texts": texts, "entities": entities, "format": page_or_lines.state,
+                "position": group[-1].next, "texts": texts, "entities": entities, "format": page_or_lines.state,
             }  # fmt: skip
             output.record(progress)
     output.write(page_or_lines.end().encode("utf-8"))

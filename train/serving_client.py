@@ -285,8 +285,8 @@ def main():
     with ServingClient(**args) as client:
         lines = bulk_texts.read([bulk_texts.STANDARD_INPUT], "lines")
         texts = iter(texts or (line.content for line in lines))
-        for chunk in iter(lambda: list(itertools.islice(texts, args["batch_size"])), []):
-            for text, found in zip(chunk, client(chunk)):
+        for group in iter(lambda: list(itertools.islice(texts, args["batch_size"])), []):
+            for text, found in zip(group, client(group)):
                 entities = list(map(entity_values, found))
                 line = json.dumps({"text": text, "entities": entities}, ensure_ascii=False) + "\n"
                 sys.stdout.buffer.write(line.encode("utf-8"))

@@ -83,16 +83,16 @@ def parse_batch(serialized, columns):
     return {name: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value for name, value in parsed.items()}
 
 
-def trim(features, names, coarse=False):
+def trim(features, names, round_lengths=False):
     """The features with those of these names, [batch, seq_len], cut to the batch's longest by `input_mask`.
 
     Args:
       features: dict of tensors.
       names: names of the features to cut.
-      coarse: round the length up, by 2 to 3 %, so that fewer different lengths occur: each costs a compilation.
+      round_lengths: round the length up, by 2 to 3 %, so that fewer different lengths occur: each costs a compilation.
     """
     longest = tf.reduce_max(tf.reduce_sum(features["input_mask"], axis=1))
-    if coarse:
+    if round_lengths:
         step = tf.where(longest <= 128, 2, tf.where(longest <= 256, 4, 8))
         longest = (longest + step - 1) // step * step  # slicing stops at the end by itself
     return {name: value[:, :longest] if name in names else value for name, value in features.items()}
@@ -111,7 +111,7 @@ def batches(
     drop_remainder=False,
     trimmed=(),
     bucket=False,
-    coarse=False,
+    round_lengths=False,
     share=WHOLE,
     deterministic=True,
 ):
@@ -136,7 +136,7 @@ def batches(
       trimmed: names of the features to cut to the longest of their batch.
       bucket: make batches of examples of about the same length. Without is_training the features then have
         `position`, int64 [batch], each example's place in the file; a place is at most POOL_BATCHES batches off.
-      coarse: see `trim`.
+      round_lengths: see `trim`.
       share: Share, what this process reads. Each batch has batch_size / share.count examples then, and of one batch
         of the whole run come share.replicas batches, one after another: that of replica k has the rows k, k + count,
         k + 2 count, ... With `bucket`, in which rows are sorted, no replica then waits for one with longer texts.
@@ -176,7 +176,7 @@ def batches(
             dataset = _own_rows(dataset.batch(batch_size, drop_remainder=drop_remainder), share)
             dataset = dataset.map(parse, num_parallel_calls=2)
     if trimmed:
-        dataset = dataset.map(lambda features: trim(features, trimmed, coarse))
+        dataset = dataset.map(lambda features: trim(features, trimmed, round_lengths))
     return _without_autotuning(dataset.prefetch(2))
 
 
@@ -246,7 +246,7 @@ def input_fn_builder(path, columns, trimmed, is_training=False, static=False, **
       columns: what a record holds, as tf.io.parse_example takes it.
       trimmed: names of the columns to cut to the longest example of their batch.
       static: batches of one shape that is known beforehand, as a TPU needs them: neither trimmed nor by length.
-      reading: other arguments of `batches`: seed, start_step, bucket, coarse, share, deterministic.
+      reading: other arguments of `batches`: seed, start_step, bucket, round_lengths, share, deterministic.
 
     Returns:
       input_fn(params) giving a dataset of batches of params["batch_size"] examples.

@@ -15,7 +15,7 @@ from bert.system.errors import UserError
 
 SPECIAL = 3  # [CLS] and two [SEP]
 SHORTEST_SEQUENCE = SPECIAL + 2  # a piece in each segment
-BLOCKS_IN_A_CHUNK = 16
+BLOCKS_IN_A_GROUP = 16
 
 # What examples are made by: the flags, and what has to be known of the vocabulary; `continues` are the ids of ##pieces.
 Settings = collections.namedtuple(
@@ -25,7 +25,7 @@ Settings = collections.namedtuple(
 )
 
 # A task: the name its random numbers go by, the blocks examples are made of, and blocks that only lend sentences.
-Chunk = collections.namedtuple("Chunk", "name blocks lending")
+Group = collections.namedtuple("Group", "name blocks lending")
 
 # input_ids: list of int with [CLS] and [SEP], pieces masked; first: pieces of segment 0; positions, labels: of the
 # masked pieces; is_random: whether the second segment is from another document.
@@ -52,15 +52,15 @@ def make_settings(args, tokenizer):
     )
 
 
-def chunks_each_time(blocks):
-    """How many chunks `chunks` makes of the blocks each time through."""
-    return -(-len(blocks) // BLOCKS_IN_A_CHUNK)
+def groups_each_time(blocks):
+    """How many groups `groups` makes of the blocks each time through."""
+    return -(-len(blocks) // BLOCKS_IN_A_GROUP)
 
 
-def chunks(blocks, dupe_factor, seed):
-    """Goes through the corpus `dupe_factor` times, each time in another order: yields Chunks.
+def groups(blocks, dupe_factor, seed):
+    """Goes through the corpus `dupe_factor` times, each time in another order: yields Groups.
 
-    A chunk's blocks are from all over the corpus. Its documents lend each other sentences, and where they are all one,
+    A group's blocks are from all over the corpus. Its documents lend each other sentences, and where they are all one,
     a block with another document is added for that.
 
     Args:
@@ -68,7 +68,7 @@ def chunks(blocks, dupe_factor, seed):
     """
     firsts = [block.first_document for block in blocks]
     lasts = [block.last_document for block in blocks]
-    count = chunks_each_time(blocks)
+    count = groups_each_time(blocks)
     for times in range(dupe_factor):
         rng = random.Random(f"{seed} {times}")
         order = shuffled(blocks, rng)
@@ -79,20 +79,20 @@ def chunks(blocks, dupe_factor, seed):
             if all(block.first_document == block.last_document == only for block in own):
                 begin, end = bisect.bisect_left(firsts, only), bisect.bisect_right(lasts, only)
                 lending.append(blocks[_below_but(rng, len(blocks), begin, end)])
-            yield Chunk(f"{seed} {times} {i}", own, lending)
+            yield Group(f"{seed} {times} {i}", own, lending)
 
 
-def make_records(settings_and_path, chunk):
-    """All examples of a chunk, shuffled: list of serialized tf.train.Example.
+def make_records(settings_and_path, group):
+    """All examples of a group, shuffled: list of serialized tf.train.Example.
 
     Args:
       settings_and_path: Settings, and the path of the scratch file the blocks lie in.
-      chunk: Chunk.
+      group: Group.
     """
     settings, path = settings_and_path
-    rng = random.Random(chunk.name)
-    own = [document for block in chunk.blocks for document in corpus.read_block(path, block)]
-    lent = [document for block in chunk.lending for document in corpus.read_block(path, block)]
+    rng = random.Random(group.name)
+    own = [document for block in group.blocks for document in corpus.read_block(path, block)]
+    lent = [document for block in group.lending for document in corpus.read_block(path, block)]
     lenders = Lenders(own + lent)
     records = []
     for number, sentences in own:

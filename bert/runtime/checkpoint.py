@@ -175,7 +175,7 @@ def write(target, values):
         for file in files():
             os.remove(file)
 
-    with signals.cleaned_up(clean_up):
+    with signals.cleanup_on_exit(clean_up):
         try:
             with tf.Graph().as_default(), tf.Session() as session:
                 # Fed, not built in: a graph may not exceed 2 GB.

@@ -71,7 +71,7 @@ class Encoder(Closing):
         self._max_seq_length = args.max_seq_length
         self._batch_size = args.batch_size
         compute = devices.choose_compute(precision, config.hidden_size, 0, xla=xla)
-        self._coarse = compute.kernels is kernels.FUSED
+        self._round_lengths = compute.kernels is kernels.FUSED
         graph = tf.Graph()
         with graph.as_default():
             self._inputs = {
@@ -126,7 +126,7 @@ class Encoder(Closing):
     def _run(self, batch):
         """float32 [batch, longest of the batch or more, layers, hidden] for a list of PairFeatures."""
         longest = max(len(features.tokens) for features in batch)
-        if self._coarse:  # half as many lengths to compile kernels for
+        if self._round_lengths:  # half as many lengths to compile kernels for
             longest = min(longest + longest % 2, self._max_seq_length)
         arrays = {name: np.zeros([len(batch), longest], np.int32) for name in self._inputs}
         for row, features in enumerate(batch):

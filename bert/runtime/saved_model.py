@@ -71,7 +71,7 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(asset_dir, ignore_errors=True)
 
-    with signals.cleaned_up(clean_up):
+    with signals.cleanup_on_exit(clean_up):
         try:
             assets = _write_assets(asset_dir, vocab_file, settings)
             _write_model(temporary, build_signatures, assets)

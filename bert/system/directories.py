@@ -36,7 +36,7 @@ def complete_directory(path, overwrite=False, remedy="expected another directory
     # An existing one may be a file system of its own, to which nothing beside it can be renamed.
     temporary = f"{path}.tmp-{os.getpid()}" if is_new else os.path.join(path, f".tmp-{os.getpid()}")
     _remove_leftovers(temporary)
-    with signals.cleaned_up(lambda: shutil.rmtree(temporary, ignore_errors=True)):
+    with signals.cleanup_on_exit(lambda: shutil.rmtree(temporary, ignore_errors=True)):
         try:
             os.mkdir(temporary)
             yield temporary

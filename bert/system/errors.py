@@ -47,7 +47,7 @@ def run_program(main):
     output has seen enough.
     """
     try:
-        with signals.handled():
+        with signals.handle_signals():
             main()
     except UserError as error:
         _end(f"error: {error}", 2)

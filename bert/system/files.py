@@ -25,7 +25,7 @@ def atomic_path(path):
         with contextlib.suppress(OSError):
             os.remove(temporary)
 
-    with signals.cleaned_up(clean_up):
+    with signals.cleanup_on_exit(clean_up):
         try:
             yield temporary
             sync(temporary)

@@ -23,7 +23,7 @@ _held = set()  # descriptors of the locks that this process holds
 
 
 @contextlib.contextmanager
-def held(directory, load, wanted=True):
+def locked(directory, load, wanted=True):
     """Gives what `load` returns, and holds the directory's lock from before that until the end.
 
     A file system without locks, as some network file systems are, gets a warning and no protection.
@@ -40,7 +40,7 @@ def held(directory, load, wanted=True):
 
         def acquire():
             descriptor = _acquire(directory)
-            stack.enter_context(signals.cleaned_up(lambda: _release(directory, descriptor)))
+            stack.enter_context(signals.cleanup_on_exit(lambda: _release(directory, descriptor)))
 
         was_there = os.path.isdir(directory or "")
         if wanted and was_there:

@@ -37,7 +37,7 @@ class Interrupted(BaseException):
 
 
 _received = None  # number of the signal that was put off
-_is_put_off = False
+_is_deferred = False
 _ending = {}  # "by": identifier of the thread that ends the process
 _cleanups = []  # functions without arguments, the latest last
 _descriptions = []  # functions from a signal's number to a line for the user, the latest last
@@ -53,33 +53,33 @@ def received():
     return _received
 
 
-def hear_of_another(signum=signal.SIGTERM):
+def note_remote_signal(signum=signal.SIGTERM):
     """Another task of the run had a signal that was put off there: as if it had come here too."""
     global _received
     _received = _received or signum
 
 
-def put_off(value):
+def defer_signals(value):
     """Whether a signal from now on only makes itself known by `received`, instead of ending the process."""
-    global _is_put_off
-    _is_put_off = value
+    global _is_deferred
+    _is_deferred = value
 
 
 @contextlib.contextmanager
-def not_put_off():
+def signals_not_deferred():
     """Within it a signal ends the process, at its beginning if one came before."""
-    was_put_off = _is_put_off
-    put_off(False)
+    was_put_off = _is_deferred
+    defer_signals(False)
     if _received:
         _end(_received)
     try:
         yield
     finally:
-        put_off(was_put_off)
+        defer_signals(was_put_off)
 
 
 @contextlib.contextmanager
-def cleaned_up(cleanup):
+def cleanup_on_exit(cleanup):
     """`cleanup()` is called when it is left, or before, when a signal ends the process in it."""
     _cleanups.append(cleanup)
     try:
@@ -92,7 +92,7 @@ def cleaned_up(cleanup):
 
 
 @contextlib.contextmanager
-def told(describe):
+def exit_message(describe):
     """Within it a signal that ends the process says `describe(signum)`: one line, where it stopped, how to go on."""
     _descriptions.append(describe)
     try:
@@ -107,7 +107,7 @@ def describe(signum):
 
 
 @contextlib.contextmanager
-def handled():
+def handle_signals():
     """Within it SIGTERM and SIGINT do what this module says; a signal that was ignored before stays so, as for nohup.
 
     Outside of the main thread, which alone may handle signals, it does nothing.
@@ -141,7 +141,7 @@ def handled():
 def _forget():
     global _received
     _received = None
-    put_off(False)
+    defer_signals(False)
 
 
 def _handle(signum, frame):
@@ -149,7 +149,7 @@ def _handle(signum, frame):
     global _received
     if _received:
         return  # the watcher knows whether it is the same once more or a second one
-    if not _is_put_off:
+    if not _is_deferred:
         _end(signum)
         return
     _received = signum
@@ -162,7 +162,7 @@ def _watch(reading):
     while True:
         if not select.select([reading], [], [], PATIENCE if is_awaited else None)[0]:
             is_awaited = False
-            if not _is_put_off:
+            if not _is_deferred:
                 # Not in this thread, which is to hear of a second signal even if this one never comes to its end.
                 threading.Thread(target=_end, args=(first,), daemon=True).start()
             continue

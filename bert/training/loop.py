@@ -179,7 +179,7 @@ def _loop_length(args):
 
 
 @contextlib.contextmanager
-def opened(args, load_inputs, is_chief, writes=True):
+def exclusive_run(args, load_inputs, is_chief, writes=True):
     """Gives what `load_inputs(args)` returns; from before that call on it keeps other runs out of -output_dir.
 
     Args:
@@ -189,7 +189,7 @@ def opened(args, load_inputs, is_chief, writes=True):
     Raises:
       UserError: another run writes there.
     """
-    with run_lock.held(args.output_dir, lambda: load_inputs(args), is_chief and writes) as inputs:
+    with run_lock.locked(args.output_dir, lambda: load_inputs(args), is_chief and writes) as inputs:
         if is_chief and args.do_train:
             checkpoint.remove_unfinished(args.output_dir)
         yield inputs

@@ -49,20 +49,20 @@ def stoppable(output_dir, num_train_steps, alone=True, saves=True):
         )
 
     try:
-        with signals.told(describe), told_if_full(output_dir):
+        with signals.exit_message(describe), explain_full_disk(output_dir):
             yield [_StopAtSignal()] if alone else []
         signum = signals.received()
         if signum:
             raise signals.Interrupted(signum, describe(signum))
     finally:
-        signals.put_off(False)
+        signals.defer_signals(False)
 
 
 class _StopAtSignal(tf.train.SessionRunHook):
     """Ends training behind the step in which a signal came; the saver's hook then saves, as at any end."""
 
     def before_run(self, run_context):
-        signals.put_off(True)
+        signals.defer_signals(True)
 
     def after_run(self, run_context, run_values):
         if signals.received():
@@ -82,13 +82,13 @@ class StopTogether(tf.train.SessionRunHook):
         (self._share_that_has,) = mean_over_replicas([self._has_signal])
 
     def before_run(self, run_context):
-        signals.put_off(True)
+        signals.defer_signals(True)
         has_signal = float(signals.received() is not None)
         return tf.train.SessionRunArgs(self._share_that_has, {self._has_signal: has_signal})
 
     def after_run(self, run_context, run_values):
         if run_values.results > 0.0:
-            signals.hear_of_another()
+            signals.note_remote_signal()
             run_context.request_stop()
 
 
@@ -119,23 +119,23 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
         if latest and checkpoint.step_of(latest) == step:
             self._timer.update_last_triggered_step(step)
             return
-        signals.put_off(True)
-        with self._told():
+        signals.defer_signals(True)
+        with self._explain_errors():
             self._save(session, step)
             if self._is_first_start:
                 self._summary_writer.add_graph(session.graph)
         self._timer.update_last_triggered_step(step)
 
     def after_run(self, run_context, run_values):
-        with self._told():
+        with self._explain_errors():
             super().after_run(run_context, run_values)
 
     def end(self, session):
-        with self._told():
+        with self._explain_errors():
             super().end(session)
 
     @contextlib.contextmanager
-    def _told(self):
+    def _explain_errors(self):
         try:
             yield
         except PREEMPTION:
@@ -174,7 +174,7 @@ class _Saving(tf.train.CheckpointSaverListener):
 
 
 @contextlib.contextmanager
-def told_if_full(output_dir):
+def explain_full_disk(output_dir):
     """Turns what TensorFlow says of a full disk, when it writes events, into a UserError."""
     try:
         yield

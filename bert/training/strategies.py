@@ -107,7 +107,7 @@ def train(estimator, distribution, input_fn, max_steps, hooks=()):
     distribution.release_others(estimator.model_dir)
     if not distribution.task.is_chief:
         # The chief, which saves, needs the others for the step it is in: they end after it.
-        signals.put_off(True)
+        signals.defer_signals(True)
     if distribution.is_tpu:
         hooks = [TrainingLog(None, None, None, max_steps, estimator.params["batch_size"]), *hooks]
     if not distribution.task.is_one_of_many:

@@ -153,10 +153,10 @@ def part_of(segment, documents):
 
 @pytest.mark.parametrize("sizes", [[9, 12, 3, 1, 40], [60, 1], [1, 60], [1, 1], [20, 1, 1, 30, 2]])
 def test_segments_are_the_texts(monkeypatch, tmp_path, sizes):
-    """Random segments are never of the same document, even where one document fills whole chunks; others follow."""
+    """Random segments are never of the same document, even where one document fills whole groups; others follow."""
     text, documents = own_words(tmp_path, sizes)
     monkeypatch.setattr(corpus, "RANGE_BYTES", 150)
-    monkeypatch.setattr(pretraining_examples, "BLOCKS_IN_A_CHUNK", 2)
+    monkeypatch.setattr(pretraining_examples, "BLOCKS_IN_A_GROUP", 2)
     (records,) = make(monkeypatch, tmp_path, "--max_seq_length=40", "--num_processes=1", text=text)
     seen, kinds = set(), collections.Counter()
     for record in records:
@@ -323,7 +323,7 @@ def test_same_records_for_any_number_of_processes_on_any_python(monkeypatch, tmp
     """The digest is the same on Python 3.7 and 3.11; should the procedure be changed on purpose, it changes once."""
     text, _ = own_words(tmp_path, [5, 1, 30, 2, 8, 40])
     monkeypatch.setattr(corpus, "RANGE_BYTES", 200)
-    monkeypatch.setattr(pretraining_examples, "BLOCKS_IN_A_CHUNK", 3)
+    monkeypatch.setattr(pretraining_examples, "BLOCKS_IN_A_GROUP", 3)
     found = {
         count: digest(make(monkeypatch, tmp_path, f"--num_processes={count}", "--dupe_factor=3", text=text))
         for count in (1, 2, 3)
@@ -444,13 +444,13 @@ def test_a_file_that_cannot_be_written_completely_is_not_there(monkeypatch, tmp_
     text, _ = own_words(tmp_path, [10] * 4)
 
     monkeypatch.setattr(corpus, "RANGE_BYTES", 100)
-    chunks = pretraining_examples.chunks
+    groups = pretraining_examples.groups
 
     def broken(*args):
-        yield next(chunks(*args))
+        yield next(groups(*args))
         raise UserError("failed")
 
-    monkeypatch.setattr(pretraining_examples, "chunks", broken)
+    monkeypatch.setattr(pretraining_examples, "groups", broken)
     with pytest.raises(UserError, match="failed"):
         make(monkeypatch, tmp_path, "--num_processes=1", text=text)
     assert sorted(os.listdir(str(tmp_path))) == ["text.txt", "vocab"]

@@ -133,7 +133,7 @@ ANY_LINE = strategies.text(strategies.characters(blacklist_characters="\n", blac
     strategies.booleans(),
     strategies.integers(1, 5),
 )  # fmt: skip
-def test_every_line_comes_back_and_reading_goes_on_behind_any(tmp_path_factory, lines, end, chunk):
+def test_every_line_comes_back_and_reading_goes_on_behind_any(tmp_path_factory, lines, end, group):
     lines = [line[:-1] if line.endswith("\r") else line for line in lines]
     if lines:
         lines[0] = lines[0].lstrip("\ufeff")
@@ -144,7 +144,7 @@ def test_every_line_comes_back_and_reading_goes_on_behind_any(tmp_path_factory, 
         return
     texts = list(bulk_texts.read([str(path)], "lines"))
     assert [text.content for text in texts] == lines
-    for i in range(0, len(texts), chunk):
+    for i in range(0, len(texts), group):
         rest = list(bulk_texts.read([str(path)], "lines", texts[i].next))
         assert rest == texts[i + 1 :]
 
@@ -160,17 +160,17 @@ def test_reading_goes_on_behind_any_text_of_several_files(kind, tmp_path):
         assert list(bulk_texts.read(names, kind, text.next)) == texts[i + 1 :]
 
 
-def test_chunks(monkeypatch, tmp_path):
+def test_groups(monkeypatch, tmp_path):
     """Of a limited number of texts and of characters, none over the end of a file."""
-    monkeypatch.setattr(bulk_texts, "CHUNK_TEXTS", 3)
-    monkeypatch.setattr(bulk_texts, "CHUNK_CHARACTERS", 10)
+    monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 3)
+    monkeypatch.setattr(bulk_texts, "GROUP_CHARACTERS", 10)
     (tmp_path / "a").write_bytes(b"1\n2\n3\n4\n12345678901\n5\n12345\n12345\n6\n")
     (tmp_path / "b").write_bytes(b"7\n")
     names = [str(tmp_path / "a"), str(tmp_path / "b")]
-    sizes = [len(chunk) for chunk in bulk_texts.chunks(bulk_texts.read(names, "lines"), "lines")]
+    sizes = [len(group) for group in bulk_texts.groups(bulk_texts.read(names, "lines"), "lines")]
     assert sizes == [3, 2, 3, 1, 1]
-    assert [len(chunk) for chunk in bulk_texts.chunks(bulk_texts.read(names, "file"), "file")] == [1, 1]
-    assert [len(chunk) for chunk in bulk_texts.chunks(bulk_texts.read(names[1:] * 7, "file"), "file")] == [3, 3, 1]
+    assert [len(group) for group in bulk_texts.groups(bulk_texts.read(names, "file"), "file")] == [1, 1]
+    assert [len(group) for group in bulk_texts.groups(bulk_texts.read(names[1:] * 7, "file"), "file")] == [3, 3, 1]
 
 
 def test_texts_of_like_length_are_tagged_together():
@@ -183,8 +183,8 @@ def test_texts_of_like_length_are_tagged_together():
 
 
 def test_what_is_held_does_not_grow_with_the_input(place, monkeypatch):
-    """No more is read ahead of what has been written than one chunk."""
-    monkeypatch.setattr(bulk_texts, "CHUNK_TEXTS", 10)
+    """No more is read ahead of what has been written than one group."""
+    monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 10)
     read, written = [0], [0]
     lines, write = bulk_texts._lines, resumable.ResumableFile.write
 
@@ -307,11 +307,11 @@ def test_killed_at_random_and_resumed_it_writes_the_same_bytes(format, place):
 @pytest.fixture
 def interrupted(place, monkeypatch):
     """The directory of a run of in.txt that Ctrl-C ended behind four texts."""
-    monkeypatch.setattr(bulk_texts, "CHUNK_TEXTS", 2)
+    monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 2)
     monkeypatch.setattr(predict, "tensorflow_version", lambda: "2")
     done = subprocess.run(
         [sys.executable, "-m", "tests.fake_predictor", "-model_dir", "model", "in.txt", "-output", "out"],
-        env=dict(os.environ, PYTHONPATH=REPOSITORY, CHUNK_TEXTS="2", INTERRUPTED_AT=LINES[4]), stderr=subprocess.PIPE,
+        env=dict(os.environ, PYTHONPATH=REPOSITORY, GROUP_TEXTS="2", INTERRUPTED_AT=LINES[4]), stderr=subprocess.PIPE,
     )  # fmt: skip
     assert done.returncode == 130
     assert done.stderr.decode().splitlines()[-1] == "stopped by SIGINT; the same command with -resume goes on"
@@ -438,7 +438,7 @@ def test_a_run_that_finishes_while_another_begins(place, monkeypatch):
 
 
 def test_a_full_disk(place, monkeypatch):
-    monkeypatch.setattr(bulk_texts, "CHUNK_TEXTS", 2)
+    monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 2)
     real, calls = os.fsync, []
 
     def full(descriptor):

@@ -66,10 +66,10 @@ def place(tmp_path, monkeypatch):
         loaded.append(FakePredictor())
         return loaded[-1]
 
-    monkeypatch.setattr(beam.TagChunk, "_load", load)
+    monkeypatch.setattr(beam.TagGroup, "_load", load)
     monkeypatch.setattr(predict, "load_predictor", lambda args: FakePredictor())
     monkeypatch.setattr(predict, "model_fingerprint", lambda *_: "fake")
-    monkeypatch.setattr(texts, "CHUNK_TEXTS", 4)
+    monkeypatch.setattr(texts, "GROUP_TEXTS", 4)
     yield tmp_path
     assert len(loaded) <= 2  # one a run, whatever the threads
 

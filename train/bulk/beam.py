@@ -1,7 +1,7 @@
 """Tagging as a Beam pipeline: names of files in, the JSON lines of train/predict.py out.
 
-A file is cut into the same chunks as there, so each line has the same bytes; a chunk is the unit of work. What goes
-from worker to worker is where a chunk lies, not its text: whoever tags it reads it from the file. Needs apache-beam;
+A file is cut into the same groups as there, so each line has the same bytes; a group is the unit of work. What goes
+from worker to worker is where a group lies, not its text: whoever tags it reads it from the file. Needs apache-beam;
 this module, not the program, holds what workers run, so that they can import it.
 """
 
@@ -23,9 +23,9 @@ from bert.system.files import make_dir
 from train.bulk import texts as bulk_texts
 from train.bulk.formats import JsonLines, tag
 
-# file: index of the file; number: of the chunk in it; name: the file's; position: texts.Position as a tuple, where
+# file: index of the file; number: of the group in it; name: the file's; position: texts.Position as a tuple, where
 # it begins; count: texts in it.
-Chunk = collections.namedtuple("Chunk", ["file", "number", "name", "position", "count"])
+Group = collections.namedtuple("Group", ["file", "number", "name", "position", "count"])
 
 
 def find_files(patterns):
@@ -61,20 +61,20 @@ def tagged_lines(pipeline, names, kind, settings):
       settings: dict of the arguments of predictor.Predictor.
 
     Returns:
-      PCollection of ((file, number), JSON lines of a chunk), in no order.
+      PCollection of ((file, number), JSON lines of a group), in no order.
     """
     return (
         pipeline
         | "files" >> beam.Create(list(enumerate(names)))
         | "spread files" >> beam.Reshuffle()
-        | "find chunks" >> beam.ParDo(FindChunks(kind))
-        | "spread chunks" >> beam.Reshuffle()
-        | "tag" >> beam.ParDo(TagChunk(kind, settings, len(names) > 1))
+        | "find groups" >> beam.ParDo(FindGroups(kind))
+        | "spread groups" >> beam.Reshuffle()
+        | "tag" >> beam.ParDo(TagGroup(kind, settings, len(names) > 1))
     )
 
 
-class FindChunks(beam.DoFn):
-    """(index, name) of a file to its Chunks."""
+class FindGroups(beam.DoFn):
+    """(index, name) of a file to its Groups."""
 
     def __init__(self, kind):
         super().__init__()
@@ -85,13 +85,13 @@ class FindChunks(beam.DoFn):
         position = bulk_texts.START
         with _open(name) as stream:
             texts = bulk_texts.read_stream(stream, name, self._kind)
-            for number, chunk in enumerate(bulk_texts.chunks(texts, self._kind)):
-                yield Chunk(file, number, name, tuple(position), len(chunk))
-                position = chunk[-1].next
+            for number, group in enumerate(bulk_texts.groups(texts, self._kind)):
+                yield Group(file, number, name, tuple(position), len(group))
+                position = group[-1].next
 
 
-class TagChunk(beam.DoFn):
-    """A Chunk to ((file, number), its JSON lines). A process has one Predictor, whatever the threads in it."""
+class TagGroup(beam.DoFn):
+    """A Group to ((file, number), its JSON lines). A process has one Predictor, whatever the threads in it."""
 
     def __init__(self, kind, settings, several):
         super().__init__()
@@ -112,14 +112,14 @@ class TagChunk(beam.DoFn):
         devices.prepare()
         return Predictor(**self._settings)
 
-    def process(self, chunk):
-        with _open(chunk.name) as stream:
-            texts = bulk_texts.read_stream(stream, chunk.name, self._kind, bulk_texts.Position(*chunk.position))
-            texts = [text for text, _ in zip(texts, range(chunk.count))]
+    def process(self, group):
+        with _open(group.name) as stream:
+            texts = bulk_texts.read_stream(stream, group.name, self._kind, bulk_texts.Position(*group.position))
+            texts = [text for text, _ in zip(texts, range(group.count))]
         tagged = tag(self._predictor, texts, self._kind, self._settings["batch_size"])
         self._texts.inc(len(tagged))
         self._entities.inc(sum(len(one.entities) for one in tagged))
-        yield (chunk.file, chunk.number), JsonLines([chunk.name], self._kind, self._several).format(tagged)
+        yield (group.file, group.number), JsonLines([group.name], self._kind, self._several).format(tagged)
 
 
 def _open(name):
@@ -128,7 +128,7 @@ def _open(name):
 
 
 def write_shards(lines, output, num_shards):
-    """Writes OUTPUT-00000-of-00007 and so on; the lines of a chunk stay together, chunks come in no order.
+    """Writes OUTPUT-00000-of-00007 and so on; the lines of a group stay together, groups come in no order.
 
     Args:
       lines: PCollection of `tagged_lines`.
@@ -148,14 +148,14 @@ def temporary_folder(output):
         if FileSystems.exists(folder):
             FileSystems.delete([folder])
 
-    with signals.cleaned_up(clean_up):
+    with signals.cleanup_on_exit(clean_up):
         yield folder
 
 
 def write_in_order(lines, output, folder):
-    """Writes one file in the order of the input: each chunk to a file of its own, one worker joins these.
+    """Writes one file in the order of the input: each group to a file of its own, one worker joins these.
 
-    Nothing but the chunks' numbers is in one memory; `output` appears when it is complete.
+    Nothing but the groups' numbers is in one memory; `output` appears when it is complete.
 
     Args:
       lines: PCollection of `tagged_lines`.
@@ -165,20 +165,20 @@ def write_in_order(lines, output, folder):
     FileSystems.mkdirs(folder)
     (
         lines
-        | "write chunks" >> beam.ParDo(_WriteChunk(folder))
+        | "write groups" >> beam.ParDo(_WriteGroup(folder))
         | "numbers" >> beam.combiners.ToList()
-        | "join" >> beam.ParDo(_JoinChunks(folder, output))
+        | "join" >> beam.ParDo(_JoinGroups(folder, output))
     )
 
 
-class _WriteChunk(beam.DoFn):
+class _WriteGroup(beam.DoFn):
     def __init__(self, folder):
         super().__init__()
         self._folder = folder
 
     def process(self, numbered):
         numbers, lines = numbered
-        # A chunk may be tagged twice, by a worker thought lost: whichever comes last puts the same bytes there.
+        # A group may be tagged twice, by a worker thought lost: whichever comes last puts the same bytes there.
         temporary = FileSystems.join(self._folder, uuid.uuid4().hex)
         with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as writer:
             writer.write(lines.encode("utf-8"))
@@ -186,7 +186,7 @@ class _WriteChunk(beam.DoFn):
         yield numbers
 
 
-class _JoinChunks(beam.DoFn):
+class _JoinGroups(beam.DoFn):
     def __init__(self, folder, output):
         super().__init__()
         self._folder = folder

@@ -18,7 +18,7 @@ BATCHES_A_CALL = 8
 
 
 def tag(predictor, texts, kind, batch_size, progress=None):
-    """Tags a chunk.
+    """Tags a group.
 
     Args:
       predictor: predictor.Predictor.
@@ -58,10 +58,10 @@ def _place(words, tags):
 
 
 class Format:
-    """A file of tagged texts, piece by piece: `begin()` once, `format(tagged)` for each chunk, `end()` once.
+    """A file of tagged texts, piece by piece: `begin()` once, `format(tagged)` for each group, `end()` once.
 
     Attributes:
-      state: JSON value that a later run sets to go on after a chunk; None for a format that needs none.
+      state: JSON value that a later run sets to go on after a group; None for a format that needs none.
     """
 
     state = None
@@ -70,7 +70,7 @@ class Format:
         return ""
 
     def format(self, tagged):
-        """The part of the file for a chunk, a list of Tagged."""
+        """The part of the file for a group, a list of Tagged."""
         return "".join(map(self._format_one, tagged))
 
     def end(self):

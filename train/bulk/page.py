@@ -1,4 +1,4 @@
-"""One page that shows texts with their entities, whatever their number: written chunk by chunk, from top to bottom.
+"""One page that shows texts with their entities, whatever their number: written group by group, from top to bottom.
 
 The number of entities of each type is known only after the last text, so the legend is the page's last element;
 on a screen it sticks to the lower edge of the window, in sight all the time.

@@ -20,7 +20,7 @@ except ImportError:  # Windows: two runs on one file are not told apart there
 
 PARTIAL = ".partial"
 STATE = ".partial.json"
-SECONDS_BETWEEN_RECORDS = 1.0  # so that many small chunks do not wait for the disk each
+SECONDS_BETWEEN_RECORDS = 1.0  # so that many small groups do not wait for the disk each
 
 
 class ResumableFile:
@@ -121,7 +121,7 @@ class ResumableFile:
 
     def __enter__(self):
         self._left = contextlib.ExitStack()
-        self._left.enter_context(signals.cleaned_up(self._leave))
+        self._left.enter_context(signals.cleanup_on_exit(self._leave))
         return self
 
     def __exit__(self, *_):

@@ -1,7 +1,7 @@
-"""What the bulk taggers read: files or a stream of bytes in, texts or lists of words out, a chunk of them at a time.
+"""What the bulk taggers read: files or a stream of bytes in, texts or lists of words out, a group of them at a time.
 
-A chunk is what is tagged at once, in batches of like length. Where one ends depends on the input alone, not on the run
-or the machine, so whoever goes on after a chunk, or takes only that one, computes what a run over everything computes.
+A group is what is tagged at once, in batches of like length. Where one ends depends on the input alone, not on the run
+or the machine, so whoever goes on after a group, or takes only that one, computes what a run over everything computes.
 """
 
 import collections
@@ -19,8 +19,8 @@ KINDS = {
     "file": "one text per file",
 }
 STANDARD_INPUT = "-"
-CHUNK_TEXTS = 2048
-CHUNK_CHARACTERS = 1 << 20
+GROUP_TEXTS = 2048
+GROUP_CHARACTERS = 1 << 20
 
 # Where in the inputs reading stands. file: index; offset: bytes of that file read; line: lines of it read.
 Position = collections.namedtuple("Position", ["file", "offset", "line"])
@@ -39,7 +39,7 @@ def check_streams(names, to_standard_output):
         raise UserError("standard output: closed; expected somewhere to write to")
 
 
-def look_at(names, kind, fingerprint=False):
+def inspect(names, kind, fingerprint=False):
     """Reads what can be read twice to its end, so that what is wrong with it shows before the work begins.
 
     Args:
@@ -171,11 +171,11 @@ def _columns(line):
     return [column for column in line.replace("\t", " ").split(" ") if column]
 
 
-def chunks(texts, kind):
+def groups(texts, kind):
     """Puts texts together that are tagged at once.
 
-    A chunk holds CHUNK_TEXTS texts, or fewer once they have CHUNK_CHARACTERS characters. It does not reach over the
-    end of a file, except where each file is one text: so the chunks of a file do not depend on what stands before it.
+    A group holds GROUP_TEXTS texts, or fewer once they have GROUP_CHARACTERS characters. It does not reach over the
+    end of a file, except where each file is one text: so the groups of a file do not depend on what stands before it.
 
     Args:
       texts: iterable of Text.
@@ -184,18 +184,18 @@ def chunks(texts, kind):
     Yields:
       non-empty lists of Text.
     """
-    chunk, size = [], 0
+    group, size = [], 0
     for text in texts:
-        if chunk and kind != "file" and text.next.file != chunk[-1].next.file:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(text)
+        if group and kind != "file" and text.next.file != group[-1].next.file:
+            yield group
+            group, size = [], 0
+        group.append(text)
         size += length(text.content)
-        if len(chunk) >= CHUNK_TEXTS or size >= CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+        if len(group) >= GROUP_TEXTS or size >= GROUP_CHARACTERS:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def length(content):

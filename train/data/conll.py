@@ -1,6 +1,6 @@
 """CoNLL-style files: one token and its tag per line, a blank line between sentences.
 
-A file is read whole or chunk by chunk; a chunk is a range of bytes, about 256 KB, that holds whole sentences.
+A file is read whole or block by block; a block is a range of bytes, about 256 KB, that holds whole sentences.
 """
 
 import collections
@@ -12,8 +12,8 @@ from train.data.labels import PADDING, SPECIAL
 # words, tags: lists of str of one length; line: number of the first word's line in the file.
 Sentence = collections.namedtuple("Sentence", ["words", "tags", "line"])
 # path: the file; offset, size: bytes; line: number of its first line.
-Chunk = collections.namedtuple("Chunk", ["path", "offset", "size", "line"])
-CHUNK_BYTES = 1 << 18
+Block = collections.namedtuple("Block", ["path", "offset", "size", "line"])
+BLOCK_BYTES = 1 << 18
 
 
 def read_conll(path):
@@ -40,8 +40,8 @@ def read_conll(path):
 
 def read_sentences(path):
     """Yields the sentences of a file, see `read_conll`; there may be none."""
-    for chunk in find_chunks(path):
-        yield from read_chunk(chunk)
+    for block in find_blocks(path):
+        yield from read_block(block)
 
 
 def no_sentence(path):
@@ -49,11 +49,11 @@ def no_sentence(path):
     return UserError(f"{path}: no sentence in it; expected one word and its tag per line")
 
 
-def find_chunks(path):
-    """Cuts a file into chunks, each ending at a blank line or at the file's end.
+def find_blocks(path):
+    """Cuts a file into blocks, each ending at a blank line or at the file's end.
 
     Yields:
-      Chunk, in order; what is in them is not looked at.
+      Block, in order; what is in them is not looked at.
 
     Raises:
       UserError: the file cannot be read.
@@ -61,28 +61,28 @@ def find_chunks(path):
     with _opened(path) as reader:
         offset, line = 0, 1
         while True:
-            pieces = [reader.read(CHUNK_BYTES), reader.readline(), reader.readline()]  # the first line is a line's rest
+            pieces = [reader.read(BLOCK_BYTES), reader.readline(), reader.readline()]  # the first line is a line's rest
             while pieces[-1] and not _is_blank(pieces[-1]):
                 pieces.append(reader.readline())
             size = sum(map(len, pieces))
             if not size:
                 return
-            yield Chunk(path, offset, size, line)
+            yield Block(path, offset, size, line)
             offset += size
             line += sum(piece.count(b"\n") for piece in pieces)
 
 
-def read_chunk(chunk):
-    """The sentences of a chunk; see `read_conll`."""
-    path = chunk.path
+def read_block(block):
+    """The sentences of a block; see `read_conll`."""
+    path = block.path
     with _opened(path) as reader:
-        reader.seek(chunk.offset)
-        content = reader.read(chunk.size)
-    if chunk.offset == 0 and content.startswith(b"\xef\xbb\xbf"):
+        reader.seek(block.offset)
+        content = reader.read(block.size)
+    if block.offset == 0 and content.startswith(b"\xef\xbb\xbf"):
         content = content[3:]
 
     words, tags = [], []
-    for number, raw in enumerate(content.split(b"\n"), chunk.line):
+    for number, raw in enumerate(content.split(b"\n"), block.line):
         if raw.endswith(b"\r"):
             raw = raw[:-1]
         columns = _columns(path, number, raw)

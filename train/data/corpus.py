@@ -1,4 +1,4 @@
-"""The training file as a stream: checked and encoded chunk by chunk, by several processes where it is large.
+"""The training file as a stream: checked and encoded block by block, by several processes where it is large.
 
 Memory does not grow with the file, and what comes out is the same for any number of processes. No TensorFlow here, as
 every process would load it.
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from bert.data.example_bytes import example_bytes, int64_feature
 from bert.system.workers import Workers, cores
-from train.data.conll import find_chunks, no_sentence, read_chunk
+from train.data.conll import find_blocks, no_sentence, read_block
 from train.data.labels import count_transitions, scheme_of
 from train.data.windows import encode
 
@@ -35,7 +35,7 @@ def summarize(path, processes=None):
       UserError: as conll.read_conll.
     """
     sentences, transitions = 0, collections.Counter()
-    for count, counted in _map_chunks(_summarize_chunk, None, path, processes, "reading"):
+    for count, counted in _map_blocks(_summarize_block, None, path, processes, "reading"):
         sentences += count
         transitions.update(counted)
     if not sentences:
@@ -43,9 +43,9 @@ def summarize(path, processes=None):
     return Corpus(path, sentences, {tag for _, tag in transitions}, scheme_of(transitions))
 
 
-def _summarize_chunk(_, chunk):
-    tags = [sentence.tags for sentence in read_chunk(chunk)]
-    return chunk.size, (len(tags), count_transitions(tags))
+def _summarize_block(_, block):
+    tags = [sentence.tags for sentence in read_block(block)]
+    return block.size, (len(tags), count_transitions(tags))
 
 
 def encoded_records(path, tokenizer, ids, max_seq_length, processes=None):
@@ -59,14 +59,14 @@ def encoded_records(path, tokenizer, ids, max_seq_length, processes=None):
       bytes, see `record`.
     """
     settings = (tokenizer, ids, max_seq_length)
-    for records in _map_chunks(_encode_chunk, settings, path, processes, "encoding"):
+    for records in _map_blocks(_encode_block, settings, path, processes, "encoding"):
         yield from records
 
 
-def _encode_chunk(settings, chunk):
+def _encode_block(settings, block):
     tokenizer, ids, max_seq_length = settings
-    windows = encode(read_chunk(chunk), tokenizer, ids, max_seq_length)
-    return chunk.size, [record(window, max_seq_length) for window in windows]
+    windows = encode(read_block(block), tokenizer, ids, max_seq_length)
+    return block.size, [record(window, max_seq_length) for window in windows]
 
 
 def record(window, max_seq_length):
@@ -82,8 +82,8 @@ def record(window, max_seq_length):
     return example_bytes({name: int64_feature(value + padding) for name, value in values.items()})
 
 
-def _map_chunks(function, state, path, processes, doing):
-    """Yields what function(state, chunk) gives beside the chunk's size, for each chunk of a file, in order."""
+def _map_blocks(function, state, path, processes, doing):
+    """Yields what function(state, block) gives beside the block's size, for each block of a file, in order."""
     size = os.path.getsize(path) if os.path.exists(path) else 0
     if processes is None:
         processes = cores() if size >= LARGE else 1
@@ -91,6 +91,6 @@ def _map_chunks(function, state, path, processes, doing):
     with Workers(processes, state, fresh=True) as workers, tqdm(
         desc=doing, total=size, unit="B", unit_scale=True, disable=None, leave=False
     ) as bar:
-        for done, result in workers.map(function, find_chunks(path)):
+        for done, result in workers.map(function, find_blocks(path)):
             bar.update(done)
             yield result

@@ -91,7 +91,7 @@ def file_based_input_fn_builder(
       label_ids: dict from label to id.
       batch_size: windows a batch, over all replicas; a `batch_size` in the estimator's params goes before.
       trim: cut each batch to its longest window.
-      reading: further arguments of bert.data.batches.batches, by name: seed, start_step, bucket, coarse, share,
+      reading: further arguments of bert.data.batches.batches, by name: seed, start_step, bucket, round_lengths, share,
         deterministic.
 
     Returns:

@@ -133,7 +133,7 @@ def join_windows(sentences, encoded, predictions, labels, scheme=None):
     if scheme is None:
         return tags
     # Each window is well-formed in itself; seams, and words that tokenize to nothing, can cut an entity in two.
-    return [spelled if well_formed(spelled, scheme) else spell(spelled, scheme) for spelled in tags]
+    return [retagged if well_formed(retagged, scheme) else retag(retagged, scheme) for retagged in tags]
 
 
 def _tag(labels, label_id):
@@ -203,16 +203,16 @@ def _between(seen, first, last):
     return [(position, word) for position, word in seen if first <= word <= last]
 
 
-def spell(tags, scheme):
+def retag(tags, scheme):
     """The same entities, as conlleval reads them, in well-formed tags of the scheme.
 
-    >>> spell(["O", "I-PER", "I-PER", "B-LOC"], "BIO")
+    >>> retag(["O", "I-PER", "I-PER", "B-LOC"], "BIO")
     ['O', 'B-PER', 'I-PER', 'B-LOC']
     """
-    spelled = [OUTSIDE] * len(tags)
+    retagged = [OUTSIDE] * len(tags)
     single, end = ("S", "E") if "S" in SCHEMES[scheme].free else ("B", "I")
     for _, start, stop in chunks(tags):
         kind = split_tag(tags[start])[1]  # as it is written; conlleval takes a type 0 for none
         prefixes = [single] if stop - start == 1 else ["B"] + ["I"] * (stop - start - 2) + [end]
-        spelled[start:stop] = [f"{prefix}-{kind}" if kind else prefix for prefix in prefixes]
-    return spelled
+        retagged[start:stop] = [f"{prefix}-{kind}" if kind else prefix for prefix in prefixes]
+    return retagged

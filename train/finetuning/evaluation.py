@@ -118,7 +118,7 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
         if signals.received():
             return True  # and the run that goes on from here begins with the evaluation
         prefix = os.path.join(self._output_dir, f"{run_dir.CHECKPOINT}-{step}")
-        with signals.not_put_off():  # it may take long, and all there is to be saved has been
+        with signals.signals_not_deferred():  # it may take long, and all there is to be saved has been
             scores = dict(self._evaluate(prefix), step=step)
         evaluations.append(scores)
         best = self._state["best"]

@@ -152,7 +152,7 @@ def _fit(args, inputs, records, distribution, schedule, compute, model_fn, liste
         start_step=schedule.first_step * args.gradient_accumulation_steps,
         trim=not distribution.is_tpu,
         bucket=args.bucket and not distribution.is_tpu,
-        coarse=compute.kernels is kernels.FUSED,
+        round_lengths=compute.kernels is kernels.FUSED,
         share=distribution.share._replace(by_file=args.share_records == "file"),
         deterministic=args.deterministic,
     )

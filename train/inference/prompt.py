@@ -54,7 +54,7 @@ def _terminal_as_it_was():
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
         print(flush=True)
 
-    return signals.cleaned_up(clean_up)
+    return signals.cleanup_on_exit(clean_up)
 
 
 def _read_line(prompt):

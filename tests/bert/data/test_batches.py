@@ -406,7 +406,7 @@ def test_lengths_are_rounded_up_where_each_costs_a_compilation(evaluate):
     expected = [2, 8, 8, 128, 128, 132, 256, 256, 264, 512, 512, 515]  # the last: no further than the record goes
     mask = tf.placeholder(tf.int32, [None, 515])
     other = tf.identity(mask)
-    trimmed = data_batches.trim({"input_mask": mask, "other": other}, ["input_mask"], coarse=True)
+    trimmed = data_batches.trim({"input_mask": mask, "other": other}, ["input_mask"], round_lengths=True)
     for length, rounded in zip(lengths, expected):
         fed = (np.arange(515)[None, :] < np.array([[1], [length]])).astype(np.int32)
         found = evaluate(trimmed, {mask: fed})
@@ -414,7 +414,7 @@ def test_lengths_are_rounded_up_where_each_costs_a_compilation(evaluate):
 
 
 def test_coarse_lengths_in_training(by_length):
-    found = by_length(40, 4, 4, 20, coarse=True)
+    found = by_length(40, 4, 4, 20, round_lengths=True)
     assert {batch["input_mask"].shape[1] for batch in found} == {4, 6}
     assert [numbers([batch]) for batch in found] == [numbers([batch]) for batch in by_length(40, 4, 4, 20)]
 

@@ -368,21 +368,21 @@ def text_of(sentences, rng):
 
 @settings(FEW, max_examples=100)
 @given(sentence_lists, st.integers(1, 60), st.randoms(use_true_random=False))
-def test_chunks_are_of_whole_sentences_whatever_their_size(tmp_path_factory, sentences, chunk_bytes, rng):
-    path = tmp_path_factory.getbasetemp() / "chunks.txt"
+def test_blocks_are_of_whole_sentences_whatever_their_size(tmp_path_factory, sentences, block_bytes, rng):
+    path = tmp_path_factory.getbasetemp() / "blocks.txt"
     path.write_bytes(text_of(sentences, rng))
-    whole = read_conll(str(path))  # in one chunk
+    whole = read_conll(str(path))  # in one block
     assert [list(zip(found.words, found.tags)) for found in whole] == sentences
     lines = path.read_bytes().decode("utf-8-sig").split("\n")
     for found in whole:
         assert lines[found.line - 1].split(" ")[0] == found.words[0]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(conll, "CHUNK_BYTES", chunk_bytes)
+        patched.setattr(conll, "BLOCK_BYTES", block_bytes)
         assert read_conll(str(path)) == whole
-        chunks = list(conll.find_chunks(str(path)))
+        blocks = list(conll.find_blocks(str(path)))
         summary = corpus.summarize(str(path), 1)
-    assert sum(chunk.size for chunk in chunks) == path.stat().st_size
-    assert len(chunks) > 1 or path.stat().st_size < 20 * (chunk_bytes + 60)
+    assert sum(block.size for block in blocks) == path.stat().st_size
+    assert len(blocks) > 1 or path.stat().st_size < 20 * (block_bytes + 60)
     tags = [found.tags for found in whole]
     assert summary == (str(path), len(whole), {tag for each in tags for tag in each}, detect_scheme(tags))
 
@@ -397,10 +397,10 @@ def write_corpus(path, count, seed=0):
 
 def test_the_same_files_for_any_number_of_processes(tmp_path, tokenizer, monkeypatch):
     """And the same as those of windows encoded from a list, in this process, at once."""
-    monkeypatch.setattr(conll, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(conll, "BLOCK_BYTES", 500)
     data = tmp_path / "train.txt"
     write_corpus(data, 200)
-    assert len(list(conll.find_chunks(str(data)))) > 20
+    assert len(list(conll.find_blocks(str(data)))) > 20
     ids, found = label_ids(NAMES + ["B-B"]), {}
     for processes in (1, 2, 3):
         (tmp_path / str(processes)).mkdir()
@@ -432,7 +432,7 @@ def test_a_record_is_what_tensorflow_writes(tokenizer):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_bad_lines_are_named_wherever_they_are(processes, tmp_path, tokenizer, monkeypatch):
     """The first of them, by its line in the file, though other processes meet later ones sooner."""
-    monkeypatch.setattr(conll, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(conll, "BLOCK_BYTES", 64)
     data = tmp_path / "train.txt"
     good = b"the O\nman B-A\n\n"
     for bad, message in (

@@ -21,7 +21,7 @@ HOLD = """
 import os, sys, time
 sys.path.insert(0, {repository!r})
 from bert import run_lock
-with run_lock.held({directory!r}, lambda: None):
+with run_lock.locked({directory!r}, lambda: None):
     {then}
     print("held", flush=True)
     time.sleep(60)
@@ -41,7 +41,7 @@ def holder(directory, then="pass"):
 
 
 def hold(directory, **kwargs):
-    return run_lock.held(str(directory), lambda: "loaded", **kwargs)
+    return run_lock.locked(str(directory), lambda: "loaded", **kwargs)
 
 
 def test_the_second_is_refused_and_told_by_whom(tmp_path):
@@ -103,7 +103,7 @@ def test_a_directory_that_is_made_in_it(tmp_path):
         output.mkdir(exist_ok=True)
         return sorted(os.listdir(str(output)))
 
-    with run_lock.held(str(output), make) as found:
+    with run_lock.locked(str(output), make) as found:
         assert found == [] and os.listdir(str(output)) == [run_lock.LOCK_FILE]
     assert os.listdir(str(output)) == []
 
@@ -118,7 +118,7 @@ def test_what_was_read_before_another_run_came_and_went_is_read_again(tmp_path):
         (output / "result").write_text("of the other run")
         return len(reads)
 
-    with run_lock.held(str(output), load) as loaded:
+    with run_lock.locked(str(output), load) as loaded:
         assert loaded == 2 and reads == [[], ["result", run_lock.LOCK_FILE]]
 
 
@@ -126,7 +126,7 @@ def test_nothing_is_made_where_what_is_given_is_wrong(tmp_path):
     def load():
         raise UserError("wrong")
 
-    with pytest.raises(UserError, match="wrong"), run_lock.held(str(tmp_path / "output"), load):
+    with pytest.raises(UserError, match="wrong"), run_lock.locked(str(tmp_path / "output"), load):
         pass
     assert os.listdir(str(tmp_path)) == []
 
@@ -161,7 +161,7 @@ from bert.system.errors import UserError
 done = 0
 while done < 20:
     try:
-        with run_lock.held({str(tmp_path)!r}, lambda: None):
+        with run_lock.locked({str(tmp_path)!r}, lambda: None):
             path = {str(tmp_path / "count")!r}
             count = int(open(path).read()) if os.path.exists(path) else 0
             time.sleep(0.001)

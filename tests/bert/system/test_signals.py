@@ -76,7 +76,7 @@ def test_a_signal_ends_it_in_a_library_that_does_not_come_back():
         "import threading",
         "threading.Timer(0.2, send).start()",
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",  # in this thread, which it would wake
-        "with interruption.cleaned_up(lambda: os.write(1, b'cleaned up')):",
+        "with interruption.cleanup_on_exit(lambda: os.write(1, b'cleaned up')):",
         "    ctypes.CDLL(None).sleep(60)",
     ]
     assert end_of(body) == (143, "cleaned up", f"stopped by SIGTERM; {AGAIN}")
@@ -86,9 +86,9 @@ def test_what_was_begun_is_cleaned_up(tmp_path):
     body = [
         "with contextlib.ExitStack() as stack:",
         "    for number in range(3):",
-        "        stack.enter_context(interruption.cleaned_up(lambda number=number: print(number)))",
-        "    stack.enter_context(interruption.cleaned_up(lambda: 1 / 0))",
-        "    with interruption.cleaned_up(lambda: print('left')):",
+        "        stack.enter_context(interruption.cleanup_on_exit(lambda number=number: print(number)))",
+        "    stack.enter_context(interruption.cleanup_on_exit(lambda: 1 / 0))",
+        "    with interruption.cleanup_on_exit(lambda: print('left')):",
         "        pass",
         "    send()",
     ]
@@ -117,9 +117,9 @@ def test_files_that_are_being_written_leave_nothing_behind(tmp_path):
 
 def test_cleaning_up_without_a_signal():
     done = []
-    with signals.cleaned_up(lambda: done.append(1)):
+    with signals.cleanup_on_exit(lambda: done.append(1)):
         assert not done
-    with pytest.raises(KeyError), signals.cleaned_up(lambda: done.append(2)):
+    with pytest.raises(KeyError), signals.cleanup_on_exit(lambda: done.append(2)):
         raise KeyError
     assert done == [1, 2] and not signals._cleanups
 
@@ -132,14 +132,14 @@ def test_what_is_said(description, text):
 
 def test_a_signal_that_is_put_off_only_makes_itself_known():
     body = [
-        "interruption.put_off(True)",
+        "interruption.defer_signals(True)",
         "assert interruption.received() is None",
         "send()",
         "send()",  # the same once more within the second, as coreutils' timeout sends it
         "print(interruption.received())",
         "time.sleep(interruption.PATIENCE + 0.3)",
         "print('still here')",
-        "with interruption.not_put_off():",
+        "with interruption.signals_not_deferred():",
         "    print('never')",
     ]
     assert end_of(body) == (
@@ -150,9 +150,9 @@ def test_a_signal_that_is_put_off_only_makes_itself_known():
 
 def test_what_a_signal_waited_for_is_done(capsys):
     def main():
-        signals.put_off(True)
+        signals.defer_signals(True)
         send(signal.SIGINT)
-        signals.put_off(False)
+        signals.defer_signals(False)
         raise signals.Interrupted(signals.received(), "at step 7")
 
     with pytest.raises(SystemExit) as ended:
@@ -161,9 +161,9 @@ def test_what_a_signal_waited_for_is_done(capsys):
 
 
 def test_it_is_put_off_again_behind_a_stretch_where_it_is_not():
-    with signals.handled():
-        signals.put_off(True)
-        with signals.not_put_off():
+    with signals.handle_signals():
+        signals.defer_signals(True)
+        with signals.signals_not_deferred():
             pass
         send()
         assert signals.received() == signal.SIGTERM
@@ -173,7 +173,7 @@ def test_it_is_put_off_again_behind_a_stretch_where_it_is_not():
 def test_everything_is_as_before_behind_it():
     before = [signal.getsignal(signum) for signum in signals.SIGNALS]
     threads = threading.active_count()
-    with pytest.raises(UserError), signals.handled():
+    with pytest.raises(UserError), signals.handle_signals():
         raise UserError("x")
     assert [signal.getsignal(signum) for signum in signals.SIGNALS] == before
     assert threading.active_count() == threads and signal.set_wakeup_fd(-1) == -1
@@ -182,7 +182,7 @@ def test_everything_is_as_before_behind_it():
 def test_a_signal_ignored_before_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a job in the background of a script
     try:
-        with signals.handled():
+        with signals.handle_signals():
             send(signal.SIGINT)
             time.sleep(0.01)
     finally:
@@ -193,7 +193,7 @@ def test_outside_of_the_main_thread_nothing_is_handled():
     found = []
 
     def main():
-        with signals.handled():
+        with signals.handle_signals():
             found.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=main)
@@ -204,7 +204,7 @@ def test_outside_of_the_main_thread_nothing_is_handled():
 
 def test_a_second_signal_ends_at_once(tmp_path):
     """Even where the main thread never comes back to Python, as in a long step of TensorFlow's."""
-    body = ["interruption.put_off(True)", "ready()", "while True: ctypes.CDLL(None).sleep(60)"]
+    body = ["interruption.defer_signals(True)", "ready()", "while True: ctypes.CDLL(None).sleep(60)"]
     process = start_until_ready(body, tmp_path)
     process.send_signal(signal.SIGTERM)
     time.sleep(signals.SAME_SIGNAL_SECONDS + signals.PATIENCE + 0.2)
@@ -225,7 +225,7 @@ def assert_two_signals_end(process):
 def test_a_second_signal_ends_a_program_that_hangs_in_its_cleaning_up(tmp_path):
     body = [
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
-        "with interruption.cleaned_up(lambda: time.sleep(60)):",
+        "with interruption.cleanup_on_exit(lambda: time.sleep(60)):",
         "    ready()",
         "    ctypes.CDLL(None).sleep(60)",
     ]
@@ -234,7 +234,7 @@ def test_a_second_signal_ends_a_program_that_hangs_in_its_cleaning_up(tmp_path):
 
 def test_nobody_reads_what_is_said(tmp_path):
     body = [
-        "interruption.put_off(True)",
+        "interruption.defer_signals(True)",
         "os.set_blocking(2, False)",
         "with contextlib.suppress(BlockingIOError):",
         "    while True: os.write(2, b'x' * 100)",
@@ -270,7 +270,7 @@ def test_a_signal_while_something_is_cleaned_up(tmp_path):
         "    for name in sorted(os.listdir('.')):",
         "        os.remove(name)",
         "        if name == '5': send()",
-        "with interruption.cleaned_up(clean_up):",
+        "with interruption.cleanup_on_exit(clean_up):",
         "    for number in range(9): open(str(number), 'w').close()",
     ]
     assert end_of(body, cwd=str(tmp_path))[0] == 143
@@ -279,7 +279,7 @@ def test_a_signal_while_something_is_cleaned_up(tmp_path):
 
 def test_a_child_dies_of_its_signal_and_the_parent_hears_nothing(tmp_path):
     body = [
-        "with interruption.cleaned_up(lambda: open('cleaned', 'a').write('x')):",
+        "with interruption.cleanup_on_exit(lambda: open('cleaned', 'a').write('x')):",
         "    child = os.fork()",
         "    if child == 0: time.sleep(60)",
         "    time.sleep(0.1)",

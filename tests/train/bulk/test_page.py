@@ -140,7 +140,7 @@ def test_the_program_writes_it(tmp_path, monkeypatch):
     os.mkdir("model")
     monkeypatch.setattr(predict, "load_predictor", lambda args: FakePredictor())
     monkeypatch.setattr(predict, "model_fingerprint", lambda *_: "fake")
-    monkeypatch.setattr(bulk_texts, "CHUNK_TEXTS", 2)
+    monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 2)
     (tmp_path / "in.txt").write_bytes("Ann\nno\n\n北京 Bob 7\n<b>&amp;".encode())
     predict.main(["-model_dir", "model", "in.txt", "-output", "out.html", "-format", "html"])
     page = Page((tmp_path / "out.html").read_bytes().decode("utf-8"))

@@ -258,10 +258,10 @@ PATTERNS = {"BIO": "(O |B(%(k)s) (I(%(k)s) )*)*$", "BIOES": "(O |S(%(k)s) |B(%(k
 @given(data=st.data())
 def test_spell(scheme, data):
     tags = data.draw(st.lists(st.sampled_from(ANY_TAGS[scheme]), max_size=12))
-    spelled = data_windows.spell(tags, scheme)
+    spelled = data_windows.retag(tags, scheme)
     assert conlleval.chunks(spelled) == conlleval.chunks(tags)
     assert labels.well_formed(spelled, scheme)
-    assert data_windows.spell(spelled, scheme) == spelled
+    assert data_windows.retag(spelled, scheme) == spelled
     if labels.well_formed(tags, scheme) and not {"-0", ""} <= {tag[1:] for tag in tags if tag != "O"}:
         assert spelled == tags
     # The rules a second time, by regular expression, and no type but those that were there.
@@ -285,5 +285,5 @@ def test_spell(scheme, data):
     ],
 )
 def test_spell_by_hand(tags, bio, bioes):
-    assert data_windows.spell(tags.split(), "BIO") == bio.split()
-    assert data_windows.spell(tags.split(), "BIOES") == bioes.split()
+    assert data_windows.retag(tags.split(), "BIO") == bio.split()
+    assert data_windows.retag(tags.split(), "BIOES") == bioes.split()

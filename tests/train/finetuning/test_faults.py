@@ -65,7 +65,7 @@ def stopped_run(given, tmp_path_factory):
     """The output directory of a run that SIGTERM stopped at step 10, and what the program said."""
     output = str(tmp_path_factory.mktemp("stopped") / "output")
     # The hook that asks for the end comes before the one that acts here, so it is the next step that is the last.
-    with at_step(STOPPED_AT - 1, lambda: os.kill(os.getpid(), signal.SIGTERM)), signals.handled(), pytest.raises(
+    with at_step(STOPPED_AT - 1, lambda: os.kill(os.getpid(), signal.SIGTERM)), signals.handle_signals(), pytest.raises(
         signals.Interrupted
     ) as stop:
         train(given, output)
@@ -600,7 +600,7 @@ def test_the_programs_of_bert_too(write, tmp_path, warnings, monkeypatch):
 
     def before_save(self, session, step):
         save(self, session, step)
-        assert signals._is_put_off
+        assert signals._is_deferred
         if step == 8:
             size = os.path.getsize(os.path.join(output, "model.ckpt-4.data-00000-of-00001"))
             full.enter_context(largest_file(size - 1))
@@ -617,7 +617,7 @@ def test_the_programs_of_bert_too(write, tmp_path, warnings, monkeypatch):
             main(again)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with at_step(9, stop) as steps, signals.handled(), pytest.raises(signals.Interrupted) as stopped:
+    with at_step(9, stop) as steps, signals.handle_signals(), pytest.raises(signals.Interrupted) as stopped:
         main(again)
     prefix = checkpoint.latest(output)
     step = checkpoint.step_of(prefix)
