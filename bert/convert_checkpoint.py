@@ -29,7 +29,7 @@ from bert.modeling import BertConfig
 from bert.training.loop import require
 from bert.tokenization import FullTokenizer, validate_case_matches_checkpoint
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 CONFIG, VOCAB, CHECKPOINT = "bert_config.json", "vocab.txt", "bert_model.ckpt"
 # What training keeps beside a model's weights.
 _STATE_OF_TRAINING = (*checkpoint.OPTIMIZER_SLOTS, "global_step")

@@ -34,7 +34,7 @@ from bert.system.flags import FlagParser, non_negative_int, positive_int, propor
 from bert.system.workers import Workers
 from bert.tokenization import FullTokenizer
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 
 
 def main():

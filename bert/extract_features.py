@@ -33,7 +33,7 @@ from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, atomic_path
 from bert.system.flags import FlagParser, add_compute_flags, positive_int
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 DECIMALS = 6
 
 

@@ -13,7 +13,6 @@ import sys
 if not __package__:  # run as a file, `python bert/run_classifier.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert.system import startup  # noqa: I001  before TensorFlow
 
 import argparse
 import logging
@@ -22,15 +21,16 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert.runtime import checkpoint, prediction
-from bert.classification import model, inputs as classification_inputs, tasks
+from bert.classification import inputs as classification_inputs
+from bert.classification import model, tasks
+from bert.data.records import count_records
 from bert.encoder import kernels
-from bert.training import loop
+from bert.runtime import checkpoint, prediction
 from bert.system.errors import run_program
 from bert.system.flags import FlagParser, HelpFormatter, add_speed_flags
-from bert.data.records import count_records
+from bert.training import loop
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Classifies texts, or pairs of texts, with BERT.

@@ -13,7 +13,6 @@ import sys
 if not __package__:  # run as a file, `python bert/run_squad.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert.system import startup  # noqa: I001  before TensorFlow
 
 import collections
 import contextlib
@@ -22,19 +21,20 @@ import logging
 
 from tqdm import tqdm
 
-from bert.runtime import checkpoint, devices, prediction
-from bert.encoder import kernels
 from bert import modeling
-from bert.training import loop
-from bert.squad import model, questions as squad_questions, records, metrics
+from bert.data.records import count_records, is_current
+from bert.encoder import kernels
+from bert.runtime import checkpoint, devices, prediction
+from bert.squad import metrics, model, records
+from bert.squad import questions as squad_questions
+from bert.squad.answers import answer_question
+from bert.squad.windows import SPECIAL_PIECES
 from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, make_dir, sha256
 from bert.system.flags import FlagParser, add_speed_flags, positive_int
-from bert.data.records import count_records, is_current
-from bert.squad.answers import answer_question
-from bert.squad.windows import SPECIAL_PIECES
+from bert.training import loop
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 
 # config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of questions.Question, or None.
 Inputs = collections.namedtuple("Inputs", ["config", "tokenizer", "training", "prediction"])

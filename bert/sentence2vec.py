@@ -27,7 +27,7 @@ from bert.system.files import atomic_open
 from bert.system.flags import FlagParser, add_compute_flags, positive_int
 from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 CONFIG_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sentence2vec.json")
 
 

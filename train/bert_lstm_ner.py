@@ -7,8 +7,6 @@ In: the flags of train_helper. Out: what run_dir lists, in -output_dir.
 `model_fn_builder` gives the model function for an Estimator of one's own, `train` is the whole flow.
 """
 
-from bert.system import startup  # noqa: I001  before TensorFlow
-
 import argparse
 import collections
 import logging
@@ -18,27 +16,29 @@ import sys
 
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import checkpoint
+from bert.data.records import count_records, is_current
 from bert.encoder import kernels
-from bert.training import loop as training_loop, strategies
+from bert.optimization import build_train_step, training_options
+from bert.runtime import checkpoint
 from bert.system import run_lock
 from bert.system.errors import run_program
 from bert.system.files import atomic_open
-from bert.optimization import build_train_step, training_options
-from bert.data.records import count_records, is_current
-from train.finetuning import evaluation, loop as finetuning_loop
-from train.serving import saved_model
-from train.report import page
+from bert.training import loop as training_loop
+from bert.training import strategies
 from train import run_dir, tf_metrics
-from train.data.windows import encode
-from train.inference.frozen import FrozenTagger
-from train.finetuning.inputs import load_inputs
 from train.data.labels import OUTSIDE, PIECE, SPECIAL, constraint
-from train.models import build_tagger_by_flags, predict_tags
 from train.data.records import fingerprint, write_file, write_records
+from train.data.windows import encode
+from train.finetuning import evaluation
+from train.finetuning import loop as finetuning_loop
+from train.finetuning.inputs import load_inputs
+from train.inference.frozen import FrozenTagger
+from train.models import build_tagger_by_flags, predict_tags
+from train.report import page
+from train.serving import saved_model
 from train.train_helper import get_args_parser
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 
 # path: record file; encoded: list of windows.Encoded, the windows in it, None for the train split, which need not fit
 # in memory; count: how many windows.

@@ -28,7 +28,7 @@ from train.bulk import texts as bulk_texts, resumable
 from train.bulk.page import EntitiesPage
 from train.bulk.formats import ConllColumns, JsonLines, tag
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 FORMATS = ("jsonl", "conll", "html")
 
 

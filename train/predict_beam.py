@@ -19,7 +19,7 @@ from bert.system.flags import FlagParser, non_negative_int
 from train import predict
 from train.bulk import texts
 
-log = logging.getLogger(startup.LOGGER)
+log = logging.getLogger(__name__)
 # What Beam's DirectRunner is, without first looking for the program of another runner on the internet.
 IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 

@@ -14,9 +14,8 @@ import shutil
 from bert.runtime import checkpoint
 from bert.system.errors import UserError
 from bert.system.files import atomic_path, make_dir, read_json, write_json
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 RUN_STATE = "run.json"
 LABEL2ID = "label2id.json"

@@ -13,10 +13,9 @@ from bert.data import batches, pairs, records
 from bert.runtime import checkpoint, devices
 from bert.system.errors import UserError
 from bert.system.files import make_dir, read_json, sha256, write_json
-from bert.system.startup import LOGGER
 from bert.training import loop
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 TASK_FILE = "task.json"  # in -output_dir: what the classifier there was trained for
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 RECORD_FILES = {"train": "train.tf_record", "dev": "eval.tf_record", "test": "predict.tf_record"}

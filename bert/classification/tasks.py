@@ -10,9 +10,8 @@ import logging
 import os
 
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 # The layout of a task's file; columns count from 0, negative ones from the line's end.
 #   file: name in the data directory; header: whether the first line names the columns;

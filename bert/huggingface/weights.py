@@ -15,9 +15,8 @@ from bert.huggingface.tensor_files import to_float32
 from bert.pretraining import model as pretraining_model
 from bert.squad import model as squad_model
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 Pair = collections.namedtuple("Pair", "hf google transposed")
 

@@ -15,9 +15,8 @@ from bert.runtime import release
 from bert.system import signals
 from bert.system.errors import UserError, cannot_be_written, first_line
 from bert.system.files import atomic_open, check_no_pattern, is_leftover, sync
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
 # The checkpoint reader's exceptions differ between TensorFlow releases.
 READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)

@@ -13,9 +13,8 @@ import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
 # Compiling the kernels takes most of a second for each length of batch; below these sizes it never pays.

@@ -10,9 +10,8 @@ import zlib
 
 from bert.system.directories import complete_directory
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 
 def is_zip(path):

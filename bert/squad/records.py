@@ -15,9 +15,8 @@ from bert.data import batches, records
 from bert.data import pairs as data_pairs
 from bert.squad.windows import align_questions, features_of, make_windows, pieces_of, target_of
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 FIRST_UNIQUE_ID = 1000000000
 

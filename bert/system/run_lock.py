@@ -14,9 +14,8 @@ import socket
 
 from bert.system import signals
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 LOCK_FILE = "run.lock"
 
 _held = set()  # descriptors of the locks that this process holds

@@ -13,7 +13,8 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 # TensorFlow 2 warns of what it does itself when a data set is shared out to replicas.
 warnings.filterwarnings("ignore", message="To make it possible to preserve tf.data options")
 
-LOGGER = "bert"
+# Above every logger of ours; a program that is run has the last one.
+LOGGERS = ("bert", "train", "__main__")
 
 
 def set_up_logging(verbose=False):
@@ -21,12 +22,20 @@ def set_up_logging(verbose=False):
     import tensorflow.compat.v1 as tf
 
     tf.logging.set_verbosity(tf.logging.INFO if verbose else tf.logging.ERROR)
-    logger = logging.getLogger(LOGGER)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    if not logger.handlers:
-        logger.addHandler(_ProgressFriendlyHandler())
-        logger.handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler = _ProgressFriendlyHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        if not logger.handlers:
+            logger.addHandler(handler)
+
+
+def log_warnings_only():
+    """From now on our log has warnings alone: for a task that would repeat what the chief says."""
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _ProgressFriendlyHandler(logging.Handler):

@@ -17,9 +17,8 @@ import socket
 import time
 
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 CHIEF, WORKER, PS, EVALUATOR = TYPES = ("chief", "worker", "ps", "evaluator")
 HELLO = "bert task"  # begins what a task says at the barrier; whoever says something else is none of ours

@@ -15,12 +15,12 @@ import tensorflow.compat.v1 as tf
 
 from bert.data import batches
 from bert.runtime import checkpoint, devices
+from bert.system import startup
 from bert.system.errors import UserError, first_line
 from bert.system.flags import STRATEGIES
-from bert.system.startup import LOGGER
 from bert.training import cluster
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 NONE, MIRRORED, MULTI_WORKER, PARAMETER_SERVER, TPU = STRATEGIES
 
@@ -106,7 +106,7 @@ def join_run(args, flag="train_batch_size"):
     elif not task.is_chief:
         log.info("%s waits for the chief", task)
         if not task.is_evaluator:
-            log.setLevel(logging.WARNING)  # what the chief logs need not be said again
+            startup.log_warnings_only()
         found = cluster.wait_for_chief(task)
         latest = os.path.basename(checkpoint.latest(args.output_dir) or "")
         if latest != found["checkpoint"]:

@@ -22,11 +22,11 @@ from bert.system.flags import (
     positive_int,
     proportion,
 )
-from bert.system.startup import LOGGER, set_up_logging
+from bert.system.startup import set_up_logging
 from bert.training import stopping, strategies
 from bert.training.distribution import Distribution, join_run
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 PROFILE = "profile"  # directory of -profile in -output_dir
 
 

@@ -6,9 +6,7 @@ import time
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert.system.startup import LOGGER
-
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 LINES_A_RUN = 50  # about how many lines a run logs, but not more often than every ten steps
 SHORTEST_INTERVAL = 10
 

@@ -11,7 +11,6 @@ import tensorflow.compat.v1 as tf
 
 from bert import modeling, optimization
 from bert.runtime import checkpoint
-from bert.system.startup import LOGGER
 from tests.bert.test_optimization import (
     START,
     assert_same_state,
@@ -150,8 +149,8 @@ def test_every_replica_starts_from_the_checkpoint(evaluate, tmp_path, caplog, mo
         step = optimization.build_train_step(loss, 1e-9, 8, 0)  # what is saved is what training started from
         return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
 
-    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
-    with caplog.at_level(logging.INFO, logger=LOGGER):
+    monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
+    with caplog.at_level(logging.INFO, logger="bert"):
         found = train(model_fn, inputs_and_targets(BATCH), tmp_path / "two", two_replicas(), updates=1)
     for name, value in dict(START, **given).items():
         np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)

@@ -9,14 +9,13 @@ import tensorflow.compat.v1 as tf
 
 from bert.system import signals
 from bert.system.files import atomic_open
-from bert.system.startup import LOGGER
 from bert.training.loop import write_results
 from bert.training.stopping import CheckpointSaver
 from train import conlleval, run_dir
 from train.data.windows import join_scores, join_windows
 from train.mymetrics import entity_table
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 # tags: list of lists, one tag for every word of the file; loss: mean over windows; scores: as tags, the probability of
 # the label the model chose for each word, None for a word that tokenizes to nothing.

@@ -8,14 +8,13 @@ from bert import modeling
 from bert.runtime import checkpoint
 from bert.system.errors import UserError
 from bert.system.files import make_dir, sha256
-from bert.system.startup import LOGGER
 from bert.training.loop import check_init_checkpoint, load_encoder
 from train import conlleval, run_dir
 from train.data.conll import check_tags, read_conll, read_sentences
 from train.data.corpus import summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_ids, label_list, read_label_list
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 # bert_config: BertConfig; tokenizer: FullTokenizer; labels: list, ids from 1; label_ids: dict; scheme: name or None;
 # files: dict from split ("train", "dev", "test") to path; sentences: dict from "dev" and "test" to list of Sentence;

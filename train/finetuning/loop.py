@@ -9,7 +9,6 @@ import logging
 
 from bert.encoder import kernels
 from bert.runtime import checkpoint
-from bert.system.startup import LOGGER
 from bert.training import loop as training_loop
 from bert.training import stopping, strategies
 from bert.training.distribution import PARAMETER_SERVER
@@ -17,7 +16,7 @@ from train import run_dir
 from train.data.records import file_based_input_fn_builder
 from train.finetuning import cluster, evaluation
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 KEPT_CHECKPOINTS = 5
 

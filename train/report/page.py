@@ -10,7 +10,6 @@ import logging
 import os
 
 from bert.system.files import atomic_open
-from bert.system.startup import LOGGER
 from train import __version__, conlleval, run_dir
 from train.data.labels import SPECIAL
 from train.finetuning import evaluation
@@ -21,7 +20,7 @@ from train.report.learning import learning_section, training_losses
 from train.report.scores import calibration_section, confusion_section, types_section
 from train.report.sentences import sentences_section
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(__name__)
 
 # A data file as tagged: split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged:
 # evaluation.Tagged; scores: as evaluation.score.

@@ -7,7 +7,6 @@ import pytest
 from bert.classification import tasks
 from bert.classification.tasks import Example
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
 
 TREES = ["( x )"] * 2 + ["(ROOT x)"] * 2
 MNLI_HEAD = "index promptID pairID genre sentence1_binary_parse sentence2_binary_parse".split()
@@ -124,11 +123,11 @@ def test_labels_have_the_ids_of_google_bert():
 
 
 def test_the_lines_of_qqp_that_are_cut_in_two(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
     head = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
     rows = [head, ["0", "1", "2", "a", "b", "0"], ["1", "3", "4", "c"], ["d", "1"], ["2", "5", "6", "e", "f", "1"]]
     path = write(tmp_path, "train.tsv", rows)
-    with caplog.at_level(logging.WARNING, LOGGER):
+    with caplog.at_level(logging.WARNING, "bert"):
         assert read("qqp", "train", tmp_path) == [Example("a", "b", "0"), Example("e", "f", "1")]
     assert f"{path}: passes over 2 lines not of 6 columns, first line 3" in caplog.text
     # A line of the test file cannot be passed over: its prediction would be another's.

@@ -11,7 +11,6 @@ from bert.optimization import create_optimizer
 from bert.runtime import checkpoint
 from bert.system.errors import UserError
 from bert.system.files import make_dir
-from bert.system.startup import LOGGER
 
 
 @pytest.fixture
@@ -138,8 +137,8 @@ def test_check_shapes_names_both_shapes(saved):
 @pytest.fixture
 def log_lines(caplog, monkeypatch):
     """A function that gives the lines of our log so far."""
-    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
-    caplog.set_level(logging.INFO, logger=LOGGER)
+    monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="bert")
     return lambda: caplog.messages
 
 

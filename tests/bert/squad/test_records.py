@@ -12,7 +12,6 @@ from bert.data.records import count_records
 from bert.squad import model
 from bert.squad import records as squad_records
 from bert.squad.questions import Question
-from bert.system import startup
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
 
@@ -32,7 +31,7 @@ def messages(monkeypatch):
     found = []
     handler = logging.Handler()
     handler.emit = lambda record: found.append(record.getMessage())
-    logger = logging.getLogger(startup.LOGGER)
+    logger = logging.getLogger("bert")
     monkeypatch.setattr(logger, "handlers", [handler])
     before = logger.level
     logger.setLevel(logging.INFO)

@@ -26,7 +26,7 @@ from bert import run_classifier, run_pretraining, run_squad
 from bert.runtime import checkpoint
 from bert.system import run_lock, signals
 from bert.system.errors import UserError
-from bert.system.startup import LOGGER
+from bert.system.startup import LOGGERS
 from bert.training import distribution, stopping
 from bert.training.progress import TrainingLog
 from tests.bert import test_run_classifier, test_run_pretraining, test_run_squad
@@ -115,8 +115,11 @@ def largest_file(size):
 def warnings(monkeypatch):
     """The lines of warning of our log, as they come."""
     lines = []
-    logger = logging.getLogger(LOGGER)
-    monkeypatch.setattr(logger, "warning", lambda text, *values: lines.append(text % values))
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    for name in LOGGERS:
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [handler])
+        monkeypatch.setattr(logging.getLogger(name), "propagate", False)
     return lines
 
 
