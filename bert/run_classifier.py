@@ -7,6 +7,8 @@ In: GLUE's files, XNLI's, or the user's own. Out, in -output_dir: checkpoints, t
 eval_results.txt, test_results.tsv, export/<timestamp>/.
 """
 
+from bert.system import startup  # noqa: F401, I001  before TensorFlow
+
 import os
 import sys
 

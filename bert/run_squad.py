@@ -7,6 +7,8 @@ answer), nbest_predictions.json, with -version_2_with_negative null_odds.json, a
 come with answers.
 """
 
+from bert.system import startup  # noqa: F401, I001  before TensorFlow
+
 import os
 import sys
 

@@ -7,6 +7,8 @@ In: the flags of train_helper. Out: what run_dir lists, in -output_dir.
 `model_fn_builder` gives the model function for an Estimator of one's own, `train` is the whole flow.
 """
 
+from bert.system import startup  # noqa: F401, I001  before TensorFlow
+
 import argparse
 import collections
 import logging
