@@ -10,41 +10,31 @@ In: the flags of train_helper. Out: what run_dir lists, in -output_dir.
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
-import collections
 import logging
 import os
 import re
-import sys
 
 import tensorflow.compat.v1 as tf
 
-from bert.data.records import count_records, is_current
 from bert.encoder import kernels
 from bert.optimization import build_train_step, training_options
 from bert.runtime import checkpoint
 from bert.system import run_lock
 from bert.system.errors import run_program
-from bert.system.files import atomic_open
 from bert.training import loop as training_loop
 from bert.training import strategies
 from train import run_dir, tf_metrics
 from train.data.labels import OUTSIDE, PIECE, SPECIAL, constraint
-from train.data.records import fingerprint, write_file, write_records
-from train.data.windows import encode
 from train.finetuning import evaluation
 from train.finetuning import loop as finetuning_loop
-from train.finetuning.inputs import load_inputs
-from train.inference.frozen import FrozenTagger
+from train.finetuning.inputs import load_inputs, open_run
+from train.finetuning.splits import make_records
 from train.models import build_tagger_by_flags, predict_tags
 from train.report import page
 from train.serving import saved_model
 from train.train_helper import get_args_parser
 
 log = logging.getLogger(__name__)
-
-# path: record file; encoded: list of windows.Encoded, the windows in it, None for the train split, which need not fit
-# in memory; count: how many windows.
-Records = collections.namedtuple("Records", ["path", "encoded", "count"])
 
 
 def model_fn_builder(
@@ -193,7 +183,7 @@ def train(args):
       args: Namespace of train_helper.get_args_parser.
 
     Returns:
-      dict: "dev" and "test", scores as evaluation.score gives them, of what was evaluated; "export", the directory
+      dict: "dev" and "test", scores as evaluation.scores_of gives them, of what was evaluated; "export", the directory
       written.
 
     Raises:
@@ -214,8 +204,15 @@ def train(args):
 
 def _run(args, inputs, distribution):
     is_chief = distribution.task.is_chief
-    state = _open_run(args, inputs) if is_chief else inputs.state
-    records = {split: _make_records(args, inputs, split) for split in inputs.files}
+    state = open_run(args, inputs) if is_chief else inputs.state
+    records = {split: make_records(args, inputs, split) for split in inputs.files}
+
+    def evaluate(split, prefix):
+        return evaluation.evaluate_split(args, inputs, records[split], split, prefix)
+
+    def dev_scores(prefix):
+        evaluated = evaluate("dev", prefix)
+        return evaluation.scores_of(evaluated.counts, evaluated.tagged.loss)
 
     if args.do_train:
         finetuning_loop.train(
@@ -225,20 +222,21 @@ def _run(args, inputs, distribution):
             records["train"],
             distribution,
             lambda *settings: _model_fn(args, inputs, *settings),
-            lambda prefix: evaluation.score(inputs.sentences["dev"], _tag(args, inputs, records["dev"], "dev", prefix)),
+            dev_scores,
         )
     if not is_chief:
         return {}
     prefix = run_dir.checkpoint_to_use(args.output_dir)
-    results, evaluated = {}, collections.OrderedDict()
+    step = checkpoint.step_of(prefix)
+    results, evaluated = {}, []
     for split in ("dev", "test"):
         if (split == "dev" and args.do_eval) or args.do_predict:
-            evaluated[split] = _evaluate_and_report(args, inputs, records[split], split, prefix)
-            results[split] = evaluated[split].scores
+            log.info("tagging %s with %s", inputs.files[split], prefix)
+            evaluated.append(evaluate(split, prefix))
+            with_scores = split == "dev" and args.do_eval
+            results[split] = evaluation.report_split(args.output_dir, evaluated[-1], step, with_scores, args.do_predict)
     if args.report:
-        settings = inputs.model, inputs.training
-        step = checkpoint.step_of(prefix)
-        page.write_page(args.output_dir, list(evaluated.values()), prefix, step, settings)
+        page.write_page(args.output_dir, evaluated, prefix, step, (inputs.model, inputs.training))
     if args.do_export:
         results["export"] = saved_model.export_saved_model(
             os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args, training_loop.export_compute(args)
@@ -249,61 +247,6 @@ def _run(args, inputs, distribution):
         checkpoint.write_without_slots(prefix, target)
         log.info("wrote %s without the optimizer's variables", target)
     return results
-
-
-def _open_run(args, inputs):
-    """Cleans where that was asked for, writes labels and run.json; returns the run's state."""
-    state = inputs.state
-    if not args.do_train:
-        return state
-    checkpoint.remove_unfinished(args.output_dir)
-    if state is None:
-        if args.clean:
-            run_dir.clean(args.output_dir, kept=[args.vocab_file, args.bert_config_file])
-        state = run_dir.new_state(args.output_dir, inputs.model, inputs.training)
-    else:
-        changed = sorted(name for name in inputs.training if inputs.training[name] != state["training"].get(name))
-        if changed:
-            log.info("goes on with other settings than before: %s", ", ".join(changed))
-            state.update(training=inputs.training, finished=False)
-        if "dev_data" in changed:
-            state.update(evaluations=[], best=None)  # scores on another dev set compare with nothing
-    run_dir.write_state(args.output_dir, state)
-    run_dir.write_labels(args.output_dir, inputs.labels, inputs.label_ids)
-    run_dir.copy_encoder_files(args.output_dir, state, args.vocab_file, args.bert_config_file)
-    return state
-
-
-def _make_records(args, inputs, split):
-    """The split's record file, written anew unless it was made from just this data with just these settings."""
-    path = os.path.join(args.output_dir, run_dir.RECORDS[split])
-    data_file, encoding = inputs.files[split], (inputs.tokenizer, inputs.label_ids, args.max_seq_length)
-    made_from = fingerprint(data_file, args.vocab_file, inputs.labels, args.do_lower_case, args.max_seq_length)
-    is_train = split == "train"
-    shards = args.record_shards if is_train else 1
-    encoded = None if is_train else list(encode(inputs.sentences[split], *encoding))
-    if is_current(path, made_from, shards):
-        log.info("%s is up to date, %d windows", path, count_records(path))
-    elif is_train:
-        count = write_file(path, data_file, *encoding, made_from, shards, args.processes)
-        log.info("wrote %s: %d sentences, %d windows", path, inputs.corpus.sentences, count)
-    else:
-        write_records(path, encoded, args.max_seq_length, made_from)
-        log.info("wrote %s: %d sentences, %d windows", path, len(inputs.sentences[split]), len(encoded))
-    if split == "test":
-        _write_pieces(os.path.join(args.output_dir, run_dir.PIECES), encoded)
-    return Records(path, encoded, count_records(path))
-
-
-def _write_pieces(path, encoded):
-    """The pieces of a file, one per line, an empty line between sentences."""
-    with atomic_open(path) as writer:
-        sentence = None
-        for window in encoded:
-            if sentence not in (None, window.sentence):
-                writer.write("\n")
-            sentence = window.sentence
-            writer.writelines(token + "\n" for token in window.tokens[window.own])
 
 
 def _model_fn(args, inputs, init_checkpoint, schedule, compute):
@@ -320,38 +263,6 @@ def _model_fn(args, inputs, init_checkpoint, schedule, compute):
         inputs.scheme,
         compute,
     )
-
-
-def _tag(args, inputs, records, split, prefix):
-    """The split's words tagged by a checkpoint; every evaluation and every prediction goes through here."""
-    compute = training_loop.choose_compute(args, inputs.bert_config, records.count // args.batch_size)
-    with FrozenTagger(prefix, inputs, args, compute, with_losses=True) as tagger:
-        return evaluation.tag_file(
-            tagger,
-            inputs.sentences[split],
-            records.encoded,
-            inputs.labels,
-            inputs.scheme if args.constrain else None,
-            args.batch_size,
-        )
-
-
-def _evaluate_and_report(args, inputs, records, split, prefix):
-    log.info("tagging %s with %s", inputs.files[split], prefix)
-    tagged = _tag(args, inputs, records, split, prefix)
-    scores = evaluation.score(inputs.sentences[split], tagged)
-    if split == "dev" and args.do_eval:
-        evaluation.write_eval_results(args.output_dir, scores, checkpoint.step_of(prefix))
-    if args.do_predict:
-        report = evaluation.write_report(args.output_dir, split, inputs.sentences[split], tagged)
-        _print(f"{inputs.files[split]}\n{report}")
-    return page.Evaluated(split, inputs.files[split], inputs.sentences[split], tagged, scores)
-
-
-def _print(text):
-    """Prints a text; what the terminal's encoding lacks, such as types in Chinese, as escapes."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 if __name__ == "__main__":

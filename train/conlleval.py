@@ -35,8 +35,10 @@ CLOSING = SINGLE | {"E"}  # always the last token of a chunk
 # I and E go on with the chunk before them; after these tags there is none of their type to go on with.
 STARTING_PAIRS = frozenset([("O", "I"), ("O", "E"), ("E", "I"), ("E", "E"), ("S", "I"), ("S", "E")])
 
+BOUNDARY = "-X-"  # a line whose first column is this ends a sentence, as an empty line does
+
 Options = namedtuple("Options", "delimiter raw latex otag boundary")
-Options.__new__.__defaults__ = (None, False, False, "O", "-X-")
+Options.__new__.__defaults__ = (None, False, False, "O", BOUNDARY)
 
 Metrics = namedtuple("Metrics", "tp fp fn prec rec fscore")
 
@@ -89,6 +91,19 @@ def chunks(tags):
         if starts_chunk(previous, current):
             start = i
     return found
+
+
+def sentence_parts(words):
+    """The parts of a sentence that a report counts as sentences: the word `-X-` ends one and is in none.
+
+    Args:
+      words: list of str, the first column.
+
+    Returns:
+      list of slices, in order; a part may be empty.
+    """
+    ends = [i for i, word in enumerate(words) if word == BOUNDARY] + [len(words)]
+    return [slice(start, end) for start, end in zip([0] + [end + 1 for end in ends], ends)]
 
 
 class EvalCounts:

@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 from bert.runtime import checkpoint
 from bert.system import signals
 from train import run_dir
-from train.finetuning.evaluation import should_stop
+from train.finetuning.hooks import should_stop
 
 POLL = 0.1  # seconds between two looks at what another task writes
 
@@ -62,7 +62,7 @@ def follow(output_dir, evaluation, is_due, first_step, last_step, early_stop):
     """The evaluator's work: scores the checkpoints of the steps that are due, one after another, as they appear.
 
     Args:
-      evaluation: evaluation.DevEvaluation.
+      evaluation: hooks.DevEvaluation.
       output_dir, is_due, first_step, last_step, early_stop: as of EvaluationGate.
     """
     state = run_dir.read_state(output_dir)

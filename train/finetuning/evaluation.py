@@ -1,18 +1,17 @@
-"""Tagging a data file with a checkpoint, scoring the tags, and doing so on the dev set while training goes on."""
+"""Tagging a data file with a checkpoint, scoring the tags, and writing the reports on them."""
 
 import collections
 import logging
 import os
+import sys
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
-from bert.system import signals
 from bert.system.files import atomic_open
-from bert.training.loop import write_results
-from bert.training.stopping import CheckpointSaver
+from bert.training.loop import choose_compute, write_results
 from train import conlleval, run_dir
 from train.data.windows import join_scores, join_windows
+from train.inference.frozen import FrozenTagger
 from train.mymetrics import entity_table
 
 log = logging.getLogger(__name__)
@@ -20,6 +19,11 @@ log = logging.getLogger(__name__)
 # tags: list of lists, one tag for every word of the file; loss: mean over windows; scores: as tags, the probability of
 # the label the model chose for each word, None for a word that tokenizes to nothing.
 Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores"])
+
+
+# A data file as tagged. split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged: Tagged;
+# counts: conlleval.EvalCounts.
+Evaluated = collections.namedtuple("Evaluated", ["split", "file", "sentences", "tagged", "counts"])
 
 
 def tag_file(tagger, sentences, encoded, labels, scheme, batch_size):
@@ -43,17 +47,33 @@ def tag_file(tagger, sentences, encoded, labels, scheme, batch_size):
     return Tagged(tags, float(np.mean(losses)) if losses else 0.0, scores)
 
 
-def count(sentences, tagged):
-    """conlleval's counts of a tagged file, a conlleval.EvalCounts."""
-    return conlleval.evaluate(_lines(sentences, tagged.tags))
+def count(sentences, tags):
+    """The conlleval.EvalCounts of a tagged file.
+
+    Args:
+      sentences: list of conll.Sentence.
+      tags: for each sentence the list of its predicted tags.
+    """
+    counts = conlleval.EvalCounts()
+    for sentence, predicted in zip(sentences, tags):
+        for part in conlleval.sentence_parts(sentence.words):
+            counts.add_sentence(sentence.tags[part], predicted[part])
+    return counts
 
 
-def score(sentences, tagged):
-    """{"loss", "accuracy", "precision", "recall", "f1"}: accuracy of tokens, conlleval's scores of entities, 0 to 1."""
-    counts = count(sentences, tagged)
+def scores_of(counts, loss):
+    """The scores of a tagged file.
+
+    Args:
+      counts: conlleval.EvalCounts.
+      loss: float.
+
+    Returns:
+      dict: "loss"; "accuracy" of words and conlleval's "precision", "recall" and "f1" of entities, each from 0 to 1.
+    """
     overall, _ = conlleval.metrics(counts)
     return {
-        "loss": tagged.loss,
+        "loss": loss,
         "accuracy": counts.correct_tags / max(counts.token_counter, 1),
         "precision": overall.prec,
         "recall": overall.rec,
@@ -61,16 +81,17 @@ def score(sentences, tagged):
     }
 
 
-def write_report(output_dir, split, sentences, tagged):
+def write_report(output_dir, evaluated):
     """Writes the tagged file and its conlleval report; returns the report and, under it, seqeval's table."""
-    tagged_file = os.path.join(output_dir, run_dir.TAGGED[split])
-    with atomic_open(tagged_file) as writer:
-        for line in _lines(sentences, tagged.tags):
-            writer.write(line + "\n")
-    report = "\n".join(line.rstrip("\n") for line in conlleval.return_report(tagged_file)) + "\n"
-    with atomic_open(os.path.join(output_dir, run_dir.REPORT[split])) as writer:
+    sentences, tags = evaluated.sentences, evaluated.tagged.tags
+    with atomic_open(os.path.join(output_dir, run_dir.TAGGED[evaluated.split])) as writer:
+        for sentence, predicted in zip(sentences, tags):
+            writer.writelines(" ".join(columns) + "\n" for columns in zip(sentence.words, sentence.tags, predicted))
+            writer.write("\n")
+    report = "".join(conlleval.report_notprint(evaluated.counts))
+    with atomic_open(os.path.join(output_dir, run_dir.REPORT[evaluated.split])) as writer:
         writer.write(report)
-    return report + "\n" + entity_table([sentence.tags for sentence in sentences], tagged.tags)
+    return report + "\n" + entity_table([sentence.tags for sentence in sentences], tags)
 
 
 def write_eval_results(output_dir, scores, step):
@@ -80,116 +101,46 @@ def write_eval_results(output_dir, scores, step):
     write_results(os.path.join(output_dir, run_dir.EVAL_RESULTS), values)
 
 
-def _lines(sentences, tags):
-    """`word gold predicted` for every word, an empty line after each sentence."""
-    for sentence, predicted in zip(sentences, tags):
-        for columns in zip(sentence.words, sentence.tags, predicted):
-            yield " ".join(columns)
-        yield ""
-
-
-class DevEvaluation(tf.train.CheckpointSaverListener):
-    """Scores the dev set on checkpoints as they are saved, keeps the best one, and ends training when nothing improves.
-
-    The scores go to the run's state on disk at once, so a run that is killed and started again remembers them.
+def evaluate_split(args, inputs, records, split, prefix):
+    """Tags a split with a checkpoint; every evaluation and every prediction goes through here.
 
     Args:
-      output_dir: directory of the checkpoints and of run.json.
-      state: the run's state, see run_dir; changed and written at each evaluation.
-      evaluate: function from a checkpoint's prefix to scores.
-      is_due: function from a step to whether it is to be evaluated.
-      early_stop: evaluations without a better F1 after which training ends, or None.
+      args: Namespace of train_helper.get_args_parser.
+      inputs: inputs.Inputs.
+      records: splits.Records of the split.
+      split: "dev" or "test".
+      prefix: prefix of the checkpoint.
+
+    Returns:
+      Evaluated.
     """
-
-    def __init__(self, output_dir, state, evaluate, is_due, early_stop):
-        self._output_dir = output_dir
-        self._state = state
-        self._evaluate = evaluate
-        self._is_due = is_due
-        self._early_stop = early_stop
-        self._events = tf.summary.FileWriter(os.path.join(output_dir, run_dir.EVAL_EVENTS))
-
-    def after_save(self, session, global_step_value):
-        step = int(global_step_value)
-        evaluations = self._state["evaluations"]
-        if not self._is_due(step) or (evaluations and evaluations[-1]["step"] >= step):
-            return False
-        if signals.received():
-            return True  # and the run that goes on from here begins with the evaluation
-        prefix = os.path.join(self._output_dir, f"{run_dir.CHECKPOINT}-{step}")
-        with signals.signals_not_deferred():  # it may take long, and all there is to be saved has been
-            scores = dict(self._evaluate(prefix), step=step)
-        evaluations.append(scores)
-        best = self._state["best"]
-        improved = best is None or scores["f1"] > best["f1"]
-        if improved:
-            self._state["best"] = scores
-        # State first: a run that is started again learns from it what best/ is to hold; the reverse would not do.
-        run_dir.write_state(self._output_dir, self._state)
-        if improved:
-            run_dir.keep_as_best(self._output_dir, prefix)
-        self._write_summary(scores)
-        log.info(
-            "dev at step %d: loss %.4f  accuracy %.4f  precision %.4f  recall %.4f  F1 %.4f%s",
-            step,
-            scores["loss"],
-            scores["accuracy"],
-            scores["precision"],
-            scores["recall"],
-            scores["f1"],
-            "  (best so far)" if improved else "",
-        )
-        return should_stop(self._state, self._early_stop)
-
-    def _write_summary(self, scores):
-        values = [tf.Summary.Value(tag=f"dev/{name}", simple_value=scores[name]) for name in scores if name != "step"]
-        self._events.add_summary(tf.Summary(value=values), scores["step"])
-        self._events.flush()
+    sentences = inputs.sentences[split]
+    compute = choose_compute(args, inputs.bert_config, records.count // args.batch_size)
+    scheme = inputs.scheme if args.constrain else None
+    with FrozenTagger(prefix, inputs, args, compute, with_losses=True) as tagger:
+        tagged = tag_file(tagger, sentences, records.encoded, inputs.labels, scheme, args.batch_size)
+    return Evaluated(split, inputs.files[split], sentences, tagged, count(sentences, tagged.tags))
 
 
-def should_stop(state, early_stop):
-    """Whether the last `early_stop` evaluations brought no better F1."""
-    if early_stop is None or state["best"] is None:
-        return False
-    since_best = [scores for scores in state["evaluations"] if scores["step"] > state["best"]["step"]]
-    if len(since_best) < early_stop:
-        return False
-    log.info("%d evaluations without a better F1 than step %d's", len(since_best), state["best"]["step"])
-    return True
-
-
-class ScheduledSaver(CheckpointSaver):
-    """Saves checkpoints at the steps of a schedule, at the start and at the end; tells the listeners.
+def report_split(output_dir, evaluated, step, with_scores, with_tags):
+    """Writes and prints what a run reports of a split; returns the split's scores, as `scores_of`.
 
     Args:
-      output_dir: directory of the checkpoints.
-      is_scheduled: function from a step to whether a checkpoint is due.
-      listeners: list of CheckpointSaverListener.
-      steps_per_run: steps that the training op makes at once, as on a TPU.
+      output_dir: directory of the run.
+      evaluated: Evaluated.
+      step: global step of the checkpoint.
+      with_scores: write eval_results.txt.
+      with_tags: write the tagged file and its report, and print the report.
     """
+    scores = scores_of(evaluated.counts, evaluated.tagged.loss)
+    if with_scores:
+        write_eval_results(output_dir, scores, step)
+    if with_tags:
+        _print(f"{evaluated.file}\n{write_report(output_dir, evaluated)}")
+    return scores
 
-    def __init__(self, output_dir, is_scheduled, listeners, steps_per_run=1):
-        super().__init__(output_dir, 1, listeners, steps_per_run)
-        self._timer = _Schedule(is_scheduled)
 
-
-class _Schedule:
-    """Stands in for the saver's timer, which knows only regular intervals."""
-
-    def __init__(self, is_scheduled):
-        self._is_scheduled = is_scheduled
-        self._last = None
-
-    def reset(self):
-        self._last = None
-
-    def last_triggered_step(self):
-        return self._last
-
-    def update_last_triggered_step(self, step):
-        self._last = int(step)
-
-    def should_trigger_for_step(self, step):
-        """Whether a step was due since the last save, this one included: none is missed where steps are skipped."""
-        first = step if self._last is None else self._last + 1
-        return any(self._is_scheduled(due) for due in range(int(first), int(step) + 1))
+def _print(text):
+    """Prints a text; what the terminal's encoding lacks, such as types in Chinese, as escapes."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)

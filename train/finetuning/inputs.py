@@ -80,6 +80,29 @@ def load_inputs(args):
     return Inputs(bert_config, tokenizer, labels, ids, scheme, files, sentences, model, training, state, corpus)
 
 
+def open_run(args, inputs):
+    """Cleans where that was asked for, writes labels and run.json; returns the run's state."""
+    state = inputs.state
+    if not args.do_train:
+        return state
+    checkpoint.remove_unfinished(args.output_dir)
+    if state is None:
+        if args.clean:
+            run_dir.clean(args.output_dir, kept=[args.vocab_file, args.bert_config_file])
+        state = run_dir.new_state(args.output_dir, inputs.model, inputs.training)
+    else:
+        changed = sorted(name for name in inputs.training if inputs.training[name] != state["training"].get(name))
+        if changed:
+            log.info("goes on with other settings than before: %s", ", ".join(changed))
+            state.update(training=inputs.training, finished=False)
+        if "dev_data" in changed:
+            state.update(evaluations=[], best=None)  # scores on another dev set compare with nothing
+    run_dir.write_state(args.output_dir, state)
+    run_dir.write_labels(args.output_dir, inputs.labels, inputs.label_ids)
+    run_dir.copy_encoder_files(args.output_dir, state, args.vocab_file, args.bert_config_file)
+    return state
+
+
 def splits_used(args):
     """The data files that the flags call for."""
     splits = ["train"] if args.do_train else []

@@ -14,7 +14,8 @@ from bert.training import stopping, strategies
 from bert.training.distribution import PARAMETER_SERVER
 from train import run_dir
 from train.data.records import file_based_input_fn_builder
-from train.finetuning import cluster, evaluation
+from train.finetuning import cluster
+from train.finetuning.hooks import DevEvaluation, ScheduledSaver, should_stop
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def train(args, inputs, state, records, distribution, make_model_fn, evaluate):
     distribution.release_others(args.output_dir, trains)
     if task.is_evaluator:
         state = run_dir.read_state(args.output_dir)
-        dev_evaluation = evaluation.DevEvaluation(args.output_dir, state, evaluate, schedule.is_due, args.early_stop)
+        dev_evaluation = DevEvaluation(args.output_dir, state, evaluate, schedule.is_due, args.early_stop)
         cluster.follow(args.output_dir, dev_evaluation, *_span(args, schedule))
         return
     if trains:
@@ -104,7 +105,7 @@ def _announce(args, schedule, windows, latest):
 
 
 def _is_complete(args, schedule, state):
-    return schedule.first_step >= schedule.last_step or evaluation.should_stop(state, args.early_stop)
+    return schedule.first_step >= schedule.last_step or should_stop(state, args.early_stop)
 
 
 def _span(args, schedule):
@@ -120,7 +121,7 @@ def _listeners(args, state, distribution, schedule, evaluate):
     is_due = schedule.is_due
     if distribution.name == PARAMETER_SERVER:  # the others go on while the chief saves
         is_due = cluster.late(is_due, state)
-    return [evaluation.DevEvaluation(args.output_dir, state, evaluate, is_due, args.early_stop)]
+    return [DevEvaluation(args.output_dir, state, evaluate, is_due, args.early_stop)]
 
 
 def _fit(args, inputs, records, distribution, schedule, compute, model_fn, listeners):
@@ -158,7 +159,7 @@ def _fit(args, inputs, records, distribution, schedule, compute, model_fn, liste
     hooks = []
     if task.is_chief:
         hooks.append(
-            evaluation.ScheduledSaver(
+            ScheduledSaver(
                 args.output_dir,
                 lambda step: schedule.is_due(step) or step % args.save_checkpoints_steps == 0,
                 listeners,

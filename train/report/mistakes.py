@@ -41,22 +41,12 @@ def compare(words, gold, predicted, scores):
       Comparison.
     """
     pairs, wrong = [], []
-    for part in _parts(words):
+    for part in conlleval.sentence_parts(words):
         gold_chunks, predicted_chunks = (_chunks(tags[part], part.start) for tags in (gold, predicted))
         pairs += pair_entities(gold_chunks, predicted_chunks)
         wrong += [i for i in range(part.start, part.stop) if is_wrong(gold[i], predicted[i])]
     known = [scores[i] for i in wrong if scores[i] is not None]
     return Comparison(pairs, wrong, max(known) if known else None)
-
-
-def _parts(words):
-    """The slices of a sentence that conlleval takes for sentences: it reads the word -X- as the end of one."""
-    start = 0
-    for i, word in enumerate(words):
-        if word == conlleval.Options().boundary:
-            yield slice(start, i)
-            start = i + 1
-    yield slice(start, len(words))
 
 
 def _chunks(tags, offset):

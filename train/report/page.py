@@ -5,14 +5,12 @@ report.html, which loads nothing from elsewhere and reads well without its scrip
 Scores and counts of entities are conlleval's; whatever else the page counts adds up to them.
 """
 
-import collections
 import logging
 import os
 
 from bert.system.files import atomic_open
 from train import __version__, conlleval, run_dir
 from train.data.labels import SPECIAL
-from train.finetuning import evaluation
 from train.pages import charts
 from train.pages.spans import escape, page_end, page_start, type_classes
 from train.report import mistakes
@@ -22,17 +20,13 @@ from train.report.sentences import sentences_section
 
 log = logging.getLogger(__name__)
 
-# A data file as tagged: split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged:
-# evaluation.Tagged; scores: as evaluation.score.
-Evaluated = collections.namedtuple("Evaluated", ["split", "file", "sentences", "tagged", "scores"])
-
 
 def write_page(output_dir, evaluated, prefix, step, settings):
     """Writes report.html into the run's directory.
 
     Args:
       output_dir: directory with run.json and the events of training, where there are any.
-      evaluated: list of Evaluated.
+      evaluated: list of finetuning.evaluation.Evaluated.
       prefix, step: the checkpoint that tagged them, and its global step.
       settings: (model, training), the settings as inputs.Inputs has them, for what run.json does not hold.
     """
@@ -54,9 +48,9 @@ def page(evaluated, prefix, step, state, losses, model, training):
       losses: list of (step, training loss).
       model, training: dicts of settings.
     """
-    script = _read("report_page.js")
+    script = _read("page.js")
     classes = type_classes(_types(evaluated, model))
-    yield page_start(f"Report: {prefix}", _read("report_page.css") + charts.CSS, script)
+    yield page_start(f"Report: {prefix}", _read("page.css") + charts.CSS, script)
     yield f"<header><h1>Tagging report</h1><p>Checkpoint <code>{escape(prefix)}</code>, step {step:,}</p>"
     yield _navigation(evaluated) + "</header>\n<main>\n"
     yield _summary(evaluated)
@@ -113,11 +107,11 @@ def _summary(evaluated):
 
 
 def _summary_card(part):
-    counts = evaluation.count(part.sentences, part.tagged)
+    counts = part.counts
     precision, recall, f1 = conlleval.percentages(counts.correct_chunk, counts.found_guessed, counts.found_correct)
     accuracy = 100 * counts.correct_tags / counts.token_counter if counts.token_counter else 0.0
     figures = [("F1", f"{f1:.2f}"), ("Precision", f"{precision:.2f}"), ("Recall", f"{recall:.2f}")]
-    figures += [("Accuracy", f"{accuracy:.2f}"), ("Loss", f"{part.scores['loss']:.4f}")]
+    figures += [("Accuracy", f"{accuracy:.2f}"), ("Loss", f"{part.tagged.loss:.4f}")]
     terms = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
     return (
         f'<article class="card"><h3>{escape(part.split)} <code>{escape(part.file)}</code></h3>'
@@ -130,14 +124,13 @@ def _summary_card(part):
 
 def _split(part, classes):
     """Yields all about one file."""
-    counts = evaluation.count(part.sentences, part.tagged)
     comparisons = [
         mistakes.compare(sentence.words, sentence.tags, tags, scores)
         for sentence, tags, scores in zip(part.sentences, part.tagged.tags, part.tagged.scores)
     ]
     yield f'<section id="{part.split}"><h2>{escape(part.split)} <code>{escape(part.file)}</code></h2>\n'
-    yield types_section(part, counts, classes)
-    yield confusion_section(part, counts, comparisons, classes)
+    yield types_section(part, classes)
+    yield confusion_section(part, comparisons, classes)
     yield calibration_section(part)
     yield from sentences_section(part, comparisons, classes)
     yield "</section>\n"

@@ -15,18 +15,19 @@ from train.report import mistakes
 LEAST_WORDS = 10  # in a bin of the calibration chart: a share of fewer says little
 
 
-def types_section(part, counts, classes):
+def types_section(part, classes):
     """Precision, recall and F1 of each type, and of all.
 
     Args:
-      part: page.Evaluated.
-      counts: conlleval's counts of it, see evaluation.count.
+      part: finetuning.evaluation.Evaluated.
       classes: dict from type to CSS classes, see spans.type_classes.
 
     Returns:
       HTML.
     """
-    return f'<section id="{part.split}-types"><h3>Types of entities</h3>{_types_table(counts, classes)}</section>\n'
+    return (
+        f'<section id="{part.split}-types"><h3>Types of entities</h3>{_types_table(part.counts, classes)}</section>\n'
+    )
 
 
 def _types_table(counts, classes):
@@ -52,11 +53,11 @@ def _type_cells(correct, found, gold):
     return shares + [f"{count:,}" for count in (gold, found, correct)]
 
 
-def confusion_section(part, counts, comparisons, classes):
+def confusion_section(part, comparisons, classes):
     """Which types were taken for which, and how many mistakes there are of each kind.
 
     Args:
-      part, counts, classes: as `types_section`.
+      part, classes: as `types_section`.
       comparisons: list of mistakes.Comparison, one for each sentence.
 
     Returns:
@@ -65,7 +66,7 @@ def confusion_section(part, counts, comparisons, classes):
     confused = mistakes.confusion(comparisons)
     if not confused:
         return f'<section id="{part.split}-confusion"><h3>Confusion</h3><p>There is no entity.</p></section>\n'
-    types = [name for name, *_ in counts.by_type()]
+    types = [name for name, *_ in part.counts.by_type()]
     rows = [_confusion_row(confused, gold, types, classes) for gold in types + [None]]
     found = [sum(n for (_, predicted, _), n in confused.items() if predicted == name) for name in types]
     head = ["gold ↓<br>predicted →"] + [_type_mark(name, classes) for name in types] + ["nothing", "gold"]
@@ -114,7 +115,7 @@ def calibration_section(part):
     """How often tags are right by the probability the tagger gave them: chart and table.
 
     Args:
-      part: page.Evaluated.
+      part: finetuning.evaluation.Evaluated.
 
     Returns:
       HTML.

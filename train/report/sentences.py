@@ -19,7 +19,7 @@ def sentences_section(part, comparisons, classes):
     """Yields the section piece by piece.
 
     Args:
-      part: page.Evaluated.
+      part: finetuning.evaluation.Evaluated.
       comparisons: list of mistakes.Comparison, one for each sentence.
       classes: dict from type to CSS classes, see spans.type_classes.
     """

@@ -21,11 +21,12 @@ from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
 from tests.bert.data.test_batches import IDS, LENGTH, NAMES, batches, numbers, window, write
 from tests.paths import REPOSITORY
-from train import bert_lstm_ner, run_dir
+from train import run_dir
 from train.data import conll, corpus, records
 from train.data.conll import check_tags, read_conll
 from train.data.labels import detect_scheme, label_ids
 from train.data.windows import encode
+from train.finetuning import splits
 from train.finetuning.inputs import load_inputs
 from train.train_helper import get_args_parser
 
@@ -464,7 +465,7 @@ def test_a_run_writes_its_training_file_in_shards(given, tmp_path):
         inputs = load_inputs(args)
         assert sorted(inputs.sentences) == ["dev", "test"] and sorted(inputs.files) == ["dev", "test", "train"]
         assert inputs.corpus.sentences == len(read_conll(inputs.files["train"]))
-        made = {split: bert_lstm_ner._make_records(args, inputs, split) for split in inputs.files}
+        made = {split: splits.make_records(args, inputs, split) for split in inputs.files}
         found[processes] = {name: os.stat(str(tmp_path / name)).st_mtime_ns for name in os.listdir(str(tmp_path))}
     assert found["1"].keys() == found["2"].keys()
     kept = [name for name in found["1"] if "tf_record" in name]

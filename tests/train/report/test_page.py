@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.pages import Page
-from train import run_dir
+from train import conlleval, run_dir
 from train.data.conll import Sentence
 from train.finetuning import evaluation
 from train.pages import charts as pages_charts
@@ -41,7 +41,7 @@ def evaluated(rows, split="dev", loss=1.5):
         sentences.append(Sentence(words, gold, line))
         line += len(words) + 1
     tagged = evaluation.Tagged([block[2] for block in columns], loss, [block[3] for block in columns])
-    return report_page.Evaluated(split, f"data/{split}.txt", sentences, tagged, evaluation.score(sentences, tagged))
+    return evaluation.Evaluated(split, f"data/{split}.txt", sentences, tagged, evaluation.count(sentences, tagged.tags))
 
 
 def made(*parts, **kwargs):
@@ -58,7 +58,9 @@ def words_of(text, word="a", gold="O", predicted="O", score=0.9):
 
 def conlleval_report(directory, part):
     """{type or "all": (precision, recall, F1, found)} and the numbers of the first two lines, out of the report."""
-    report = evaluation.write_report(str(directory), part.split, part.sentences, part.tagged).split("\n\n")[0]
+    report = evaluation.write_report(str(directory), part).split("\n\n")[0]
+    tagged_file = str(directory / run_dir.TAGGED[part.split])
+    assert report.splitlines() == "".join(conlleval.return_report(tagged_file)).splitlines()
     head = re.match(r"processed (\d+) tokens with (\d+) phrases; found: (\d+) phrases; correct: (\d+)\.", report)
     scores = re.findall(r"^(.*?): +precision: +(\S+)%; recall: +(\S+)%; FB1: +(\S+) *(\d*)$", report, re.M)
     accuracy = re.search(r"accuracy: +(\S+)%", report)

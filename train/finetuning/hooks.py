@@ -1,0 +1,119 @@
+"""What happens at the steps of training: checkpoints are saved, and each that is due is scored on the dev set."""
+
+import logging
+import os
+
+import tensorflow.compat.v1 as tf
+
+from bert.system import signals
+from bert.training.stopping import CheckpointSaver
+from train import run_dir
+
+log = logging.getLogger(__name__)
+
+
+class DevEvaluation(tf.train.CheckpointSaverListener):
+    """Scores the dev set on checkpoints as they are saved, keeps the best one, and ends training when nothing improves.
+
+    The scores go to the run's state on disk at once, so a run that is killed and started again remembers them.
+
+    Args:
+      output_dir: directory of the checkpoints and of run.json.
+      state: the run's state, see run_dir; changed and written at each evaluation.
+      evaluate: function from a checkpoint's prefix to scores.
+      is_due: function from a step to whether it is to be evaluated.
+      early_stop: evaluations without a better F1 after which training ends, or None.
+    """
+
+    def __init__(self, output_dir, state, evaluate, is_due, early_stop):
+        self._output_dir = output_dir
+        self._state = state
+        self._evaluate = evaluate
+        self._is_due = is_due
+        self._early_stop = early_stop
+        self._events = tf.summary.FileWriter(os.path.join(output_dir, run_dir.EVAL_EVENTS))
+
+    def after_save(self, session, global_step_value):
+        step = int(global_step_value)
+        evaluations = self._state["evaluations"]
+        if not self._is_due(step) or (evaluations and evaluations[-1]["step"] >= step):
+            return False
+        if signals.received():
+            return True  # and the run that goes on from here begins with the evaluation
+        prefix = os.path.join(self._output_dir, f"{run_dir.CHECKPOINT}-{step}")
+        with signals.signals_not_deferred():  # it may take long, and all there is to be saved has been
+            scores = dict(self._evaluate(prefix), step=step)
+        evaluations.append(scores)
+        best = self._state["best"]
+        improved = best is None or scores["f1"] > best["f1"]
+        if improved:
+            self._state["best"] = scores
+        # State first: a run that is started again learns from it what best/ is to hold; the reverse would not do.
+        run_dir.write_state(self._output_dir, self._state)
+        if improved:
+            run_dir.keep_as_best(self._output_dir, prefix)
+        self._write_summary(scores)
+        log.info(
+            "dev at step %d: loss %.4f  accuracy %.4f  precision %.4f  recall %.4f  F1 %.4f%s",
+            step,
+            scores["loss"],
+            scores["accuracy"],
+            scores["precision"],
+            scores["recall"],
+            scores["f1"],
+            "  (best so far)" if improved else "",
+        )
+        return should_stop(self._state, self._early_stop)
+
+    def _write_summary(self, scores):
+        values = [tf.Summary.Value(tag=f"dev/{name}", simple_value=scores[name]) for name in scores if name != "step"]
+        self._events.add_summary(tf.Summary(value=values), scores["step"])
+        self._events.flush()
+
+
+def should_stop(state, early_stop):
+    """Whether the last `early_stop` evaluations brought no better F1."""
+    if early_stop is None or state["best"] is None:
+        return False
+    since_best = [scores for scores in state["evaluations"] if scores["step"] > state["best"]["step"]]
+    if len(since_best) < early_stop:
+        return False
+    log.info("%d evaluations without a better F1 than step %d's", len(since_best), state["best"]["step"])
+    return True
+
+
+class ScheduledSaver(CheckpointSaver):
+    """Saves checkpoints at the steps of a schedule, at the start and at the end; tells the listeners.
+
+    Args:
+      output_dir: directory of the checkpoints.
+      is_scheduled: function from a step to whether a checkpoint is due.
+      listeners: list of CheckpointSaverListener.
+      steps_per_run: steps that the training op makes at once, as on a TPU.
+    """
+
+    def __init__(self, output_dir, is_scheduled, listeners, steps_per_run=1):
+        super().__init__(output_dir, 1, listeners, steps_per_run)
+        self._timer = _Schedule(is_scheduled)
+
+
+class _Schedule:
+    """Stands in for the saver's timer, which knows only regular intervals."""
+
+    def __init__(self, is_scheduled):
+        self._is_scheduled = is_scheduled
+        self._last = None
+
+    def reset(self):
+        self._last = None
+
+    def last_triggered_step(self):
+        return self._last
+
+    def update_last_triggered_step(self, step):
+        self._last = int(step)
+
+    def should_trigger_for_step(self, step):
+        """Whether a step was due since the last save, this one included: none is missed where steps are skipped."""
+        first = step if self._last is None else self._last + 1
+        return any(self._is_scheduled(due) for due in range(int(first), int(step) + 1))
