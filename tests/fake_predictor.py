@@ -51,15 +51,15 @@ class FakePredictor:
 
 def main():
     from train import predict
+    from train.bulk import loop, resumable
     from train.bulk import texts as bulk_texts
 
     bulk_texts.GROUP_TEXTS = int(os.environ.get("GROUP_TEXTS", "10"))
-    predict.load_predictor = lambda args: FakePredictor()
-    predict.model_fingerprint = lambda *_: os.environ.get("MODEL", "fake")
+    loop.load_predictor = lambda *_: FakePredictor()
     # Which take TensorFlow's time to load.
     predict.startup.set_up_logging = lambda verbose: None
-    predict.tensorflow_version = lambda: "2"
-    predict.resumable.SECONDS_BETWEEN_RECORDS = 0
+    loop.model_identity = lambda _: {"the model": os.environ.get("MODEL", "fake"), "TensorFlow": "2"}
+    resumable.SECONDS_BETWEEN_RECORDS = 0
     predict.run_program(predict.main)
 
 

@@ -16,8 +16,8 @@ import sys
 
 from bert.system.errors import UserError, run_program
 from bert.system.flags import FlagParser, non_negative_int
-from train import predict
 from train.bulk import texts
+from train.bulk.flags import add_model_flags, check_model, kinds_help, predictor_arguments
 
 log = logging.getLogger(__name__)
 # What Beam's DirectRunner is, without first looking for the program of another runner on the internet.
@@ -37,16 +37,14 @@ def main(argv=None):
 
     startup.set_up_logging(args.verbose)
     if "://" not in args.model_dir:
-        predict.check_model(args.model_dir)
+        check_model(args.model_dir)
     names = beam.find_files(args.input_files.split(","))
     beam.check_output(args.output, args.ordered, names)
 
-    settings = {"path": args.model_dir, "batch_size": args.batch_size, "vocab_file": args.vocab_file}
-    settings["precision"] = args.precision
     if not any(re.match("--?runner(=|$)", flag) for flag in beam_flags):
         beam_flags.append(f"--runner={IN_PROCESS_RUNNER}")
     pipeline = apache_beam.Pipeline(options=PipelineOptions(beam_flags))
-    lines = beam.tagged_lines(pipeline, names, args.input, settings)
+    lines = beam.tagged_lines(pipeline, names, args.input, predictor_arguments(args))
     with beam.temporary_folder(args.output) as folder:
         if args.ordered:
             beam.write_in_order(lines, args.output, folder)
@@ -66,10 +64,10 @@ def parse_flags(argv=None):
     parser = FlagParser(prog="predict_beam.py", description="Finds the entities in texts, on any of Beam's runners; "
                         "flags not listed here are Beam's, as --runner=FlinkRunner.")  # fmt: skip
     flag, switch = parser.flag_group("model")
-    predict.add_model_flags(flag)
+    add_model_flags(flag)
     flag, switch = parser.flag_group("input and output")
     flag("input_files", help="names and patterns of files, a comma between them; on any file system Beam knows")
-    flag("input", choices=list(texts.KINDS), default="lines", help=f"what a file holds. {predict.kinds_help()}")
+    flag("input", choices=list(texts.KINDS), default="lines", help=f"what a file holds. {kinds_help()}")
     flag("output", help="beginning of the shards' names; with -ordered, name of the file")
     switch("ordered", False, help="one file, in the order of the input")
     flag("num_shards", type=non_negative_int, default=0, help="number of shards; 0: as the runner likes")

@@ -13,6 +13,8 @@ from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
 import contextlib
+import hashlib
+import json
 import os
 
 import tensorflow.compat.v1 as tf
@@ -155,3 +157,27 @@ def _load_export(path, vocab_file, precision):
     if len(model.tokenizer.vocab) != config.vocab_size:
         raise UserError(f"{vocab_file}: {len(model.tokenizer.vocab)} entries; the model expects {config.vocab_size}")
     return model, saved_model.load_tagger(directory, model.label_ids)
+
+
+def model_fingerprint(model_dir, vocab_file=None):
+    """Hex digest of a model; another model, or the same one trained further, has a different one.
+
+    A checkpoint's index holds a checksum of every tensor; an export has its weights in its graph.
+    """
+    state = run_dir.read_state(model_dir)
+    if state is not None:
+        prefix = run_dir.checkpoint_to_use(model_dir)
+        files = [prefix + ".index"] if prefix else []
+        settings = [state.get("model"), (state.get("training") or {}).get("constrain")]
+    else:
+        directory = saved_model.newest(model_dir)
+        if directory is None:
+            raise UserError(f"{model_dir}: neither {run_dir.RUN_STATE} of a run in it nor an export")
+        files = [os.path.join(directory, "saved_model.pb"), os.path.join(directory, "assets", "tagger.json")]
+        settings = []
+    files += [vocab_file] if vocab_file else []
+    try:
+        digests = [sha256(file) for file in files]
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}")
+    return hashlib.sha256(json.dumps([digests, settings], sort_keys=True).encode()).hexdigest()

@@ -21,7 +21,7 @@ from tests import small_task
 from tests.fake_predictor import FakePredictor
 from tests.paths import REPOSITORY
 from train import predict, run_dir
-from train.bulk import resumable
+from train.bulk import loop, resumable
 from train.bulk import texts as bulk_texts
 from train.bulk.formats import tag
 from train.inference import prompt
@@ -36,8 +36,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "in.txt").write_bytes("\n".join(LINES).encode() + b"\r\n")
-    monkeypatch.setattr(predict, "load_predictor", lambda args: FakePredictor())
-    monkeypatch.setattr(predict, "model_fingerprint", lambda *_: "fake")
+    monkeypatch.setattr(loop, "load_predictor", lambda *_: FakePredictor())
+    monkeypatch.setattr(loop, "model_identity", lambda _: {"the model": "fake", "TensorFlow": "2"})
     monkeypatch.setattr(resumable, "SECONDS_BETWEEN_RECORDS", 0)
     return tmp_path
 
@@ -270,7 +270,7 @@ def test_a_reader_that_has_seen_enough(place):
     assert process.wait(30) == PIPE_CLOSED
 
 
-@pytest.mark.parametrize("format", predict.FORMATS)
+@pytest.mark.parametrize("format", loop.FORMATS)
 def test_killed_at_random_and_resumed_it_writes_the_same_bytes(format, place):
     rng = random.Random(os.urandom(4))
     with open("long", "wb") as writer:
@@ -308,7 +308,6 @@ def test_killed_at_random_and_resumed_it_writes_the_same_bytes(format, place):
 def interrupted(place, monkeypatch):
     """The directory of a run of in.txt that Ctrl-C ended behind four texts."""
     monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 2)
-    monkeypatch.setattr(predict, "tensorflow_version", lambda: "2")
     done = subprocess.run(
         [sys.executable, "-m", "tests.fake_predictor", "-model_dir", "model", "in.txt", "-output", "out"],
         env=dict(os.environ, PYTHONPATH=REPOSITORY, GROUP_TEXTS="2", INTERRUPTED_AT=LINES[4]), stderr=subprocess.PIPE,
@@ -327,7 +326,7 @@ def test_resuming_cuts_what_was_not_recorded_and_reads_no_text_twice(interrupted
     with open("out.partial", "ab") as writer:
         writer.write(b'{"line": 5, "te')
     predictor = FakePredictor()
-    monkeypatch.setattr(predict, "load_predictor", lambda args: predictor)
+    monkeypatch.setattr(loop, "load_predictor", lambda *_: predictor)
     run("in.txt", "-output", "out", "-resume")
     assert [row["text"] for row in rows(interrupted / "out")] == LINES
     assert sorted(text for call in predictor.calls for text in call) == sorted(LINES[4:])
@@ -368,9 +367,9 @@ def test_resuming_with_another_model_or_input(interrupted, monkeypatch):
     (interrupted / "in.txt").write_bytes(content.replace(b"Zo", b"Jo"))
     assert fails(*flags).startswith("out.partial: the input's content changed (in.txt) since that run began")
     (interrupted / "in.txt").write_bytes(content)
-    monkeypatch.setattr(predict, "model_fingerprint", lambda *_: "other")
+    monkeypatch.setattr(loop, "model_identity", lambda _: {"the model": "other", "TensorFlow": "2"})
     assert "the model changed, from fake to other" in fails(*flags)
-    monkeypatch.setattr(predict, "model_fingerprint", lambda *_: "fake")
+    monkeypatch.setattr(loop, "model_identity", lambda _: {"the model": "fake", "TensorFlow": "2"})
     run(*flags)
     assert [row["text"] for row in rows(interrupted / "out")] == LINES
 
@@ -396,7 +395,7 @@ def test_what_lies_there_is_not_lost(interrupted):
     assert fails("in.txt", "-output", "out", "-resume").startswith("out.partial.json: expected JSON")
 
 
-@pytest.mark.parametrize("format", predict.FORMATS)
+@pytest.mark.parametrize("format", loop.FORMATS)
 def test_killed_between_the_last_record_and_the_end(format, place, monkeypatch):
     """At each of the steps of `finish`, the next run ends what is left and the file is whole."""
     run("in.txt", "-output", "whole", "-format", format)
@@ -631,13 +630,15 @@ def test_with_a_model_conll_in_conll_out_gives_the_tags_of_do_predict(given, fin
 
 
 def test_fingerprint_of_a_model(finished, tmp_path):
-    before = predict.model_fingerprint(finished[0])
-    export = predict.model_fingerprint(os.path.join(finished[0], "export"))
+    from train.predictor import model_fingerprint
+
+    before = model_fingerprint(finished[0])
+    export = model_fingerprint(os.path.join(finished[0], "export"))
     copy = str(tmp_path / "copy")
     shutil.copytree(finished[0], copy)
-    assert predict.model_fingerprint(copy) == before != export
+    assert model_fingerprint(copy) == before != export
     with open(run_dir.checkpoint_to_use(copy) + ".index", "ab") as writer:
         writer.write(b"x")
-    assert predict.model_fingerprint(copy) != before
+    assert model_fingerprint(copy) != before
     with pytest.raises(UserError, match="neither run.json of a run in it nor an export"):
-        predict.model_fingerprint(str(tmp_path))
+        model_fingerprint(str(tmp_path))

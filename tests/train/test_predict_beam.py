@@ -10,7 +10,7 @@ import pytest
 from bert.system.errors import UserError, run_program
 from tests.fake_predictor import FakePredictor
 from train import predict, predict_beam
-from train.bulk import texts
+from train.bulk import loop, texts
 
 LINES = ["Ann Lee ran on 3 May.", "", "北京 Bob", "\u2028 x\x0b Ann \x85", " \t", "😀 42 Eve"]
 
@@ -62,13 +62,13 @@ def place(tmp_path, monkeypatch):
     loaded = []
 
     def load(self):
-        assert self._settings == {"path": "model", "batch_size": 2, "vocab_file": None, "precision": "fp32"}
+        assert self._arguments == {"path": "model", "batch_size": 2, "vocab_file": None, "precision": "fp32"}
         loaded.append(FakePredictor())
         return loaded[-1]
 
     monkeypatch.setattr(beam.TagGroup, "_load", load)
-    monkeypatch.setattr(predict, "load_predictor", lambda args: FakePredictor())
-    monkeypatch.setattr(predict, "model_fingerprint", lambda *_: "fake")
+    monkeypatch.setattr(loop, "load_predictor", lambda *_: FakePredictor())
+    monkeypatch.setattr(loop, "model_identity", lambda _: {"the model": "fake", "TensorFlow": "2"})
     monkeypatch.setattr(texts, "GROUP_TEXTS", 4)
     yield tmp_path
     assert len(loaded) <= 2  # one a run, whatever the threads

@@ -22,6 +22,7 @@ from bert.system.errors import UserError
 from bert.system.files import make_dir
 from train.bulk import texts as bulk_texts
 from train.bulk.formats import JsonLines, tag
+from train.bulk.loop import load_predictor
 
 # file: index of the file; number: of the group in it; name: the file's; position: texts.Position as a tuple, where
 # it begins; count: texts in it.
@@ -51,14 +52,14 @@ def _match(pattern):
     return sorted(metadata.path[len(prefix) :] for metadata in found)
 
 
-def tagged_lines(pipeline, names, kind, settings):
+def tagged_lines(pipeline, names, kind, arguments):
     """Adds to a pipeline what tags files.
 
     Args:
       pipeline: beam.Pipeline.
       names: list of names of files.
       kind: key of texts.KINDS.
-      settings: dict of the arguments of predictor.Predictor.
+      arguments: dict of the arguments of predictor.Predictor.
 
     Returns:
       PCollection of ((file, number), JSON lines of a group), in no order.
@@ -69,7 +70,7 @@ def tagged_lines(pipeline, names, kind, settings):
         | "spread files" >> beam.Reshuffle()
         | "find groups" >> beam.ParDo(FindGroups(kind))
         | "spread groups" >> beam.Reshuffle()
-        | "tag" >> beam.ParDo(TagGroup(kind, settings, len(names) > 1))
+        | "tag" >> beam.ParDo(TagGroup(kind, arguments, len(names) > 1))
     )
 
 
@@ -93,10 +94,10 @@ class FindGroups(beam.DoFn):
 class TagGroup(beam.DoFn):
     """A Group to ((file, number), its JSON lines). A process has one Predictor, whatever the threads in it."""
 
-    def __init__(self, kind, settings, several):
+    def __init__(self, kind, arguments, several):
         super().__init__()
         self._kind = kind
-        self._settings = settings
+        self._arguments = arguments
         self._several = several
         self._shared = Shared()
         self._texts = Metrics.counter("tagging", "texts")
@@ -106,17 +107,13 @@ class TagGroup(beam.DoFn):
         self._predictor = self._shared.acquire(self._load)
 
     def _load(self):
-        from bert.runtime import devices
-        from train.predictor import Predictor
-
-        devices.prepare()
-        return Predictor(**self._settings)
+        return load_predictor(self._arguments)
 
     def process(self, group):
         with _open(group.name) as stream:
             texts = bulk_texts.read_stream(stream, group.name, self._kind, bulk_texts.Position(*group.position))
             texts = [text for text, _ in zip(texts, range(group.count))]
-        tagged = tag(self._predictor, texts, self._kind, self._settings["batch_size"])
+        tagged = tag(self._predictor, texts, self._kind, self._arguments["batch_size"])
         self._texts.inc(len(tagged))
         self._entities.inc(sum(len(one.entities) for one in tagged))
         yield (group.file, group.number), JsonLines([group.name], self._kind, self._several).format(tagged)

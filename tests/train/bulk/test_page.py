@@ -11,6 +11,7 @@ from hypothesis import strategies
 
 from tests.fake_predictor import FakePredictor
 from train import predict
+from train.bulk import loop
 from train.bulk import texts as bulk_texts
 from train.bulk.formats import Tagged
 from train.bulk.page import EntitiesPage
@@ -138,8 +139,8 @@ def test_a_page_goes_on_from_its_state():
 def test_the_program_writes_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkdir("model")
-    monkeypatch.setattr(predict, "load_predictor", lambda args: FakePredictor())
-    monkeypatch.setattr(predict, "model_fingerprint", lambda *_: "fake")
+    monkeypatch.setattr(loop, "load_predictor", lambda *_: FakePredictor())
+    monkeypatch.setattr(loop, "model_identity", lambda _: {"the model": "fake", "TensorFlow": "2"})
     monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 2)
     (tmp_path / "in.txt").write_bytes("Ann\nno\n\n北京 Bob 7\n<b>&amp;".encode())
     predict.main(["-model_dir", "model", "in.txt", "-output", "out.html", "-format", "html"])

@@ -1,0 +1,40 @@
+"""The flags that the bulk taggers share. Loads no TensorFlow."""
+
+import os
+
+from bert.system.errors import UserError
+from bert.system.flags import PRECISIONS, positive_int
+from train.bulk.texts import KINDS
+
+
+def add_model_flags(flag):
+    """Adds -model_dir, -vocab_file, -batch_size and -precision.
+
+    Args:
+      flag: function that adds a flag, as FlagParser.flag_group gives it.
+    """
+    flag("model_dir", help="a run's -output_dir, or an export")
+    flag("vocab_file", help="the vocabulary, where it does not lie in -model_dir")
+    flag("batch_size", type=positive_int, default=32, help="texts in a batch; those of about the same length share one")
+    flag("precision", choices=PRECISIONS, default="fp32", help="of the encoder of a -model_dir that is no export")
+
+
+def predictor_arguments(args):
+    """The arguments of predictor.Predictor by name, of the flags of `add_model_flags`."""
+    return {
+        "path": args.model_dir,
+        "batch_size": args.batch_size,
+        "vocab_file": args.vocab_file,
+        "precision": args.precision,
+    }
+
+
+def kinds_help():
+    """The kinds of input with their meanings, for a flag's help text."""
+    return "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
+
+
+def check_model(model_dir):
+    """Raises UserError where there is plainly no model, before TensorFlow is loaded to say so."""
+    if not os.path.isdir(model_dir):
+        raise UserError(f"{model_dir}: no such directory; expected a run's -output_dir or an export")

@@ -1,0 +1,168 @@
+"""Tags files group after group: reads texts, tags them, writes the results, and records how far the output is whole.
+
+TensorFlow is loaded when it is needed and not before, so that bad input shows at once.
+"""
+
+import collections
+import logging
+import sys
+import time
+
+from tqdm import tqdm
+
+from bert.system.errors import cannot_be_written
+from train import __version__
+from train.bulk import resumable
+from train.bulk import texts as bulk_texts
+from train.bulk.formats import ConllColumns, JsonLines, tag
+from train.bulk.page import EntitiesPage
+
+log = logging.getLogger(__name__)
+
+FORMATS = ("jsonl", "conll", "html")
+# What comes in and what goes out. input: key of texts.KINDS; output: one of FORMATS; scores: whether "conll" has a
+# column with them.
+Formats = collections.namedtuple("Formats", ["input", "output", "scores"])
+
+
+def tag_files(sources, formats, output_file, arguments, resume=False, device_map=None):
+    """Tags everything in the sources.
+
+    Args:
+      sources: list of texts.Source; a run can be resumed if all have their sha256.
+      formats: Formats.
+      output_file: name of the file to write, or None for standard output.
+      arguments: dict of the arguments of predictor.Predictor.
+      resume: go on with the file of a run that was killed.
+      device_map: GPUs to use, see devices.prepare.
+
+    Raises:
+      UserError: there is no usable model, or the output cannot be written or resumed.
+    """
+    with _open_output(sources, formats, output_file, arguments, resume) as output:
+        if output.complete:
+            log.info("%s was complete", output_file)
+            return
+        with load_predictor(arguments, device_map) as predictor:
+            show_progress = output_file is not None or not sys.stdout.isatty()
+            _tag_into(output, sources, formats, predictor, arguments["batch_size"], show_progress)
+
+
+def _open_output(sources, formats, output_file, arguments, resume):
+    if not output_file:
+        return _StandardOutput()
+    made_from = {
+        "-format": formats.output,
+        "-input": formats.input,
+        "-scores": formats.scores,
+        "-batch_size": arguments["batch_size"],  # the last digit of a score may depend on it
+        "-precision": arguments["precision"],
+        "this program's version": __version__,
+        "the input files": [source.name for source in sources],
+        "the input's content": {source.name: source.sha256 for source in sources},
+    }
+    made_from.update(model_identity(arguments))
+    can_resume = all(source.sha256 is not None for source in sources)
+    return resumable.ResumableFile(output_file, made_from, resume, can_resume)
+
+
+class _StandardOutput:
+    """Does what resumable.ResumableFile does, for a stream that nobody can go back in."""
+
+    progress = None
+    complete = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def write(self, data):
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise cannot_be_written("standard output", error)
+
+    def record(self, progress):
+        pass
+
+    def finish(self, progress):
+        pass
+
+
+def _tag_into(output, sources, formats, predictor, batch_size, show_progress):
+    names = [source.name for source in sources]
+    writer = _writer(formats, names, predictor.types)
+    progress = output.progress or {"position": bulk_texts.START, "texts": 0, "entities": 0, "format": None}
+    start, texts, entities = bulk_texts.Position(*progress["position"]), progress["texts"], progress["entities"]
+    writer.state = progress["format"]
+    if output.progress is None:
+        output.write(writer.begin().encode("utf-8"))
+    else:
+        log.info("goes on after the first %d texts", texts)
+
+    started, tagged_before = time.time(), texts
+    counts = [source.count for source in sources]
+    # The rate is the mean of the run: within a group short texts come first, and long ones take longer.
+    bar = tqdm(
+        total=None if None in counts else sum(counts), initial=texts, unit=" texts", smoothing=0, leave=False,
+        disable=None if show_progress else True,
+    )  # fmt: skip
+    with bar:
+        for group in bulk_texts.groups(bulk_texts.read(names, formats.input, start), formats.input):
+            tagged = tag(predictor, group, formats.input, batch_size, bar.update)
+            output.write(writer.format(tagged).encode("utf-8"))
+            texts += len(tagged)
+            entities += sum(len(text.entities) for text in tagged)
+            progress = {"position": group[-1].next, "texts": texts, "entities": entities, "format": writer.state}
+            output.record(progress)
+    output.write(writer.end().encode("utf-8"))
+    output.finish(progress)
+    rate = (texts - tagged_before) / max(time.time() - started, 1e-3)
+    log.info("tagged %d texts, %d entities in them; %.0f texts/s", texts, entities, rate)
+
+
+def _writer(formats, names, types):
+    """The formats.Format that turns tagged texts into the content of the output."""
+    if formats.output == "jsonl":
+        return JsonLines(names, formats.input)
+    if formats.output == "conll":
+        return ConllColumns(formats.scores)
+    return EntitiesPage(names, formats.input, types)
+
+
+def load_predictor(arguments, device_map=None):
+    """Loads TensorFlow and the model.
+
+    Args:
+      arguments: dict of the arguments of predictor.Predictor.
+      device_map: GPUs to use, see devices.prepare.
+
+    Returns:
+      predictor.Predictor.
+    """
+    from bert.runtime import devices
+    from train.predictor import Predictor
+
+    devices.prepare(device_map)
+    return Predictor(**arguments)
+
+
+def model_identity(arguments):
+    """What the results depend on beside the input and the flags, as a JSON dict; loads TensorFlow.
+
+    Args:
+      arguments: dict of the arguments of predictor.Predictor.
+    """
+    import tensorflow.compat.v1 as tf
+
+    from train.predictor import model_fingerprint
+
+    return {
+        "the model": model_fingerprint(arguments["path"], arguments["vocab_file"]),
+        "TensorFlow": tf.__version__,
+    }
