@@ -497,10 +497,10 @@ def test_fresh_processes_of_a_plain_script_that_is_killed(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os, signal\n"
-        "from bert import parallel\n"
+        "from bert.system import workers\n"
         "print('runs', flush=True)\n"
-        "workers = parallel.Workers(2, '1', fresh=True)\n"
-        "print(sum(workers.map(eval, [{}] * 9)), flush=True)\n"
+        "pool = workers.Workers(2, '1', fresh=True)\n"
+        "print(sum(pool.map(eval, [{}] * 9)), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     # Returns when nobody can write to standard output any more, so not before the last worker has ended.

@@ -25,7 +25,7 @@ def start(body, **kwargs):
     lines = [
         "import contextlib, ctypes, os, signal, sys, time",
         f"sys.path.insert(0, {REPOSITORY!r})",
-        "from bert import interruption",
+        "from bert.system import signals",
         "from bert.system.errors import run_program",
         "def send(signum=signal.SIGTERM): os.kill(os.getpid(), signum)",
         "def ready(): open('ready', 'w').close()",
@@ -76,7 +76,7 @@ def test_a_signal_ends_it_in_a_library_that_does_not_come_back():
         "import threading",
         "threading.Timer(0.2, send).start()",
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",  # in this thread, which it would wake
-        "with interruption.cleanup_on_exit(lambda: os.write(1, b'cleaned up')):",
+        "with signals.cleanup_on_exit(lambda: os.write(1, b'cleaned up')):",
         "    ctypes.CDLL(None).sleep(60)",
     ]
     assert end_of(body) == (143, "cleaned up", f"stopped by SIGTERM; {AGAIN}")
@@ -86,9 +86,9 @@ def test_what_was_begun_is_cleaned_up(tmp_path):
     body = [
         "with contextlib.ExitStack() as stack:",
         "    for number in range(3):",
-        "        stack.enter_context(interruption.cleanup_on_exit(lambda number=number: print(number)))",
-        "    stack.enter_context(interruption.cleanup_on_exit(lambda: 1 / 0))",
-        "    with interruption.cleanup_on_exit(lambda: print('left')):",
+        "        stack.enter_context(signals.cleanup_on_exit(lambda number=number: print(number)))",
+        "    stack.enter_context(signals.cleanup_on_exit(lambda: 1 / 0))",
+        "    with signals.cleanup_on_exit(lambda: print('left')):",
         "        pass",
         "    send()",
     ]
@@ -126,20 +126,20 @@ def test_cleaning_up_without_a_signal():
 
 @pytest.mark.parametrize("description,text", [("f'at {signum}'", "at 15\n"), ("1 / 0", f"stopped by SIGTERM; {AGAIN}")])
 def test_what_is_said(description, text):
-    body = [f"with interruption.told(lambda signum: {description}):", "    send()"]
+    body = [f"with signals.exit_message(lambda signum: {description}):", "    send()"]
     assert end_of(body) == (143, "", text)
 
 
 def test_a_signal_that_is_put_off_only_makes_itself_known():
     body = [
-        "interruption.defer_signals(True)",
-        "assert interruption.received() is None",
+        "signals.defer_signals(True)",
+        "assert signals.received() is None",
         "send()",
         "send()",  # the same once more within the second, as coreutils' timeout sends it
-        "print(interruption.received())",
-        "time.sleep(interruption.PATIENCE + 0.3)",
+        "print(signals.received())",
+        "time.sleep(signals.PATIENCE + 0.3)",
         "print('still here')",
-        "with interruption.signals_not_deferred():",
+        "with signals.signals_not_deferred():",
         "    print('never')",
     ]
     assert end_of(body) == (
@@ -204,7 +204,7 @@ def test_outside_of_the_main_thread_nothing_is_handled():
 
 def test_a_second_signal_ends_at_once(tmp_path):
     """Even where the main thread never comes back to Python, as in a long step of TensorFlow's."""
-    body = ["interruption.defer_signals(True)", "ready()", "while True: ctypes.CDLL(None).sleep(60)"]
+    body = ["signals.defer_signals(True)", "ready()", "while True: ctypes.CDLL(None).sleep(60)"]
     process = start_until_ready(body, tmp_path)
     process.send_signal(signal.SIGTERM)
     time.sleep(signals.SAME_SIGNAL_SECONDS + signals.PATIENCE + 0.2)
@@ -225,7 +225,7 @@ def assert_two_signals_end(process):
 def test_a_second_signal_ends_a_program_that_hangs_in_its_cleaning_up(tmp_path):
     body = [
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
-        "with interruption.cleanup_on_exit(lambda: time.sleep(60)):",
+        "with signals.cleanup_on_exit(lambda: time.sleep(60)):",
         "    ready()",
         "    ctypes.CDLL(None).sleep(60)",
     ]
@@ -234,7 +234,7 @@ def test_a_second_signal_ends_a_program_that_hangs_in_its_cleaning_up(tmp_path):
 
 def test_nobody_reads_what_is_said(tmp_path):
     body = [
-        "interruption.defer_signals(True)",
+        "signals.defer_signals(True)",
         "os.set_blocking(2, False)",
         "with contextlib.suppress(BlockingIOError):",
         "    while True: os.write(2, b'x' * 100)",
@@ -270,7 +270,7 @@ def test_a_signal_while_something_is_cleaned_up(tmp_path):
         "    for name in sorted(os.listdir('.')):",
         "        os.remove(name)",
         "        if name == '5': send()",
-        "with interruption.cleanup_on_exit(clean_up):",
+        "with signals.cleanup_on_exit(clean_up):",
         "    for number in range(9): open(str(number), 'w').close()",
     ]
     assert end_of(body, cwd=str(tmp_path))[0] == 143
@@ -279,7 +279,7 @@ def test_a_signal_while_something_is_cleaned_up(tmp_path):
 
 def test_a_child_dies_of_its_signal_and_the_parent_hears_nothing(tmp_path):
     body = [
-        "with interruption.cleanup_on_exit(lambda: open('cleaned', 'a').write('x')):",
+        "with signals.cleanup_on_exit(lambda: open('cleaned', 'a').write('x')):",
         "    child = os.fork()",
         "    if child == 0: time.sleep(60)",
         "    time.sleep(0.1)",
@@ -310,7 +310,7 @@ def test_a_disk_full_elsewhere_than_in_files_of_ours(capsys):
 def test_nothing_is_said_of_a_graph_left_half_built(tmp_path):
     """TensorFlow would report what it calls objects that were never used, behind the one line of an error."""
     body = [
-        "from bert import startup",
+        "from bert.system import startup",
         "from bert.system.errors import UserError",
         "import tensorflow.compat.v1 as tf",
         "with tf.Graph().as_default():",
