@@ -7,13 +7,13 @@ In: GLUE's files, XNLI's, or the user's own. Out, in -output_dir: checkpoints, t
 eval_results.txt, test_results.tsv, export/<timestamp>/.
 """
 
-from bert.system import startup  # noqa: F401, I001  before TensorFlow
-
 import os
 import sys
 
 if not __package__:  # run as a file, `python bert/run_classifier.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 
 import argparse

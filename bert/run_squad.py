@@ -7,13 +7,13 @@ answer), nbest_predictions.json, with -version_2_with_negative null_odds.json, a
 come with answers.
 """
 
-from bert.system import startup  # noqa: F401, I001  before TensorFlow
-
 import os
 import sys
 
 if not __package__:  # run as a file, `python bert/run_squad.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 
 import collections
