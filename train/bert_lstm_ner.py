@@ -25,9 +25,11 @@ from bert.training import loop as training_loop
 from bert.training import strategies
 from train import run_dir, tf_metrics
 from train.data.labels import OUTSIDE, PIECE, SPECIAL, constraint
+from train.data.records import file_based_input_fn_builder
 from train.finetuning import evaluation
 from train.finetuning import loop as finetuning_loop
 from train.finetuning.inputs import load_inputs, open_run
+from train.finetuning.schedule import make_schedule
 from train.finetuning.splits import make_records
 from train.models import build_tagger_by_flags, predict_tags
 from train.report import page
@@ -215,15 +217,7 @@ def _run(args, inputs, distribution):
         return evaluation.scores_of(evaluated.counts, evaluated.tagged.loss)
 
     if args.do_train:
-        finetuning_loop.train(
-            args,
-            inputs,
-            state,
-            records["train"],
-            distribution,
-            lambda *settings: _model_fn(args, inputs, *settings),
-            dev_scores,
-        )
+        _train(args, inputs, state, records["train"], distribution, dev_scores)
     if not is_chief:
         return {}
     prefix = run_dir.checkpoint_to_use(args.output_dir)
@@ -249,12 +243,20 @@ def _run(args, inputs, distribution):
     return results
 
 
-def _model_fn(args, inputs, init_checkpoint, schedule, compute):
-    """The model function of this run; arguments as loop.train gives them."""
-    return model_fn_builder(
+def _train(args, inputs, state, records, distribution, dev_scores):
+    """Trains on the train split's records; `dev_scores` is a function from a checkpoint's prefix to scores."""
+    is_chief = distribution.task.is_chief
+    if is_chief and state["finished"]:
+        log.info("training has come to its end before; -clean starts it afresh")
+        distribution.release_others(args.output_dir, trains=False)
+        return
+    latest = checkpoint.latest(args.output_dir)
+    schedule = _schedule(args, records.count, latest, distribution)
+    compute = training_loop.choose_compute(args, inputs.bert_config, schedule.steps_left, announce=is_chief)
+    model_fn = model_fn_builder(
         inputs.bert_config,
         len(inputs.labels) + 1,
-        init_checkpoint,
+        None if latest else args.init_checkpoint,
         args.learning_rate,
         schedule.last_step,
         schedule.warmup_steps,
@@ -263,6 +265,52 @@ def _model_fn(args, inputs, init_checkpoint, schedule, compute):
         inputs.scheme,
         compute,
     )
+    input_fn = file_based_input_fn_builder(
+        records.path,
+        args.max_seq_length,
+        True,
+        distribution.is_tpu,
+        inputs.label_ids,
+        args.batch_size,
+        seed=args.seed,
+        start_step=schedule.first_step * args.gradient_accumulation_steps,
+        trim=not distribution.is_tpu,
+        bucket=args.bucket and not distribution.is_tpu,
+        round_lengths=compute.kernels is kernels.FUSED,
+        share=distribution.share._replace(by_file=args.share_records == "file"),
+        deterministic=args.deterministic,
+    )
+    finetuning_loop.train(args, state, distribution, schedule, model_fn, input_fn, dev_scores)
+
+
+def _schedule(args, windows, latest, distribution):
+    """The Schedule for this many windows, from the newest checkpoint on if there is one; the log shows it."""
+    first_step = checkpoint.step_of(latest) if latest else 0
+    if not distribution.task.is_chief:
+        first_step = distribution.start_step  # there may be newer checkpoints already
+    batch_size = args.batch_size * args.gradient_accumulation_steps
+    schedule = make_schedule(
+        windows,
+        first_step,
+        batch_size,
+        args.num_train_epochs,
+        args.warmup_proportion,
+        args.eval_every,
+        args.early_stop,
+    )
+    log.info(
+        "%d windows, %d steps of %d, warm-up %d steps, dev set every %d steps",
+        windows,
+        schedule.last_step,
+        batch_size,
+        schedule.warmup_steps,
+        schedule.eval_every,
+    )
+    if first_step:
+        log.info("goes on from step %d (%s)", first_step, latest)
+    elif not args.init_checkpoint:
+        log.info("no -init_checkpoint: the encoder starts from random weights")
+    return schedule
 
 
 if __name__ == "__main__":

@@ -99,6 +99,11 @@ def new_state(output_dir, model, training):
     }
 
 
+def evaluated_step(state):
+    """The step of the last evaluation on the dev set, 0 if there is none."""
+    return state["evaluations"][-1]["step"] if state["evaluations"] else 0
+
+
 def copy_encoder_files(output_dir, state, vocab_file, bert_config_file):
     """Lays vocab.txt and bert_config.json beside the checkpoints, so that nothing else is needed to use them.
 

@@ -21,29 +21,28 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
       output_dir: directory of the checkpoints and of run.json.
       state: the run's state, see run_dir; changed and written at each evaluation.
       evaluate: function from a checkpoint's prefix to scores.
-      is_due: function from a step to whether it is to be evaluated.
-      early_stop: evaluations without a better F1 after which training ends, or None.
+      schedule: schedule.Schedule.
+      saves_late: whether a checkpoint may come some steps after the step that is due.
     """
 
-    def __init__(self, output_dir, state, evaluate, is_due, early_stop):
+    def __init__(self, output_dir, state, evaluate, schedule, saves_late=False):
         self._output_dir = output_dir
         self._state = state
         self._evaluate = evaluate
-        self._is_due = is_due
-        self._early_stop = early_stop
+        self._schedule = schedule
+        self._saves_late = saves_late
         self._events = tf.summary.FileWriter(os.path.join(output_dir, run_dir.EVAL_EVENTS))
 
     def after_save(self, session, global_step_value):
         step = int(global_step_value)
-        evaluations = self._state["evaluations"]
-        if not self._is_due(step) or (evaluations and evaluations[-1]["step"] >= step):
+        if not self._is_due(step):
             return False
         if signals.received():
             return True  # and the run that goes on from here begins with the evaluation
         prefix = os.path.join(self._output_dir, f"{run_dir.CHECKPOINT}-{step}")
         with signals.signals_not_deferred():  # it may take long, and all there is to be saved has been
             scores = dict(self._evaluate(prefix), step=step)
-        evaluations.append(scores)
+        self._state["evaluations"].append(scores)
         best = self._state["best"]
         improved = best is None or scores["f1"] > best["f1"]
         if improved:
@@ -63,23 +62,18 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
             scores["f1"],
             "  (best so far)" if improved else "",
         )
-        return should_stop(self._state, self._early_stop)
+        return self._schedule.should_stop(self._state)
+
+    def _is_due(self, step):
+        evaluated_step = run_dir.evaluated_step(self._state)
+        if self._saves_late:
+            return self._schedule.is_due_since(evaluated_step, step)
+        return evaluated_step < step and self._schedule.is_due(step)
 
     def _write_summary(self, scores):
         values = [tf.Summary.Value(tag=f"dev/{name}", simple_value=scores[name]) for name in scores if name != "step"]
         self._events.add_summary(tf.Summary(value=values), scores["step"])
         self._events.flush()
-
-
-def should_stop(state, early_stop):
-    """Whether the last `early_stop` evaluations brought no better F1."""
-    if early_stop is None or state["best"] is None:
-        return False
-    since_best = [scores for scores in state["evaluations"] if scores["step"] > state["best"]["step"]]
-    if len(since_best) < early_stop:
-        return False
-    log.info("%d evaluations without a better F1 than step %d's", len(since_best), state["best"]["step"])
-    return True
 
 
 class ScheduledSaver(CheckpointSaver):
@@ -94,10 +88,10 @@ class ScheduledSaver(CheckpointSaver):
 
     def __init__(self, output_dir, is_scheduled, listeners, steps_per_run=1):
         super().__init__(output_dir, 1, listeners, steps_per_run)
-        self._timer = _Schedule(is_scheduled)
+        self._timer = _StepTimer(is_scheduled)
 
 
-class _Schedule:
+class _StepTimer:
     """Stands in for the saver's timer, which knows only regular intervals."""
 
     def __init__(self, is_scheduled):

@@ -10,6 +10,7 @@ import pytest
 from bert.runtime import checkpoint
 from train import run_dir
 from train.finetuning import cluster
+from train.finetuning.schedule import Schedule
 
 
 @pytest.fixture
@@ -43,8 +44,9 @@ class Evaluation:
         self.steps.append(step)
 
 
-def is_due(step):
-    return step > 0 and step % 4 == 0
+def schedule(first_step, last_step):
+    """Every fourth step is evaluated, and the last one."""
+    return Schedule(first_step, last_step, warmup_steps=0, eval_every=4, early_stop=None)
 
 
 def test_what_is_not_whole_is_waited_for(output):
@@ -53,7 +55,9 @@ def test_what_is_not_whole_is_waited_for(output):
     whole = open(data, "rb").read()
     os.truncate(data, 100)
     evaluation = Evaluation()
-    evaluator = threading.Thread(target=cluster.follow, args=(str(output), evaluation, is_due, 2, 4, None), daemon=True)
+    evaluator = threading.Thread(
+        target=cluster.run_evaluator, args=(str(output), evaluation, schedule(2, 4)), daemon=True
+    )
     evaluator.start()
     time.sleep(0.5)
     assert evaluation.steps == [] and evaluator.is_alive()
@@ -68,7 +72,7 @@ def test_what_a_killed_run_left_is_scored_if_it_is_whole(output):
         save(output, step)
     os.truncate(str(output / "model.ckpt-4.index"), 0)
     evaluation = Evaluation()
-    cluster.follow(str(output), evaluation, is_due, 12, 12, None)
+    cluster.run_evaluator(str(output), evaluation, schedule(12, 12))
     assert evaluation.steps == [8, 12]
 
 
@@ -76,12 +80,12 @@ def test_what_a_killed_run_left_is_scored_if_it_is_whole(output):
 def test_nobody_waits_for_what_will_not_come(first_step, last_step, output):
     write_state(output, [4, 8])
     save(output, 12)
-    state = cluster.wait_for_last(str(output), is_due, first_step, last_step, None)
+    state = cluster.wait_for_evaluator(str(output), schedule(first_step, last_step))
     assert [scores["step"] for scores in state["evaluations"]] == [4, 8]
 
 
 def test_the_last_evaluation_is_waited_for(output):
     write_state(output, [4])
     threading.Timer(0.5, write_state, args=(output, [4, 8])).start()
-    state = cluster.wait_for_last(str(output), is_due, 4, 8, None)
+    state = cluster.wait_for_evaluator(str(output), schedule(4, 8))
     assert [scores["step"] for scores in state["evaluations"]] == [4, 8]
