@@ -43,7 +43,7 @@ Options.__new__.__defaults__ = (None, False, False, "O", BOUNDARY)
 Metrics = namedtuple("Metrics", "tp fp fn prec rec fscore")
 
 
-def split_tag(label):
+def parse_tag(label):
     """Returns (tag, type) of a label: `B-PER` is ("B", "PER"), `O` is ("O", ""); the first hyphen divides.
 
     The type `0` reads as no type: it is a false value in Perl, where the shared task's script tests for one.
@@ -81,7 +81,7 @@ def chunks(tags):
     [('PER', 0, 2), ('PER', 2, 3), ('LOC', 4, 5), ('LOC', 5, 6)]
     """
     outside = ("O", "")
-    labels = [split_tag(tag) for tag in tags]
+    labels = [parse_tag(tag) for tag in tags]
     found = []
     start = None
     for i, (previous, current) in enumerate(zip([outside] + labels, labels + [outside])):
@@ -137,7 +137,7 @@ class EvalCounts:
         self.t_correct_chunk.update(chunk_type for chunk_type, _, _ in both)
         self.t_found_correct.update(chunk_type for chunk_type, _, _ in gold_chunks)
         self.t_found_guessed.update(chunk_type for chunk_type, _, _ in guessed_chunks)
-        self.correct_tags += sum(split_tag(a) == split_tag(b) for a, b in zip(gold, guessed))
+        self.correct_tags += sum(parse_tag(a) == parse_tag(b) for a, b in zip(gold, guessed))
         self.token_counter += len(gold)
 
     def by_type(self):

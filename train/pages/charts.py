@@ -45,7 +45,7 @@ def number(value):
     return f"{value / 1000:g}k" if abs(value) >= 10000 else f"{value:g}"
 
 
-def linear_axis(label, low, high, text=number):
+def linear_axis(label, low, high):
     """An axis from below `low` to above `high`, ticks at round numbers."""
     widest = max(abs(low), abs(high))
     if high - low <= 1e-9 * widest or widest < 1e-9:  # one value, or none to tell from another
@@ -55,7 +55,7 @@ def linear_axis(label, low, high, text=number):
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     values = [float(f"{i * step:.12g}") for i in range(first, last + 1)]
-    return Axis(label, [(value, text(value)) for value in values], values[0], values[-1], False)
+    return Axis(label, [(value, number(value)) for value in values], values[0], values[-1], False)
 
 
 def log_axis(label, low, high):

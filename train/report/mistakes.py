@@ -55,7 +55,7 @@ def _chunks(tags, offset):
 
 def is_wrong(gold, predicted):
     """Whether conlleval's accuracy counts the predicted tag as wrong."""
-    return conlleval.split_tag(gold) != conlleval.split_tag(predicted)
+    return conlleval.parse_tag(gold) != conlleval.parse_tag(predicted)
 
 
 def pair_entities(gold, predicted):
@@ -148,7 +148,7 @@ def calibration(sentences, tags, scores):
         for gold, tag, probability in zip(sentence.tags, predicted, probabilities):
             if probability is None:
                 continue
-            is_entity = conlleval.split_tag(tag)[0] not in conlleval.OUTSIDE
+            is_entity = conlleval.parse_tag(tag)[0] not in conlleval.OUTSIDE
             place = sum(probability >= edge for edge in BIN_EDGES[1:-1])
             total = sums[is_entity][place]
             total[0] += 1

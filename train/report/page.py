@@ -74,7 +74,7 @@ def _types(evaluated, model):
     for part in evaluated:
         for sentence, predicted in zip(part.sentences, part.tagged.tags):
             tags.update(sentence.tags, predicted)
-    return {kind for prefix, kind in map(conlleval.split_tag, tags) if prefix not in conlleval.OUTSIDE}
+    return {kind for prefix, kind in map(conlleval.parse_tag, tags) if prefix not in conlleval.OUTSIDE}
 
 
 def _navigation(evaluated):
