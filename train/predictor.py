@@ -24,7 +24,7 @@ from bert import modeling
 from bert.system.errors import UserError
 from bert.system.files import read_json, sha256
 from bert.system.flags import PRECISIONS
-from train.serving import saved_model
+from train.serving import saved_model, signatures
 from train import run_dir
 from train.inference.frozen import FrozenTagger
 from train.finetuning.inputs import MODEL_FLAGS
@@ -144,7 +144,7 @@ def _check_settings(args, bert_config, labels, scheme, state_file):
 
 def _load_export(path, vocab_file, precision):
     """(Model, frozen.Tagger) of an export, or of the newest in a directory of exports."""
-    directory = saved_model.newest(path)
+    directory = signatures.newest(path)
     if directory is None:
         raise UserError(f"{path}: neither {run_dir.RUN_STATE} of a run in it nor an export")
     if precision != "fp32":
@@ -170,7 +170,7 @@ def model_fingerprint(model_dir, vocab_file=None):
         files = [prefix + ".index"] if prefix else []
         settings = [state.get("model"), (state.get("training") or {}).get("constrain")]
     else:
-        directory = saved_model.newest(model_dir)
+        directory = signatures.newest(model_dir)
         if directory is None:
             raise UserError(f"{model_dir}: neither {run_dir.RUN_STATE} of a run in it nor an export")
         files = [os.path.join(directory, "saved_model.pb"), os.path.join(directory, "assets", "tagger.json")]

@@ -34,9 +34,8 @@ from train.inference.entities import Token
 from train.inference.text_tagger import TextTagger, load_model
 from train.serving.errors import Retriable, ServingError
 from train.serving.rest import Rest
+from train.serving.signatures import ASSETS, DEFAULT, TEXT, newest
 
-TEXT_SIGNATURE = "serving_text"
-ID_SIGNATURE = "serving_default"
 PROTOCOLS = ("rest", "grpc")
 EXTRA = "train/requirements-serving.txt"
 
@@ -64,8 +63,8 @@ class ServingClient(TextTagger):
       url: the server, `host:port`; for REST also `http://host:port` or `https://...`.
       model_name: the server's `--model_name`.
       protocol: one of PROTOCOLS.
-      signature: TEXT_SIGNATURE or ID_SIGNATURE; None: the first of them that the model has, which asks the server.
-      export_dir: the export that is served, for ID_SIGNATURE.
+      signature: TEXT or DEFAULT; None: the first of them that the model has, which asks the server.
+      export_dir: the export that is served, for DEFAULT.
       timeout: seconds to wait for an answer.
       retries: attempts after the first where the server is not there, is overloaded, or, once, gives no answer in
         time; with growing delays. What the server refuses is not asked again.
@@ -88,19 +87,19 @@ class ServingClient(TextTagger):
     ):
         if protocol not in PROTOCOLS:
             raise UserError(f"protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
-        if signature not in (None, TEXT_SIGNATURE, ID_SIGNATURE):
-            raise UserError(f"signature {signature}: expected {TEXT_SIGNATURE} or {ID_SIGNATURE}")
+        if signature not in (None, TEXT, DEFAULT):
+            raise UserError(f"signature {signature}: expected {TEXT} or {DEFAULT}")
         if not 0 < timeout <= LONGEST_TIMEOUT:
             raise UserError(f"timeout {timeout:g}: expected seconds, above 0 and at most {LONGEST_TIMEOUT}")
         self._server = _connect(protocol, url, model_name, timeout)
         self._retries = retries
         self._batch_size = batch_size
         if signature is None:
-            signature = TEXT_SIGNATURE if TEXT_SIGNATURE in self._call(self._server.signatures) else ID_SIGNATURE
-        if signature == ID_SIGNATURE and export_dir is None:
-            raise UserError(f"{url}: {ID_SIGNATURE} takes pieces of words; expected export_dir, the export served")
+            signature = TEXT if TEXT in self._call(self._server.signatures) else DEFAULT
+        if signature == DEFAULT and export_dir is None:
+            raise UserError(f"{url}: {DEFAULT} takes pieces of words; expected export_dir, the export served")
         self._signature = signature
-        self._model = _load_assets(export_dir) if signature == ID_SIGNATURE else None
+        self._model = _load_assets(export_dir) if signature == DEFAULT else None
 
     def close(self):
         """Ends the connection, if there is one."""
@@ -108,9 +107,9 @@ class ServingClient(TextTagger):
 
     @property
     def model(self):
-        """text_tagger.Model of the export; UserError with TEXT_SIGNATURE, which has all of it on the server."""
+        """text_tagger.Model of the export; UserError with TEXT, which has all of it on the server."""
         if self._model is None:
-            raise UserError(f"{TEXT_SIGNATURE} takes text, and no more; this needs {ID_SIGNATURE} and export_dir")
+            raise UserError(f"{TEXT} takes text, and no more; this needs {DEFAULT} and export_dir")
         return self._model
 
     def _call(self, request, *args):
@@ -155,7 +154,7 @@ class ServingClient(TextTagger):
         return predictions
 
     def _tokens(self, texts):
-        if self._signature == ID_SIGNATURE:
+        if self._signature == DEFAULT:
             return super()._tokens(texts)
         answers = self._ask(texts)
         parts = [part for number in range(len(texts)) for part in _cut(number, texts[number], answers[number])]
@@ -185,7 +184,7 @@ class ServingClient(TextTagger):
                 try:
                     answers[i] = _checked_answer(len(texts[i]), *(columns[name][row] for name in outputs))
                 except (TypeError, ValueError) as error:
-                    raise ServingError(f"{self._server}: expected an answer as {TEXT_SIGNATURE} gives it: {error}")
+                    raise ServingError(f"{self._server}: expected an answer as {TEXT} gives it: {error}")
         return answers
 
 
@@ -253,10 +252,7 @@ def _join(answers, parts, found, again):
 
 def _load_assets(export_dir):
     """text_tagger.Model of an export, or of the newest in a directory of exports."""
-    numbers = [int(name) for name in os.listdir(export_dir) if name.isdigit()] if os.path.isdir(export_dir) else []
-    if numbers and not os.path.exists(os.path.join(export_dir, "assets")):
-        export_dir = os.path.join(export_dir, str(max(numbers)))
-    assets = os.path.join(export_dir, "assets")
+    assets = os.path.join(newest(export_dir) or export_dir, ASSETS)
     ids = read_json(os.path.join(assets, "label2id.json"))
     settings_file = os.path.join(assets, "tagger.json")
     vocab_file = os.path.join(assets, "vocab.txt")
@@ -273,8 +269,8 @@ def main():
     flag("url", required=True, help="host:port or http://host:port")
     flag("model_name", required=True, help="the server's --model_name")
     flag("protocol", choices=PROTOCOLS, default="rest", help=f"grpc needs {EXTRA}")
-    flag("signature", choices=[TEXT_SIGNATURE, ID_SIGNATURE], help="default: the first of them that the model has")
-    flag("export_dir", help=f"the export that is served, for {ID_SIGNATURE}")
+    flag("signature", choices=[TEXT, DEFAULT], help="default: the first of them that the model has")
+    flag("export_dir", help=f"the export that is served, for {DEFAULT}")
     flag("timeout", type=positive_float, default=10.0, help="seconds to wait for an answer")
     flag("retries", type=non_negative_int, default=3, help="attempts after the first, where one more may help")
     flag("batch_size", type=positive_int, default=32, help="texts in a request")

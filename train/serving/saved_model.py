@@ -1,7 +1,5 @@
 """The tagger's SavedModel for serving, see bert/runtime/saved_model.py."""
 
-import os
-
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -12,11 +10,8 @@ from bert.system.errors import UserError, first_line
 from train.data.labels import CLS, PADDING, SEP
 from train.inference.frozen import FrozenGraph, Tagger, build_outputs
 from train.serving import text_graph, warmup
+from train.serving.signatures import DEFAULT, TEXT, WITHOUT_WORD_START
 
-DEFAULT = tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY
-# For loaders to which every input of a signature is required, as TF Serving before 2.13 and TF 2's saved_model.load.
-WITHOUT_WORD_START = "serving_without_word_start"
-TEXT = "serving_text"  # serving_client knows the name too
 DERIVE = -1  # in `word_start`: take each piece without ## as the first of a word
 
 
@@ -59,18 +54,6 @@ def export_saved_model(export_dir, prefix, inputs, args, compute=kernels.REFEREN
         settings,
         lambda directory: warmup.write(directory, _warmup_requests(args.max_seq_length)),
     )
-
-
-def newest(path):
-    """The directory of an export: `path` itself, or the one with the highest number in it; None if there is none."""
-    if _is_export(path):
-        return path
-    numbers = [int(name) for name in os.listdir(path) if name.isdigit() and _is_export(os.path.join(path, name))]
-    return os.path.join(path, str(max(numbers))) if numbers else None
-
-
-def _is_export(path):
-    return os.path.exists(os.path.join(path, tf.saved_model.constants.SAVED_MODEL_FILENAME_PB))
 
 
 def load_tagger(directory, label_ids):
