@@ -1,11 +1,10 @@
-"""What lies in -output_dir: the names of the files, which of them are ours, and the state of the run.
+"""The directory of a run, -output_dir: the names of its files, its state, its labels, and what -clean removes.
 
 `run.json` is the run's memory: with which settings the model was made and trained, how the dev set was scored so far,
 which checkpoint is the best, whether training has come to its end. It is replaced as a whole, never half-written.
 """
 
 import contextlib
-import logging
 import os
 import pickle
 import re
@@ -13,9 +12,7 @@ import shutil
 
 from bert.runtime import checkpoint
 from bert.system.errors import UserError
-from bert.system.files import atomic_path, make_dir, read_json, write_json
-
-log = logging.getLogger(__name__)
+from bert.system.files import atomic_path, read_json, write_json
 
 RUN_STATE = "run.json"
 LABEL2ID = "label2id.json"
@@ -35,16 +32,16 @@ EXPORT = "export"
 EVAL_EVENTS = "eval"
 
 # The files of ours by their path from -output_dir; `-clean` touches nothing else.
-_CHECKPOINT_FILE = r"(checkpoint|model\.ckpt(-\d+)?\.(index|meta|data-\d{5}-of-\d{5}))"
+CHECKPOINT_FILE = r"(checkpoint|model\.ckpt(-\d+)?\.(index|meta|data-\d{5}-of-\d{5}))"
 _EVENTS = r"events\.out\.tfevents\..*"
 _NAMED = [LABEL2ID, LABEL_LIST_PICKLE, LABEL2ID_PICKLE, PIECES, EVAL_RESULTS, RUN_STATE, REPORT_PAGE]
 _NAMED += [name for names in (TAGGED, REPORT) for name in names.values()]
 _NAMED += [name + end for name in RECORDS.values() for end in ("", ".json")]
 _PATTERNS = [re.escape(name) for name in _NAMED] + [re.escape(RECORDS["train"]) + r"-\d{5,}-of-\d{5,}"]
 _PATTERNS += [
-    _CHECKPOINT_FILE,
+    CHECKPOINT_FILE,
     r"model\.ckpt\.tmp-\d+\.(index|data-\d{5}-of-\d{5})",
-    f"{BEST}/{_CHECKPOINT_FILE}",
+    f"{BEST}/{CHECKPOINT_FILE}",
     _EVENTS,
     f"{EVAL_EVENTS}/{_EVENTS}",
 ]
@@ -187,93 +184,6 @@ def read_labels(output_dir):
     return sorted(ids, key=ids.get)
 
 
-def keep_as_best(output_dir, prefix):
-    """Makes the checkpoint the content of best/; at every moment best/checkpoint names a whole one."""
-    best = os.path.join(output_dir, BEST)
-    make_dir(best)
-    name = os.path.basename(prefix)
-    _take(prefix, best)
-    for file in os.listdir(best):
-        if re.match(_CHECKPOINT_FILE + "$", file) and file != "checkpoint" and not file.startswith(name + "."):
-            os.remove(os.path.join(best, file))
-
-
-def _take(prefix, directory):
-    """Gives a checkpoint of another directory to this one, as its newest; on the disk when this returns."""
-    name = os.path.basename(prefix)
-    for file in sorted(os.listdir(os.path.dirname(prefix))):  # the index after the data
-        if file.startswith(name + ".") and checkpoint.FILE.match(file):
-            with atomic_path(os.path.join(directory, file)) as temporary:
-                _link_or_copy(os.path.join(os.path.dirname(prefix), file), temporary)
-    checkpoint.make_latest(os.path.join(directory, name))
-
-
-def _link_or_copy(source, target):
-    """The files with the values are never changed once written, so a second name costs no space.
-
-    An index is: a saver that writes the same step once more writes into the file that is there.
-    """
-    if not source.endswith(".index"):
-        with contextlib.suppress(OSError):  # of a file system without links
-            os.link(source, target)
-            return
-    shutil.copyfile(source, target)
-
-
 def checkpoint_to_use(output_dir):
     """The prefix of the best checkpoint, else of the newest, else None."""
     return checkpoint.latest(os.path.join(output_dir, BEST)) or checkpoint.latest(output_dir)
-
-
-def check_usable(output_dir, prefix):
-    """UserError unless the checkpoint to be used is whole: another one never takes its place unasked."""
-    try:
-        checkpoint.check_whole(prefix)
-    except UserError as error:
-        other = checkpoint.latest(output_dir)
-        if os.path.basename(os.path.dirname(prefix)) != BEST or not (other and checkpoint.is_whole(other)):
-            raise
-        raise UserError(f"{error}; {other} is whole and used when {os.path.dirname(prefix)} is removed")
-
-
-def checkpoint_to_go_on_from(output_dir):
-    """The prefix of the newest whole checkpoint, or None; where only best/ has a whole one, that, taken out of it.
-
-    UserError where there are checkpoints and none is whole.
-    """
-    best = checkpoint.latest(os.path.join(output_dir, BEST))
-    try:
-        found = checkpoint.newest_whole(output_dir)
-        if found or not best:
-            return found
-    except UserError as error:
-        if not (best and checkpoint.is_whole(best)):
-            raise UserError(f"{error}; to start afresh remove {os.path.join(output_dir, CHECKPOINT)}-*")
-        log.warning("%s; goes on from %s", error, best)
-    checkpoint.check_whole(best)
-    _take(best, output_dir)
-    return os.path.join(output_dir, os.path.basename(best))
-
-
-def match_checkpoints(output_dir, state):
-    """Makes the state of a run that goes on agree with the checkpoints that a crash left of it.
-
-    What was evaluated after the newest checkpoint will be evaluated again; the best so far stays the best even so. It
-    is taken into best/ if the crash prevented that, and given up, with a warning, only if its checkpoint is lost.
-    """
-    latest = checkpoint.latest(output_dir)
-    step = checkpoint.step_of(latest) if latest else 0
-    state["evaluations"] = [scores for scores in state["evaluations"] if scores["step"] <= step]
-    best = state["best"]
-    kept = checkpoint.latest(os.path.join(output_dir, BEST))
-    if best is None or (kept and checkpoint.is_whole(kept) and checkpoint.step_of(kept) == best["step"]):
-        return
-    source = os.path.join(output_dir, f"{CHECKPOINT}-{best['step']}")
-    if checkpoint.is_whole(source):
-        keep_as_best(output_dir, source)
-        return
-    log.warning(
-        "%s: the best checkpoint so far, of step %d with F1 %.4f, is lost; the best of what follows takes its place",
-        os.path.join(output_dir, BEST), best["step"], best["f1"],
-    )  # fmt: skip
-    state["best"] = None

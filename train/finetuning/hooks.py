@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 from bert.system import signals
 from bert.training.stopping import CheckpointSaver
 from train import run_dir
+from train.finetuning import checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
         # State first: a run that is started again learns from it what best/ is to hold; the reverse would not do.
         run_dir.write_state(self._output_dir, self._state)
         if improved:
-            run_dir.keep_as_best(self._output_dir, prefix)
+            checkpoints.keep_as_best(self._output_dir, prefix)
         self._write_summary(scores)
         log.info(
             "dev at step %d: loss %.4f  accuracy %.4f  precision %.4f  recall %.4f  F1 %.4f%s",

@@ -13,6 +13,7 @@ from train import conlleval, run_dir
 from train.data.conll import check_tags, read_conll, read_sentences
 from train.data.corpus import summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_ids, label_list, read_label_list
+from train.finetuning import checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ def _begins_afresh(args, state, model, training):
 def _check_trained(args, state, model, training):
     """Checks the checkpoint in -output_dir that training goes on from or that is to be used."""
     goes_on = args.do_train and not (state["finished"] and state["training"] == training)
-    find = run_dir.checkpoint_to_go_on_from if goes_on else run_dir.checkpoint_to_use
+    find = checkpoints.checkpoint_to_resume_from if goes_on else run_dir.checkpoint_to_use
     prefix = find(args.output_dir)
     if prefix is None:
         raise UserError(f"{args.output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
@@ -194,4 +195,4 @@ def _check_trained(args, state, model, training):
         raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
     checkpoint.check_shapes(prefix, modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"])))
     if not goes_on:  # what it goes on from has been found whole
-        run_dir.check_usable(args.output_dir, prefix)
+        checkpoints.check_usable(args.output_dir, prefix)

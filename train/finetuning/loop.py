@@ -7,7 +7,7 @@ from bert.training import loop as training_loop
 from bert.training import stopping, strategies
 from bert.training.distribution import PARAMETER_SERVER
 from train import run_dir
-from train.finetuning import cluster
+from train.finetuning import checkpoints, cluster
 from train.finetuning.hooks import DevEvaluation, ScheduledSaver
 
 KEPT_CHECKPOINTS = 5
@@ -26,7 +26,7 @@ def train(args, state, distribution, schedule, model_fn, input_fn, evaluate):
     """
     task = distribution.task
     if task.is_chief:
-        run_dir.match_checkpoints(args.output_dir, state)
+        checkpoints.match_state(args.output_dir, state)
         run_dir.write_state(args.output_dir, state)  # which an evaluator reads
     listeners = []
     if task.is_chief and not task.has_evaluator:

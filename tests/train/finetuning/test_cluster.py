@@ -9,7 +9,7 @@ import pytest
 
 from bert.runtime import checkpoint
 from train import run_dir
-from train.finetuning import cluster
+from train.finetuning import checkpoints, cluster
 from train.finetuning.schedule import Schedule
 
 
@@ -27,7 +27,7 @@ def write_state(output, steps):
     run_dir.write_state(str(output), state)
     if scores and not os.path.isdir(str(output / "best")):
         save(output, scores[0]["step"])
-        run_dir.keep_as_best(str(output), str(output / f"model.ckpt-{scores[0]['step']}"))
+        checkpoints.keep_as_best(str(output), str(output / f"model.ckpt-{scores[0]['step']}"))
 
 
 def save(output, step):

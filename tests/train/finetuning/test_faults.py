@@ -34,6 +34,7 @@ from tests.paths import REPOSITORY
 from tests.small_task import NO_DROPOUT, data_file, run, succeed, tagged, write_task
 from train import bert_lstm_ner, run_dir
 from train.data.conll import read_conll
+from train.finetuning import checkpoints
 from train.train_helper import get_args_parser
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "2"))
@@ -400,11 +401,11 @@ def break_links(output):
 def test_a_damaged_checkpoint_gives_way_to_the_newest_whole_one(damage, stopped, given, warnings):
     newest, before = (os.path.join(stopped, f"model.ckpt-{step}") for step in (10, 9))
     DAMAGES[damage](newest)
-    assert run_dir.checkpoint_to_go_on_from(stopped) == before
+    assert checkpoints.checkpoint_to_resume_from(stopped) == before
     assert len(warnings) == 1 and warnings[0].startswith(f"{newest}: ")
     assert warnings[0].endswith(f"; goes on from {before}, the newest that is whole")
     assert tf.train.latest_checkpoint(stopped) == before  # TensorFlow sees it so too
-    assert run_dir.checkpoint_to_go_on_from(stopped) == before and len(warnings) == 1
+    assert checkpoints.checkpoint_to_resume_from(stopped) == before and len(warnings) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'model_checkpoint_path: "model.ckpt', None])
@@ -416,7 +417,7 @@ def test_a_damaged_list_of_checkpoints(content, stopped, warnings):
             writer.write(content)
     newest = os.path.join(stopped, "model.ckpt-10")
     assert checkpoint.latest(stopped) == newest
-    assert run_dir.checkpoint_to_go_on_from(stopped) == newest
+    assert checkpoints.checkpoint_to_resume_from(stopped) == newest
     assert tf.train.latest_checkpoint(stopped) == newest and not warnings
 
 
@@ -437,14 +438,14 @@ def test_only_the_best_checkpoint_is_left(stopped, warnings):
     best = checkpoint.latest(os.path.join(stopped, "best"))
     for file in glob.glob(os.path.join(stopped, "model.ckpt-*.index")):
         cut(file)
-    taken = run_dir.checkpoint_to_go_on_from(stopped)
+    taken = checkpoints.checkpoint_to_resume_from(stopped)
     assert taken == os.path.join(stopped, os.path.basename(best)) and len(warnings) == 1
     checkpoint.check_whole(taken)
     checkpoint.check_whole(best)
     cut(best + ".index")
     cut(taken + ".index")
     with pytest.raises(UserError, match=r"model\.ckpt-\d+: .*is whole; to start afresh remove"):
-        run_dir.checkpoint_to_go_on_from(stopped)
+        checkpoints.checkpoint_to_resume_from(stopped)
 
 
 def test_a_best_checkpoint_that_is_lost(given, stopped, warnings):
@@ -454,7 +455,7 @@ def test_a_best_checkpoint_that_is_lost(given, stopped, warnings):
     beside = os.path.join(stopped, f"model.ckpt-{best['step']}")
     break_links(stopped)
     cut(checkpoint.latest(os.path.join(stopped, "best")) + ".data-00000-of-00001")
-    run_dir.match_checkpoints(stopped, state)
+    checkpoints.match_state(stopped, state)
     assert state["best"] == best and not warnings
     checkpoint.check_whole(checkpoint.latest(os.path.join(stopped, "best")))
     cut(beside + ".data-00000-of-00001")  # the same file by another name
@@ -496,9 +497,9 @@ def test_a_full_disk_when_a_checkpoint_is_saved(file, given, whole, stopped, mon
         shutil.rmtree(stopped)  # the first evaluation is the best so far, whatever it finds
         # Where there are no links, best/ is a copy, and needs the space for it.
         monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "Operation not permitted")))
-        keep = run_dir.keep_as_best
+        keep = checkpoints.keep_as_best
         monkeypatch.setattr(
-            run_dir, "keep_as_best", lambda *args: (full.enter_context(largest_file(size - 1)), keep(*args))
+            checkpoints, "keep_as_best", lambda *args: (full.enter_context(largest_file(size - 1)), keep(*args))
         )
     else:
         save = stopping._Saving.before_save

@@ -1,0 +1,37 @@
+"""What best/ holds."""
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert.runtime import checkpoint
+from train.finetuning import checkpoints
+
+
+def test_the_best_checkpoint_replaces_the_one_before(tmp_path):
+    for step in (5, 10):
+        for end in (".index", ".data-00000-of-00001", ".meta"):
+            (tmp_path / f"model.ckpt-{step}{end}").write_text(f"{step}{end}")
+        (tmp_path / "best").mkdir(exist_ok=True)
+        (tmp_path / "best" / "mine").write_text("mine")
+        checkpoints.keep_as_best(str(tmp_path), str(tmp_path / f"model.ckpt-{step}"))
+        kept = {path.name: path.read_text() for path in (tmp_path / "best").iterdir()}
+        assert set(kept) == {f"model.ckpt-{step}{end}" for end in (".index", ".data-00000-of-00001", ".meta")} | {
+            "checkpoint", "mine"
+        }  # fmt: skip
+        assert kept[f"model.ckpt-{step}.meta"] == f"{step}.meta" and f"model.ckpt-{step}" in kept["checkpoint"]
+
+
+def test_the_best_checkpoint_does_not_change_when_its_step_is_saved_again(graph, tmp_path):
+    """TensorFlow writes into an index that is there already."""
+    variable = tf.get_variable("v", initializer=tf.zeros([1000]))
+    prefix = str(tmp_path / "model.ckpt-5")
+    with tf.Session() as session:
+        session.run(variable.initializer)
+        saver = tf.train.Saver(sharded=True)
+        saver.save(session, str(tmp_path / "model.ckpt"), 5)
+        checkpoints.keep_as_best(str(tmp_path), prefix)
+        variable.load(np.ones(1000), session)
+        saver.save(session, str(tmp_path / "model.ckpt"), 5)
+    best = checkpoint.latest(str(tmp_path / "best"))
+    checkpoint.check_whole(best)
+    assert not tf.train.load_variable(best, "v").any() and tf.train.load_variable(prefix, "v").all()
