@@ -17,8 +17,8 @@ from bert.system.errors import UserError
 from tests import serving
 from tests.paths import REPOSITORY
 from tests.train.data.test_text import CHARACTERS
-from train import serving_client
 from train.predictor import Predictor
+from train.serving import client as serving_client
 from train.serving_client import ServingClient, ServingError
 
 
@@ -281,7 +281,11 @@ def test_command_line_errors(rest):
 
 def test_tensorflow_is_not_needed():
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, train.serving_client; sys.exit('tensorflow' in sys.modules)"],
+        [
+            sys.executable,
+            "-c",
+            "import sys, train.serving_client, train.serving.rest; sys.exit('tensorflow' in sys.modules)",
+        ],
         cwd=REPOSITORY,
     )
     assert done.returncode == 0

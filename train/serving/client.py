@@ -1,0 +1,253 @@
+"""Entities from plain text by a model that TF Serving serves.
+
+    from train.serving.client import ServingClient
+
+    client = ServingClient("localhost:8501", "ner")
+    client("Ann Lee lives in Paris.")
+
+In and out are those of `predictor.Predictor`, and so are the answers. Against the signature `serving_text` nothing else
+is needed; against `serving_default` the words are cut into pieces here, with the assets of the export. Neither needs
+TensorFlow, unless the protocol is gRPC.
+"""
+
+import collections
+import os
+import random
+import time
+
+import numpy as np
+
+from bert.data.lengths import batches_by_length
+from bert.system.errors import UserError
+from bert.system.files import read_json
+from train.data.conll import Sentence
+from train.data.labels import SCHEMES, SPECIAL
+from train.data.text import cut_places
+from train.data.windows import Encoded, cut_windows, join_scores, join_windows, settle_seams
+from train.inference.entities import Token
+from train.inference.text_tagger import TextTagger, load_model
+from train.serving.errors import Retriable, ServingError
+from train.serving.rest import Rest
+from train.serving.signatures import ASSETS, DEFAULT, TEXT, newest
+
+PROTOCOLS = ("rest", "grpc")
+EXTRA = "train/requirements-serving.txt"
+
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds between attempts; each is about twice the one before
+LONGEST_TIMEOUT = 1000000  # seconds; what a socket takes ends somewhere above
+TIMED_OUT_ATTEMPTS = 2  # a server that was too slow twice is overloaded, and more requests make that worse
+
+# What cannot travel, and what is the same to the tokenizer: a character that is dropped, and one no vocabulary has.
+_SENDABLE = {0: "\ufffd"}
+_SENDABLE.update(dict.fromkeys(range(55296, 57344), "\U0010ffff"))
+
+# The server's predictions for a window of pieces, as frozen.Prediction.
+Prediction = collections.namedtuple("Prediction", ["label_ids", "scores"])
+# The server's answer for a text: for each of its words spans (start, end), tags, scores and pieces; whether it is
+# too_long, how many pieces the model takes, and the tags' scheme or "".
+Answer = collections.namedtuple("Answer", "spans tags scores pieces too_long max_pieces scheme")
+# Words of a text the model sees at once, `seen`, and those of them whose tags are taken: indices of words.
+Part = collections.namedtuple("Part", ["text", "seen", "own"])
+
+
+class ServingClient(TextTagger):
+    """A tagger behind TF Serving; may be called from several threads. Every call may raise ServingError.
+
+    Args:
+      url: the server, `host:port`; for REST also `http://host:port` or `https://...`.
+      model_name: the server's `--model_name`.
+      protocol: one of PROTOCOLS.
+      signature: TEXT or DEFAULT; None: the first of them that the model has, which asks the server.
+      export_dir: the export that is served, for DEFAULT.
+      timeout: seconds to wait for an answer.
+      retries: attempts after the first where the server is not there, is overloaded, or, once, gives no answer in
+        time; with growing delays. What the server refuses is not asked again.
+      batch_size: texts, or windows, in a request.
+
+    Raises:
+      UserError: the arguments do not fit.
+    """
+
+    def __init__(
+        self,
+        url,
+        model_name,
+        protocol="rest",
+        signature=None,
+        export_dir=None,
+        timeout=10.0,
+        retries=3,
+        batch_size=32,
+    ):
+        if protocol not in PROTOCOLS:
+            raise UserError(f"protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
+        if signature not in (None, TEXT, DEFAULT):
+            raise UserError(f"signature {signature}: expected {TEXT} or {DEFAULT}")
+        if not 0 < timeout <= LONGEST_TIMEOUT:
+            raise UserError(f"timeout {timeout:g}: expected seconds, above 0 and at most {LONGEST_TIMEOUT}")
+        self._server = _connect(protocol, url, model_name, timeout)
+        self._retries = retries
+        self._batch_size = batch_size
+        if signature is None:
+            signature = TEXT if TEXT in self._call(self._server.signatures) else DEFAULT
+        if signature == DEFAULT and export_dir is None:
+            raise UserError(f"{url}: {DEFAULT} takes pieces of words; expected export_dir, the export served")
+        self._signature = signature
+        self._model = _load_assets(export_dir) if signature == DEFAULT else None
+
+    def close(self):
+        """Ends the connection, if there is one."""
+        self._server.close()
+
+    @property
+    def model(self):
+        """text_tagger.Model of the export; UserError with TEXT, which has all of it on the server."""
+        if self._model is None:
+            raise UserError(f"{TEXT} takes text, and no more; this needs {DEFAULT} and export_dir")
+        return self._model
+
+    def _call(self, request, *args):
+        """request(*args), tried again where that may help."""
+        timed_out = 0
+        for attempt in range(self._retries + 1):
+            if attempt:
+                time.sleep(random.uniform(0.5, 1.0) * min(FIRST_DELAY * 2**attempt, LONGEST_DELAY))
+            try:
+                return request(*args)
+            except Retriable as error:
+                failure = error
+                timed_out += error.timed_out
+                if timed_out == TIMED_OUT_ATTEMPTS:
+                    break
+        raise ServingError(f"{failure} (attempt {attempt + 1}, the last)")
+
+    def _predict(self, rows, inputs, outputs):
+        """The outputs of a request: dict from name to list, each with this many rows."""
+        answer = self._call(self._server.predict, self._signature, inputs)
+        for name in outputs:
+            if not isinstance(answer.get(name), list) or len(answer[name]) != rows:
+                found = ", ".join(sorted(answer))
+                raise ServingError(f"{self._server}: expected {name} of {rows} texts in an answer; found {found}")
+        return answer
+
+    def _tag_windows(self, windows):
+        special = [self.model.label_ids[label] for label in SPECIAL]
+        predictions = [None] * len(windows)
+        for batch in batches_by_length([len(window.input_ids) for window in windows], self._batch_size):
+            shape = len(batch), len(windows[batch[-1]].input_ids)
+            names = ("input_ids", "input_mask", "segment_ids", "word_start")
+            inputs = {name: np.zeros(shape, np.int32) for name in names}
+            for row, i in enumerate(batch):
+                length = len(windows[i].input_ids)
+                inputs["input_ids"][row, :length] = windows[i].input_ids
+                inputs["input_mask"][row, :length] = 1
+                inputs["word_start"][row, :length] = ~np.isin(windows[i].label_ids, special)
+            answer = self._predict(len(batch), inputs, ("pred_ids", "scores"))
+            for i, label_ids, scores in zip(batch, answer["pred_ids"], answer["scores"]):
+                predictions[i] = Prediction(label_ids, scores)
+        return predictions
+
+    def _tokens(self, texts):
+        if self._signature == DEFAULT:
+            return super()._tokens(texts)
+        answers = self._ask(texts)
+        parts = [part for number in range(len(texts)) for part in _cut(number, texts[number], answers[number])]
+        again = {}  # of texts too long for the model, each part for itself
+        for i, part in enumerate(parts):
+            if answers[part.text].too_long:
+                spans = answers[part.text].spans
+                again[i] = texts[part.text][spans[part.seen[0]][0] : spans[part.seen[-1]][1]]
+        found = dict(zip(again, self._ask(list(again.values()))))
+        for i, answer in found.items():
+            if answer.too_long or len(answer.spans) != parts[i].seen[-1] + 1 - parts[i].seen[0]:
+                raise ServingError(f"{self._server}: the model was replaced between two requests; expected one model")
+        tags, scores = _join(answers, parts, [found.get(i, answers[part.text]) for i, part in enumerate(parts)], again)
+        return [
+            [Token(text[start:end], start, end, *said) for (start, end), *said in zip(answer.spans, *of_text)]
+            for text, answer, *of_text in zip(texts, answers, tags, scores)
+        ]
+
+    def _ask(self, texts):
+        """For each text an Answer."""
+        answers = [None] * len(texts)
+        for batch in batches_by_length([len(text) for text in texts], self._batch_size):
+            outputs = ("starts", "ends", "tags", "scores", "pieces", "word_count", "too_long", "max_pieces", "scheme")
+            inputs = {"text": [texts[i].translate(_SENDABLE) for i in batch]}
+            columns = self._predict(len(batch), inputs, outputs)
+            for row, i in enumerate(batch):
+                try:
+                    answers[i] = _checked_answer(len(texts[i]), *(columns[name][row] for name in outputs))
+                except (TypeError, ValueError) as error:
+                    raise ServingError(f"{self._server}: expected an answer as {TEXT} gives it: {error}")
+        return answers
+
+
+def _checked_answer(length, starts, ends, tags, scores, pieces, count, too_long, max_pieces, scheme):
+    """The Answer for a text of this length; TypeError or ValueError where it cannot be one."""
+    columns = [list(column[:count]) for column in (starts, ends, tags, scores, pieces)]
+    if [len(column) for column in columns] != [count] * len(columns):
+        raise ValueError(f"not all outputs are for {count} words")
+    for start, end, tag, score, _ in zip(*columns):
+        if not 0 <= start < end <= length:
+            raise ValueError(f"a word from {start} to {end} of {length} characters")
+        if not isinstance(tag, str) or isinstance(score, str):
+            raise TypeError(f"a tag {tag!r} with the probability {score!r}")
+    if max_pieces < 1 or scheme not in ("", *SCHEMES):
+        raise ValueError(f"max_pieces {max_pieces}, scheme {scheme!r}")
+    starts, ends, tags, scores, pieces = columns
+    return Answer(list(zip(starts, ends)), tags, scores, pieces, too_long, max_pieces, scheme)
+
+
+def _connect(protocol, url, model_name, timeout):
+    """The server by one of PROTOCOLS; UserError where what that needs is not installed."""
+    if protocol == "rest":
+        return Rest(url, model_name, timeout)
+    try:
+        from train.serving.grpc import Grpc
+    except ImportError as error:
+        raise UserError(f"-protocol grpc: {error}; expected tensorflow-serving-api: pip install -r {EXTRA}")
+    return Grpc(url, model_name, timeout)
+
+
+def _cut(number, text, answer):
+    """The Parts of a text that go through the model, as windows.encode has them; one if the text is not too long."""
+    present = [i for i, pieces in enumerate(answer.pieces) if pieces]
+    places = None
+    if answer.too_long:
+        of_words = cut_places(text, answer.spans)
+        places = [of_words[i] for i in present]
+    windows = cut_windows([answer.pieces[i] for i in present], answer.max_pieces, places)
+    return [Part(number, present[w.first : w.last], present[w.start : w.end]) for w in windows]
+
+
+def _join(answers, parts, found, again):
+    """(tags, scores): for each text a list of one for every word.
+
+    Args:
+      answers: list of Answer, one a text.
+      parts: list of Part.
+      found: for each part the Answer it is in.
+      again: the parts whose Answer is of them alone, not of the whole text.
+    """
+    labels = sorted({tag for answer in answers + found for tag in answer.tags})
+    ids = {label: i for i, label in enumerate(labels, 1)}
+    encoded = []
+    for i, part in enumerate(parts):
+        base = part.seen[0] if i in again else 0  # positions here are those of words in the answer
+        seen, own = ([(word - base, word) for word in words] for words in (part.seen, part.own))
+        encoded.append(Encoded(None, None, None, own, None, part.text, seen))
+    label_ids = [[ids[tag] for tag in answer.tags] for answer in found]
+    sentences = [Sentence(answer.spans, None, 1) for answer in answers]
+    encoded = settle_seams(encoded, label_ids, labels)
+    scheme = answers[0].scheme if answers else ""
+    tags = join_windows(sentences, encoded, label_ids, labels, scheme or None)
+    return tags, join_scores(sentences, encoded, [answer.scores for answer in found])
+
+
+def _load_assets(export_dir):
+    """text_tagger.Model of an export, or of the newest in a directory of exports."""
+    assets = os.path.join(newest(export_dir) or export_dir, ASSETS)
+    ids = read_json(os.path.join(assets, "label2id.json"))
+    settings_file = os.path.join(assets, "tagger.json")
+    vocab_file = os.path.join(assets, "vocab.txt")
+    return load_model(vocab_file, sorted(ids, key=ids.get), read_json(settings_file), settings_file)
