@@ -31,6 +31,7 @@ from train.finetuning import loop as finetuning_loop
 from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.schedule import make_schedule
 from train.finetuning.splits import make_records
+from train.inference.frozen import FrozenTagger
 from train.models import build_tagger_by_flags, predict_tags
 from train.report import page
 from train.serving import saved_model
@@ -206,14 +207,16 @@ def train(args):
 
 def _run(args, inputs, distribution):
     is_chief = distribution.task.is_chief
-    state = open_run(args, inputs) if is_chief else inputs.state
-    records = {split: make_records(args, inputs, split) for split in inputs.files}
-
-    def evaluate(split, prefix):
-        return evaluation.evaluate_split(args, inputs, records[split], split, prefix)
+    state = inputs.state
+    if args.do_train and is_chief:
+        state = open_run(args.output_dir, inputs, args.vocab_file, args.bert_config_file, args.clean)
+    records = {
+        split: make_records(args.output_dir, inputs, split, args.vocab_file, args.record_shards, args.processes)
+        for split in inputs.files
+    }
 
     def dev_scores(prefix):
-        evaluated = evaluate("dev", prefix)
+        evaluated = _evaluate(args, inputs, records["dev"], "dev", prefix)
         return evaluation.scores_of(evaluated.counts, evaluated.tagged.loss)
 
     if args.do_train:
@@ -226,7 +229,7 @@ def _run(args, inputs, distribution):
     for split in ("dev", "test"):
         if (split == "dev" and args.do_eval) or args.do_predict:
             log.info("tagging %s with %s", inputs.files[split], prefix)
-            evaluated.append(evaluate(split, prefix))
+            evaluated.append(_evaluate(args, inputs, records[split], split, prefix))
             with_scores = split == "dev" and args.do_eval
             results[split] = evaluation.report_split(args.output_dir, evaluated[-1], step, with_scores, args.do_predict)
     if args.report:
@@ -241,6 +244,21 @@ def _run(args, inputs, distribution):
         checkpoint.write_without_slots(prefix, target)
         log.info("wrote %s without the optimizer's variables", target)
     return results
+
+
+def _evaluate(args, inputs, records, split, prefix):
+    """Tags a split with a checkpoint; every evaluation and every prediction goes through here.
+
+    Returns:
+      evaluation.Evaluated.
+    """
+    sentences = inputs.sentences[split]
+    compute = training_loop.choose_compute(args, inputs.bert_config, records.count // args.batch_size)
+    scheme = inputs.scheme if args.constrain else None
+    with FrozenTagger(prefix, inputs, args, compute, with_losses=True) as tagger:
+        tagged = evaluation.tag_file(tagger, sentences, records.encoded, inputs.labels, scheme, args.batch_size)
+    counts = evaluation.count(sentences, tagged.tags)
+    return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts)
 
 
 def _train(args, inputs, state, records, distribution, dev_scores):

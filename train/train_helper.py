@@ -141,3 +141,27 @@ def _fill_in_bert_dir(args):
         # A directory without a checkpoint, as of the demo, is an encoder to be trained from scratch.
         if getattr(args, name) is None and (name != "init_checkpoint" or os.path.exists(path + ".index")):
             setattr(args, name, path)
+
+
+def splits_used(args):
+    """The splits that the flags call for: a list of some of "train", "dev" and "test"."""
+    splits = ["train"] if args.do_train else []
+    splits += ["dev"] if args.do_train or args.do_eval or args.do_predict else []
+    return splits + (["test"] if args.do_predict else [])
+
+
+def check_flags(args):
+    """Raises UserError where a flag is missing or two flags contradict each other."""
+    if not (args.do_train or args.do_eval or args.do_predict or args.do_export or args.filter_adam_var):
+        raise UserError("nothing to do: expected at least one of -do_train -do_eval -do_predict -do_export")
+    needed = ["output_dir", "bert_config_file", "vocab_file"] + (["data_dir"] if splits_used(args) else [])
+    for name in needed:
+        if not getattr(args, name):
+            alternative = " (or -bert_dir)" if name in ("bert_config_file", "vocab_file") else ""
+            raise UserError(f"-{name}{alternative} is missing")
+    if args.ner != "ner":
+        raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
+    if args.report and not args.do_predict:
+        raise UserError("-report is about what -do_predict tags; expected -do_predict with it")
+    if args.clean and not args.do_train:
+        raise UserError("-clean starts a run afresh; expected -do_train with it")

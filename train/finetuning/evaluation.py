@@ -8,10 +8,9 @@ import sys
 import numpy as np
 
 from bert.system.files import atomic_open
-from bert.training.loop import choose_compute, write_results
+from bert.training.loop import write_results
 from train import conlleval, run_dir
 from train.data.windows import join_scores, join_windows
-from train.inference.frozen import FrozenTagger
 from train.mymetrics import entity_table
 
 log = logging.getLogger(__name__)
@@ -19,8 +18,6 @@ log = logging.getLogger(__name__)
 # tags: list of lists, one tag for every word of the file; loss: mean over windows; scores: as tags, the probability of
 # the label the model chose for each word, None for a word that tokenizes to nothing.
 Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores"])
-
-
 # A data file as tagged. split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged: Tagged;
 # counts: conlleval.EvalCounts.
 Evaluated = collections.namedtuple("Evaluated", ["split", "file", "sentences", "tagged", "counts"])
@@ -99,27 +96,6 @@ def write_eval_results(output_dir, scores, step):
     values = {f"eval_{name}": value for name, value in scores.items()}
     values["global_step"] = step
     write_results(os.path.join(output_dir, run_dir.EVAL_RESULTS), values)
-
-
-def evaluate_split(args, inputs, records, split, prefix):
-    """Tags a split with a checkpoint; every evaluation and every prediction goes through here.
-
-    Args:
-      args: Namespace of train_helper.get_args_parser.
-      inputs: inputs.Inputs.
-      records: splits.Records of the split.
-      split: "dev" or "test".
-      prefix: prefix of the checkpoint.
-
-    Returns:
-      Evaluated.
-    """
-    sentences = inputs.sentences[split]
-    compute = choose_compute(args, inputs.bert_config, records.count // args.batch_size)
-    scheme = inputs.scheme if args.constrain else None
-    with FrozenTagger(prefix, inputs, args, compute, with_losses=True) as tagger:
-        tagged = tag_file(tagger, sentences, records.encoded, inputs.labels, scheme, args.batch_size)
-    return Evaluated(split, inputs.files[split], sentences, tagged, count(sentences, tagged.tags))
 
 
 def report_split(output_dir, evaluated, step, with_scores, with_tags):

@@ -14,6 +14,7 @@ from train.data.conll import check_tags, read_conll, read_sentences
 from train.data.corpus import summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_ids, label_list, read_label_list
 from train.finetuning import checkpoints
+from train.train_helper import check_flags, splits_used
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def load_inputs(args):
     Raises:
       UserError: each names the file, the line where it has lines, and what was expected.
     """
-    _check_flags(args)
+    check_flags(args)
     bert_config, tokenizer = load_encoder(args)
     if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
         raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
@@ -57,7 +58,7 @@ def load_inputs(args):
     corpus = summarize(files["train"], args.processes) if args.do_train else None
     sentences = {split: read_conll(path) for split, path in files.items() if split != "train"}
     state = run_dir.read_state(args.output_dir)
-    labels, scheme = _load_labels(args, corpus, sentences, state)
+    labels, scheme = _load_labels(args.output_dir, args.label_list, corpus, sentences, state)
     uncounted = _uncounted(corpus.tags) if corpus else []
     if uncounted:
         log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, uncounted)
@@ -71,92 +72,102 @@ def load_inputs(args):
     training = {name: getattr(args, name) for name in TRAINING_FLAGS}
     training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
 
-    if args.do_train and _begins_afresh(args, state, model, training):
+    if args.do_train and _begins_afresh(args.output_dir, args.clean, state, model, training):
         state = None
         check_init_checkpoint(args, bert_config)
     else:
-        _check_trained(args, state, model, training)
+        resumes = args.do_train and not (state["finished"] and state["training"] == training)
+        _check_trained(args.output_dir, resumes, state, model)
     make_dir(args.output_dir)
     ids = label_ids(labels)
     return Inputs(bert_config, tokenizer, labels, ids, scheme, files, sentences, model, training, state, corpus)
 
 
-def open_run(args, inputs):
-    """Cleans where that was asked for, writes labels and run.json; returns the run's state."""
+def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
+    """Prepares -output_dir for training: writes run.json, the labels and the encoder's files.
+
+    Args:
+      output_dir: directory of the run.
+      inputs: Inputs.
+      vocab_file, bert_config_file: the encoder's files, to be copied.
+      clean: remove what an earlier run left, where this run begins afresh.
+
+    Returns:
+      The run's state, see run_dir.
+    """
+    checkpoint.remove_unfinished(output_dir)
     state = inputs.state
-    if not args.do_train:
-        return state
-    checkpoint.remove_unfinished(args.output_dir)
     if state is None:
-        if args.clean:
-            run_dir.clean(args.output_dir, kept=[args.vocab_file, args.bert_config_file])
-        state = run_dir.new_state(args.output_dir, inputs.model, inputs.training)
+        if clean:
+            run_dir.clean(output_dir, kept=[vocab_file, bert_config_file])
+        state = run_dir.new_state(output_dir, inputs.model, inputs.training)
     else:
         changed = sorted(name for name in inputs.training if inputs.training[name] != state["training"].get(name))
         if changed:
             log.info("goes on with other settings than before: %s", ", ".join(changed))
             state.update(training=inputs.training, finished=False)
         if "dev_data" in changed:
-            state.update(evaluations=[], best=None)  # scores on another dev set compare with nothing
-    run_dir.write_state(args.output_dir, state)
-    run_dir.write_labels(args.output_dir, inputs.labels, inputs.label_ids)
-    run_dir.copy_encoder_files(args.output_dir, state, args.vocab_file, args.bert_config_file)
+            state.update(evaluations=[], best=None)  # scores on another dev set cannot be compared
+    run_dir.write_state(output_dir, state)
+    run_dir.write_labels(output_dir, inputs.labels, inputs.label_ids)
+    run_dir.copy_encoder_files(output_dir, state, vocab_file, bert_config_file)
     return state
 
 
-def splits_used(args):
-    """The data files that the flags call for."""
-    splits = ["train"] if args.do_train else []
-    splits += ["dev"] if args.do_train or args.do_eval or args.do_predict else []
-    return splits + (["test"] if args.do_predict else [])
+def _load_labels(output_dir, given_list, corpus, sentences, state):
+    """The labels and the scheme: in training those of the corpus or of the user's list, else those of the model.
 
+    Args:
+      output_dir: directory of the run.
+      given_list: value of -label_list, or None.
+      corpus: corpus.Corpus of the train split, or None where nothing is trained.
+      sentences: dict from split to list of conll.Sentence.
+      state: state of the run in -output_dir, or None.
 
-def _check_flags(args):
-    if not (args.do_train or args.do_eval or args.do_predict or args.do_export or args.filter_adam_var):
-        raise UserError("nothing to do: expected at least one of -do_train -do_eval -do_predict -do_export")
-    needed = ["output_dir", "bert_config_file", "vocab_file"] + (["data_dir"] if splits_used(args) else [])
-    for name in needed:
-        if not getattr(args, name):
-            alternative = " (or -bert_dir)" if name in ("bert_config_file", "vocab_file") else ""
-            raise UserError(f"-{name}{alternative} is missing")
-    if args.ner != "ner":
-        raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
-    if args.report and not args.do_predict:
-        raise UserError("-report is about what -do_predict tags; expected -do_predict with it")
-    if args.clean and not args.do_train:
-        raise UserError("-clean starts a run afresh; expected -do_train with it")
+    Returns:
+      (list of labels, name of the tagging scheme or None).
 
-
-def _load_labels(args, corpus, sentences, state):
-    """(labels, scheme): of the data or the user's list in training, of the trained model else."""
-    given = read_label_list(args.label_list) if args.label_list else None
-    label_file = os.path.join(args.output_dir, run_dir.LABEL2ID)
-    if args.do_train:
+    Raises:
+      UserError: there are no labels, or those given are not the model's.
+    """
+    given = read_label_list(given_list) if given_list else None
+    label_file = os.path.join(output_dir, run_dir.LABEL2ID)
+    if corpus:
         labels = given or label_list(corpus.tags)
     elif os.path.exists(label_file):
-        labels = run_dir.read_labels(args.output_dir)
+        labels = run_dir.read_labels(output_dir)
         if given not in (None, labels):
-            raise UserError(f"{label_file}: its labels are not those of -label_list {args.label_list}")
+            raise UserError(f"{label_file}: its labels are not those of -label_list {given_list}")
     elif given:
         labels = given
     else:
         raise UserError(f"{label_file}: no such file; expected it, or -label_list with the labels of the checkpoint")
 
-    if state is not None and not args.do_train:
-        return labels, state["model"]["scheme"]
     if corpus:
         return labels, corpus.scheme
+    if state is not None:
+        return labels, state["model"]["scheme"]
     return labels, detect_scheme([sentence.tags for sentence in sentences.get("dev", [])])
 
 
 def _uncounted(tags):
-    """Those tags, sorted, that are part of no entity in any report, but O: such as PER without B- or I-."""
+    """The tags, sorted, that no report counts as part of an entity, O left out: such as PER without B- or I-."""
     return sorted(tag for tag in tags if tag != OUTSIDE and not conlleval.chunks([tag]))
 
 
-def _begins_afresh(args, state, model, training):
-    """Whether training starts at step 0; otherwise it continues from the checkpoint in -output_dir."""
-    found = checkpoint.latest(args.output_dir)
+def _begins_afresh(output_dir, clean, state, model, training):
+    """Whether training starts at step 0; otherwise it goes on from the checkpoint in the directory.
+
+    Args:
+      output_dir: directory of the run.
+      clean: value of -clean.
+      state: state of the run that is there, or None.
+      model, training: settings of this run, as run.json keeps them.
+
+    Raises:
+      UserError: there is a checkpoint and no run it belongs to.
+    """
+    found = checkpoint.latest(output_dir)
     if state is None:
         if found is not None:
             raise UserError(
@@ -165,28 +176,37 @@ def _begins_afresh(args, state, model, training):
             )
         return True
     same = state["model"] == model and state["training"] == training
-    if args.clean and (state["finished"] or not same):
+    if clean and (state["finished"] or not same):
         return True
-    return found is None and run_dir.checkpoint_to_use(args.output_dir) is None
+    return found is None and run_dir.checkpoint_to_use(output_dir) is None
 
 
-def _check_trained(args, state, model, training):
-    """Checks the checkpoint in -output_dir that training goes on from or that is to be used."""
-    goes_on = args.do_train and not (state["finished"] and state["training"] == training)
-    find = checkpoints.checkpoint_to_resume_from if goes_on else run_dir.checkpoint_to_use
-    prefix = find(args.output_dir)
+def _check_trained(output_dir, resumes, state, model):
+    """Checks the checkpoint that training goes on from, or that is used without training.
+
+    Args:
+      output_dir: directory of the run.
+      resumes: whether training goes on from it.
+      state: state of the run, or None.
+      model: the model's settings by this run's flags.
+
+    Raises:
+      UserError: there is none, it is damaged, or it was trained with other settings.
+    """
+    find = checkpoints.checkpoint_to_resume_from if resumes else run_dir.checkpoint_to_use
+    prefix = find(output_dir)
     if prefix is None:
-        raise UserError(f"{args.output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
-    label_file = os.path.join(args.output_dir, run_dir.LABEL2ID)
+        raise UserError(f"{output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
+    label_file = os.path.join(output_dir, run_dir.LABEL2ID)
     for name, value in (state["model"] if state else {}).items():
         if model[name] == value:
             continue
         if name == "labels":
             raise UserError(f"{label_file}: the checkpoint was trained with the labels {value}, not {model[name]}")
         if name in MODEL_FLAGS:
-            raise UserError(f"{args.output_dir}: its model was trained with -{name} {value}, not {model[name]}")
+            raise UserError(f"{output_dir}: its model was trained with -{name} {value}, not {model[name]}")
         if name != "scheme":
-            raise UserError(f"{args.output_dir}: its model was trained with another {name}; expected that one")
+            raise UserError(f"{output_dir}: its model was trained with another {name}; expected that one")
     num_labels = len(model["labels"]) + 1
     found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("crf_loss/transitions")
     if found is None:
@@ -194,5 +214,5 @@ def _check_trained(args, state, model, training):
     if found != [num_labels] * 2:
         raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
     checkpoint.check_shapes(prefix, modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"])))
-    if not goes_on:  # what it goes on from has been found whole
-        checkpoints.check_usable(args.output_dir, prefix)
+    if not resumes:  # a checkpoint to resume from was checked when it was found
+        checkpoints.check_usable(output_dir, prefix)

@@ -1,4 +1,4 @@
-"""The record files of the train, dev and test split, each written when it is not there yet.
+"""The record files of the train, dev and test split.
 
 In: the checked inputs. Out: `*.tf_record` and token_test.txt in -output_dir.
 """
@@ -20,29 +20,42 @@ log = logging.getLogger(__name__)
 Records = collections.namedtuple("Records", ["path", "encoded", "count"])
 
 
-def make_records(args, inputs, split):
-    """The split's record file, written anew unless it was made from just this data with just these settings."""
-    path = os.path.join(args.output_dir, run_dir.RECORDS[split])
-    data_file, encoding = inputs.files[split], (inputs.tokenizer, inputs.label_ids, args.max_seq_length)
-    made_from = fingerprint(data_file, args.vocab_file, inputs.labels, args.do_lower_case, args.max_seq_length)
+def make_records(output_dir, inputs, split, vocab_file, shards=1, processes=None):
+    """Makes the record file of a split; one that was made from the same data with the same settings is kept.
+
+    Args:
+      output_dir: directory of the run.
+      inputs: inputs.Inputs.
+      split: "train", "dev" or "test".
+      vocab_file: the vocabulary's file.
+      shards: number of files that the train split is written to.
+      processes: how many processes encode the train split, see corpus.summarize.
+
+    Returns:
+      Records.
+    """
+    path = os.path.join(output_dir, run_dir.RECORDS[split])
+    max_seq_length, data_file = inputs.model["max_seq_length"], inputs.files[split]
+    encoding = inputs.tokenizer, inputs.label_ids, max_seq_length
+    made_from = fingerprint(data_file, vocab_file, inputs.labels, inputs.model["do_lower_case"], max_seq_length)
     is_train = split == "train"
-    shards = args.record_shards if is_train else 1
+    shards = shards if is_train else 1
     encoded = None if is_train else list(encode(inputs.sentences[split], *encoding))
     if is_current(path, made_from, shards):
         log.info("%s is up to date, %d windows", path, count_records(path))
     elif is_train:
-        count = write_file(path, data_file, *encoding, made_from, shards, args.processes)
+        count = write_file(path, data_file, *encoding, made_from, shards, processes)
         log.info("wrote %s: %d sentences, %d windows", path, inputs.corpus.sentences, count)
     else:
-        write_records(path, encoded, args.max_seq_length, made_from)
+        write_records(path, encoded, max_seq_length, made_from)
         log.info("wrote %s: %d sentences, %d windows", path, len(inputs.sentences[split]), len(encoded))
     if split == "test":
-        _write_pieces(os.path.join(args.output_dir, run_dir.PIECES), encoded)
+        _write_pieces(os.path.join(output_dir, run_dir.PIECES), encoded)
     return Records(path, encoded, count_records(path))
 
 
 def _write_pieces(path, encoded):
-    """The pieces of a file, one per line, an empty line between sentences."""
+    """Writes the word pieces of a split, one per line, with an empty line between sentences."""
     with atomic_open(path) as writer:
         sentence = None
         for window in encoded:

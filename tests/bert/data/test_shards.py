@@ -465,7 +465,10 @@ def test_a_run_writes_its_training_file_in_shards(given, tmp_path):
         inputs = load_inputs(args)
         assert sorted(inputs.sentences) == ["dev", "test"] and sorted(inputs.files) == ["dev", "test", "train"]
         assert inputs.corpus.sentences == len(read_conll(inputs.files["train"]))
-        made = {split: splits.make_records(args, inputs, split) for split in inputs.files}
+        made = {
+            split: splits.make_records(args.output_dir, inputs, split, args.vocab_file, 3, int(processes))
+            for split in inputs.files
+        }
         found[processes] = {name: os.stat(str(tmp_path / name)).st_mtime_ns for name in os.listdir(str(tmp_path))}
     assert found["1"].keys() == found["2"].keys()
     kept = [name for name in found["1"] if "tf_record" in name]
