@@ -1,8 +1,8 @@
 """Tagging as a Beam pipeline: names of files in, the JSON lines of train/predict.py out.
 
-A file is cut into the same groups as there, so each line has the same bytes; a group is the unit of work. What goes
-from worker to worker is where a group lies, not its text: whoever tags it reads it from the file. Needs apache-beam;
-this module, not the program, holds what workers run, so that they can import it.
+The unit of work is a group of texts. Files are cut into the same groups as in train/predict.py, so each line has the
+same bytes. Workers pass on the place of a group, not its text; the worker that tags it reads it from the file. The code
+that workers run is here and not in the program, because they have to import it. Needs apache-beam.
 """
 
 import collections
@@ -30,10 +30,16 @@ Group = collections.namedtuple("Group", ["file", "number", "name", "position", "
 
 
 def find_files(patterns):
-    """The names of the files, on any file system Beam knows; UserError where a pattern finds none.
+    """Finds files on any file system that Beam knows.
 
     Args:
-      patterns: list of names and patterns; in their order, what one finds sorted.
+      patterns: list of names and patterns.
+
+    Returns:
+      list of names, in the order of the patterns; the names that one pattern finds are sorted.
+
+    Raises:
+      UserError: a pattern finds no file.
     """
     found = []
     for pattern in patterns:
@@ -45,15 +51,15 @@ def find_files(patterns):
 
 
 def _match(pattern):
-    """Sorted names of what is there."""
-    # Of local names Beam matches only those with a directory.
+    """The sorted names of the files that a pattern finds."""
+    # Beam matches a local name only if it has a directory.
     prefix = "" if os.path.dirname(pattern) else os.path.join(".", "")
     found = FileSystems.match([prefix + pattern])[0].metadata_list
     return sorted(metadata.path[len(prefix) :] for metadata in found)
 
 
 def tagged_lines(pipeline, names, kind, arguments):
-    """Adds to a pipeline what tags files.
+    """Adds the tagging of files to a pipeline.
 
     Args:
       pipeline: beam.Pipeline.
@@ -92,7 +98,7 @@ class FindGroups(beam.DoFn):
 
 
 class TagGroup(beam.DoFn):
-    """A Group to ((file, number), its JSON lines). A process has one Predictor, whatever the threads in it."""
+    """A Group to ((file, number), its JSON lines). All threads of a process share one Predictor."""
 
     def __init__(self, kind, arguments, several):
         super().__init__()
@@ -120,17 +126,17 @@ class TagGroup(beam.DoFn):
 
 
 def _open(name):
-    # As it is: a position counts the file's bytes.
+    # Never decompressed: a position counts the bytes of the file.
     return FileSystems.open(name, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def write_shards(lines, output, num_shards):
-    """Writes OUTPUT-00000-of-00007 and so on; the lines of a group stay together, groups come in no order.
+    """Writes OUTPUT-00000-of-00007 and so on; the lines of a group stay together, the groups are in no order.
 
     Args:
       lines: PCollection of `tagged_lines`.
       output: beginning of the names.
-      num_shards: how many; 0: as the runner likes.
+      num_shards: how many; 0 leaves it to the runner.
     """
     blocks = lines | "without numbers" >> beam.Map(lambda numbered: numbered[1][:-1])
     blocks | "write" >> beam.io.WriteToText(output, num_shards=num_shards)
@@ -138,7 +144,7 @@ def write_shards(lines, output, num_shards):
 
 @contextlib.contextmanager
 def temporary_folder(output):
-    """A name beside `output`; what is there at the end is removed, whether all went well or not."""
+    """Gives a name beside `output`; the folder of that name is removed at the end, also after an error."""
     folder = f"{output}.parts-{uuid.uuid4().hex}"
 
     def clean_up():
@@ -150,9 +156,9 @@ def temporary_folder(output):
 
 
 def write_in_order(lines, output, folder):
-    """Writes one file in the order of the input: each group to a file of its own, one worker joins these.
+    """Writes one file in the order of the input: each group goes to a file of its own, and one worker joins these.
 
-    Nothing but the groups' numbers is in one memory; `output` appears when it is complete.
+    No worker holds more than the groups' numbers in memory; `output` appears when it is complete.
 
     Args:
       lines: PCollection of `tagged_lines`.
@@ -175,7 +181,7 @@ class _WriteGroup(beam.DoFn):
 
     def process(self, numbered):
         numbers, lines = numbered
-        # A group may be tagged twice, by a worker thought lost: whichever comes last puts the same bytes there.
+        # A group may be tagged twice, if a worker was thought lost; both put the same bytes there.
         temporary = FileSystems.join(self._folder, uuid.uuid4().hex)
         with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as writer:
             writer.write(lines.encode("utf-8"))
@@ -203,7 +209,16 @@ def _part(folder, numbers):
 
 
 def check_output(output, ordered, inputs):
-    """UserError where the output would be mixed with what is there, or, on this machine, cannot be written."""
+    """Checks that the output can be written and does not mix with files that are there.
+
+    Args:
+      output: the file's name, or the beginning of the shards' names.
+      ordered: whether one file is written.
+      inputs: list of the names of the input files.
+
+    Raises:
+      UserError: it cannot be written, or there is something of that name.
+    """
     if "://" not in output:
         make_dir(os.path.dirname(os.path.abspath(output)))
     if ordered:

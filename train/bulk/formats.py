@@ -1,6 +1,6 @@
-"""Texts and a Predictor in, lines of output out: JSON, or CoNLL columns. What every bulk tagger writes comes from here.
+"""The output of the bulk taggers: tagged texts in, JSON lines or CoNLL columns out.
 
-A page of HTML is in bulk/page.py, by the same interface, `Format`.
+bulk/page.py has the HTML page, which is a `Format` too.
 """
 
 import collections
@@ -10,8 +10,8 @@ from bert.data.lengths import batches_by_length
 from train.bulk.texts import length
 from train.inference.entities import Token, entities
 
-# text: str; tokens, entities: as Predictor gives them, offsets into `text`; file: index of its file; line: number of
-# its first line there.
+# text: str; tokens, entities: as Predictor gives them, with offsets into `text`; file: index of the text's file; line:
+# number of its first line there.
 Tagged = collections.namedtuple("Tagged", ["text", "tokens", "entities", "file", "line"])
 SCORE_DECIMALS = 4
 BATCHES_A_CALL = 8
@@ -25,16 +25,16 @@ def tag(predictor, texts, kind, batch_size, progress=None):
       texts: list of texts.Text.
       kind: key of texts.KINDS.
       batch_size: the predictor's.
-      progress: None, or a function called with the number of texts tagged since the last call.
+      progress: function that is called with the number of texts tagged since its last call, or None.
 
     Returns:
       list of Tagged, in the order of the texts. Words are joined to a text by single spaces.
     """
-    # By length, so that a batch has little padding; in several calls, so that a slow model shows where it is.
+    # By length, so that a batch has little padding; in several calls, so that a slow model shows its progress.
     tagged = [None] * len(texts)
     for chosen in batches_by_length([length(text.content) for text in texts], BATCHES_A_CALL * batch_size):
         for i, (text, tokens) in zip(chosen, _tag([texts[i].content for i in chosen], predictor)):
-            # A file that is one text has its end, not itself, at `next`.
+            # Where a file is one text, `next` is already in the next file.
             file = texts[i].next.file - (kind == "file")
             tagged[i] = Tagged(text, tokens, entities(text, tokens), file, texts[i].line)
         if progress:
@@ -43,7 +43,7 @@ def tag(predictor, texts, kind, batch_size, progress=None):
 
 
 def _tag(contents, predictor):
-    """(text, tokens) of each, for a list of str or a list of lists of words."""
+    """Yields (text, tokens) for each text, given as str or as list of words."""
     if isinstance(contents[0], str):
         return zip(contents, predictor.tokens(contents))
     return [_place(words, tags) for words, tags in zip(contents, predictor.tag_words(contents))]
@@ -61,7 +61,7 @@ class Format:
     """A file of tagged texts, piece by piece: `begin()` once, `format(tagged)` for each group, `end()` once.
 
     Attributes:
-      state: JSON value that a later run sets to go on after a group; None for a format that needs none.
+      state: JSON value that a later run sets to continue after a group; None for a format without a state.
     """
 
     state = None
@@ -113,7 +113,7 @@ def entity_values(entity):
 
 
 def rounded(score):
-    """A score as it is written; float32 has no more to say, and less that differs between machines."""
+    """A score as it is written: with few enough decimals to be the same on most machines."""
     return round(float(score), SCORE_DECIMALS)
 
 

@@ -1,7 +1,7 @@
-"""One page that shows texts with their entities, whatever their number: written group by group, from top to bottom.
+"""One HTML page that shows any number of texts with their entities, written group by group from top to bottom.
 
-The number of entities of each type is known only after the last text, so the legend is the page's last element;
-on a screen it sticks to the lower edge of the window, in sight all the time.
+The number of entities of each type is known only after the last text, so the legend is the page's last element. On a
+screen it sticks to the lower edge of the window and is always in sight.
 """
 
 from train.bulk.formats import Format, rounded
@@ -32,7 +32,7 @@ class EntitiesPage(Format):
     Args:
       names: the inputs' names; standard input is "-".
       kind: key of texts.KINDS.
-      types: list of all types the model knows, which have the same colours on every page.
+      types: list of all types that the model knows; they have the same colours on every page.
 
     Attributes:
       state: a JSON dict: texts so far, entities of each type, index of the last text's file.

@@ -1,8 +1,8 @@
-"""A long output file that a killed run can go on with: bytes in, the file under its final name when it is complete.
+"""A long output file that another run can complete if this one is killed.
 
-Until then there are two files beside it: FILE.partial, the output so far, and FILE.partial.json, which says how much of
-that is sure, where in the input it ends, and from what it is made. The first is on the disk before the second speaks of
-it, so whenever the run dies, the two together are a beginning that another run can continue.
+While it is written, two files lie beside it: FILE.partial has the output so far, and FILE.partial.json says how many
+bytes of it are complete, where in the input they end, and what they were made from. The output is on the disk before
+the state mentions it. So at any moment the two files are a beginning that another run can continue.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ except ImportError:  # Windows: two runs on one file are not told apart there
 
 PARTIAL = ".partial"
 STATE = ".partial.json"
-SECONDS_BETWEEN_RECORDS = 1.0  # so that many small groups do not wait for the disk each
+SECONDS_BETWEEN_RECORDS = 1.0  # a record waits for the disk, and groups may be small
 
 
 class ResumableFile:
@@ -28,17 +28,17 @@ class ResumableFile:
 
     Args:
       path: final name.
-      made_from: JSON dict of all that the content depends on, from a name for messages to its value.
-      resume: go on with what an earlier run left; without it such a run is an error, never overwritten.
-      can_resume: whether a later run could go on, which it cannot where the input is a pipe.
+      made_from: JSON dict of everything the content depends on, from a name for messages to its value.
+      resume: continue what an earlier run left; without it such files are an error, and never overwritten.
+      can_resume: whether a later run can continue this one; it cannot where the input is a pipe.
 
     Attributes:
-      progress: what an earlier run gave to `record` last, None where there is nothing to go on from.
-      complete: whether an earlier run did everything but say so.
+      progress: the value that an earlier run last gave to `record`; None where there is nothing to continue.
+      complete: whether an earlier run had written everything, and only the last steps of `finish` were missing.
 
     Raises:
-      UserError: the file cannot be written; another run is at it; a run was left and is not to be resumed, or was made
-        from something else.
+      UserError: the file cannot be written; another run is writing it; there are files of an earlier run, and `resume`
+        is false or `made_from` differs.
     """
 
     def __init__(self, path, made_from, resume=False, can_resume=True):
@@ -69,7 +69,7 @@ class ResumableFile:
             raise
 
     def _was_complete(self):
-        """Whether a run died after it gave the file its name; what it left is cleared away."""
+        """Whether a run was killed after it had renamed the file; if so, the state it left is removed."""
         if os.path.exists(self._partial) or not os.path.exists(self.path) or not os.path.exists(self._state):
             return False
         if self._read_state()["complete"]:
@@ -86,7 +86,7 @@ class ResumableFile:
             raise UserError(f"{self._partial}: another run is writing it")
 
     def _continue(self, resume):
-        """Cuts the partial file to what is sure."""
+        """Cuts the partial file after the last byte that the state vouches for."""
         begun = os.path.exists(self._state)
         if not begun:
             if not resume and os.path.getsize(self._partial):
@@ -130,7 +130,7 @@ class ResumableFile:
     def _leave(self):
         if self.complete:
             return
-        if not os.path.exists(self._state):  # nothing anybody could go on from
+        if not os.path.exists(self._state):  # no later run could continue it
             os.remove(self._partial)
         self._file.close()
 
@@ -142,11 +142,11 @@ class ResumableFile:
             raise self._failed(error)
 
     def record(self, progress, complete=False):
-        """Notes that what was written so far is whole.
+        """Records that everything written so far is complete.
 
         Args:
           progress: JSON value, which a later run finds as `progress`.
-          complete: whether nothing is to follow.
+          complete: whether the output ends here.
         """
         if not self._can_resume or (time.time() - self._recorded_at < SECONDS_BETWEEN_RECORDS and not complete):
             return
@@ -181,7 +181,7 @@ class ResumableFile:
 
 
 def _from_to(before, now):
-    """What changed, where that is short enough to be said: a setting, or which of several values has another one."""
+    """Describes a change if that is short: the two values, or for dicts the names whose values differ."""
     if isinstance(before, dict) and isinstance(now, dict):
         return " (" + ", ".join(name for name in now if before.get(name) != now[name]) + ")"
     return f", from {before} to {now}" if len(f"{before}{now}") < 80 else ""

@@ -1,7 +1,8 @@
-"""What the bulk taggers read: files or a stream of bytes in, texts or lists of words out, a group of them at a time.
+"""The input of the bulk taggers: files or a stream of bytes in, texts or lists of words out, in groups.
 
-A group is what is tagged at once, in batches of like length. Where one ends depends on the input alone, not on the run
-or the machine, so whoever goes on after a group, or takes only that one, computes what a run over everything computes.
+The texts of a group are tagged at once, in batches of similar length. Where a group ends depends on the input alone,
+not on the run or the machine. So a run that resumes after a group, or a worker that tags a single group, gets the same
+results as a run over everything.
 """
 
 import collections
@@ -11,7 +12,7 @@ import sys
 from bert.system.errors import UserError
 from bert.system.files import sha256
 
-# How a file is cut into texts, and what that expects of it.
+# How a file is cut into texts, and what it is expected to hold.
 KINDS = {
     "lines": "one text per line",
     "words": "one sentence per line, spaces between its words",
@@ -22,7 +23,7 @@ STANDARD_INPUT = "-"
 GROUP_TEXTS = 2048
 GROUP_CHARACTERS = 1 << 20
 
-# Where in the inputs reading stands. file: index; offset: bytes of that file read; line: lines of it read.
+# How far the inputs have been read. file: index of the file; offset: bytes of it read; line: lines of it read.
 Position = collections.namedtuple("Position", ["file", "offset", "line"])
 START = Position(0, 0, 0)
 # content: str or list of words; line: number of its first line in its file; next: the Position where reading goes on.
@@ -32,7 +33,12 @@ Source = collections.namedtuple("Source", ["name", "count", "sha256"])
 
 
 def check_streams(names, to_standard_output):
-    """UserError where a stream is to be used that whoever started the program has closed, as by <&- and >&-."""
+    """Raises UserError where a needed standard stream was closed before the program started, as by <&- and >&-.
+
+    Args:
+      names: list of paths; "-" is standard input.
+      to_standard_output: whether the results go to standard output.
+    """
     if sys.stdin is None and STANDARD_INPUT in names:
         raise UserError("standard input: closed; expected texts")
     if sys.stdout is None and to_standard_output:
@@ -40,7 +46,7 @@ def check_streams(names, to_standard_output):
 
 
 def inspect(names, kind, fingerprint=False):
-    """Reads what can be read twice to its end, so that what is wrong with it shows before the work begins.
+    """Reads all regular files to their end, so that errors in them show before the work begins.
 
     Args:
       names: list of paths; "-" is standard input.
@@ -75,7 +81,7 @@ def read(names, kind, start=START):
       Text.
 
     Raises:
-      UserError: as `look_at`.
+      UserError: as `inspect`.
     """
     for file in range(start.file, len(names)):
         position = start if file == start.file else Position(file, 0, 0)
@@ -93,11 +99,11 @@ def read(names, kind, start=START):
 def read_stream(stream, name, kind, position=START):
     """The texts of one file.
 
-    Lines end at LF or CRLF and nowhere else; a BOM is passed over.
+    Lines end at LF or CRLF and nowhere else; a BOM is skipped.
 
     Args:
-      stream: binary stream; its beginning is that of the file.
-      name: what to call it in an error.
+      stream: binary stream that begins where the file begins.
+      name: the file's name in error messages.
       kind: key of KINDS.
       position: Position to begin at.
 
@@ -172,10 +178,10 @@ def _columns(line):
 
 
 def groups(texts, kind):
-    """Puts texts together that are tagged at once.
+    """Divides texts into the groups that are tagged at once.
 
-    A group holds GROUP_TEXTS texts, or fewer once they have GROUP_CHARACTERS characters. It does not reach over the
-    end of a file, except where each file is one text: so the groups of a file do not depend on what stands before it.
+    A group holds GROUP_TEXTS texts, or fewer once they have GROUP_CHARACTERS characters. It ends with its file, except
+    where each file is one text. So the groups of a file do not depend on the files before it.
 
     Args:
       texts: iterable of Text.
@@ -199,5 +205,5 @@ def groups(texts, kind):
 
 
 def length(content):
-    """Characters of a text, or of words with a space between them."""
+    """The number of characters of a text, or of words with a space between them."""
     return len(content) if isinstance(content, str) else sum(map(len, content)) + len(content)

@@ -1,6 +1,6 @@
-"""Charts as inline SVG: no script, no font or file from elsewhere; colours and text follow the page's style.
+"""Charts as inline SVG, without scripts, fonts or other files; colours and text follow the page's style.
 
-In: numbers. Out: SVG elements as str. Lines differ in colour, dash and marker, so colour is never the only sign.
+In: numbers. Out: SVG elements as str. Lines differ in colour, dash and marker, so colour is never the only difference.
 """
 
 import collections
@@ -8,8 +8,8 @@ import math
 
 from train.pages.spans import escape
 
-# A line of a chart: points: list of (x, y) in order of x; look: index into the looks, the same for the same quantity
-# in all charts; dots: whether single points are drawn, each with its values to hover over.
+# A line of a chart. points: list of (x, y), sorted by x; look: number of its colour, dash and marker, the same for a
+# quantity in all charts; dots: whether the points are drawn, each with a tooltip of its values.
 Series = collections.namedtuple("Series", ["name", "points", "look", "dots"])
 Series.__new__.__defaults__ = (True,)
 # ticks: list of (value, text); low, high: the ends of the axis; log: whether equal distances are equal ratios.
@@ -59,7 +59,7 @@ def linear_axis(label, low, high):
 
 
 def log_axis(label, low, high):
-    """The same with equal ratios, for values above 0; ticks at powers of ten, and between them where these are few."""
+    """A logarithmic axis, for values above 0; ticks at powers of ten, and between them where there are few."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     factors = (1, 2, 5) if last - first <= 2 else (1,)
     values = [factor * 10.0**power for power in range(first, last) for factor in factors] + [10.0**last]
@@ -71,7 +71,7 @@ def log_axis(label, low, high):
 
 
 def loss_axis(label, values):
-    """An axis for losses, logarithmic where they fall far."""
+    """An axis for losses; logarithmic if the largest is LOG_FROM times the smallest."""
     low, high = min(values), max(values)
     if low > 0 and high / low >= LOG_FROM:
         return log_axis(label, low, high)
@@ -194,7 +194,7 @@ def _legend(series):
 
 
 def bar(share):
-    """A bar of a share from 0 to 1, as wide as its place; decoration: the number stands beside it."""
+    """A bar for a share from 0 to 1, as wide as its cell; decoration beside the number."""
     width = round(100 * min(max(share, 0.0), 1.0), 2)
     return (
         '<svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'

@@ -1,7 +1,7 @@
-"""Text with entities as HTML: what the pages of this project share, from the escaping to the colours of the types.
+"""Text with entities as HTML: escaping, page frame and colours of types, for all pages of this project.
 
-In: text or words, and the entities in them. Out: pieces of a page that needs nothing from elsewhere, in light, dark
-and print. A type is always written beside its entity: colour only helps.
+In: text or words, and the entities in them. Out: pieces of a page that loads nothing from elsewhere, with styles for
+light and dark screens and for print. The type is always written beside its entity, so colour is never needed.
 """
 
 import base64
@@ -16,8 +16,8 @@ import unicodedata
 Span = collections.namedtuple("Span", ["start", "end", "type", "flag", "title"])
 Span.__new__.__defaults__ = ("", "")
 
-# Hues that stay apart for colour-blind readers: Okabe and Ito, "Color Universal Design" (2008); the dark page has them
-# lighter. Types beyond as many have another line under them.
+# Colours that colour-blind readers can tell apart: Okabe and Ito, "Color Universal Design" (2008); lighter on the dark
+# page. Where there are more types than colours, the style of the line below the entity differs too.
 _HUES = [
     ("#0072b2", "#58a9e0"),
     ("#e69f00", "#f0b429"),
@@ -30,12 +30,12 @@ _HUES = [
 ]
 _LINES = ["solid", "dashed", "dotted", "double"]
 
-# What no HTML page may hold: half surrogate pairs, controls, and the code points that are no characters.
+# Characters that HTML does not allow: lone surrogates, control characters and noncharacters.
 _NOT_IN_HTML = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def escape(text):
-    """The text for an HTML page, also within an attribute's quotes; a control character becomes a picture of it.
+    """Escapes text for HTML, quoted attributes included; control characters become their visible symbols.
 
     >>> escape("<b> & 'c'")
     '&lt;b&gt; &amp; &#x27;c&#x27;'
@@ -51,7 +51,7 @@ def _stand_in(match):
 
 
 def type_name(kind):
-    """What to call an entity's type on a page; tags without one, as a bare B, are entities too."""
+    """The name of an entity's type on a page; an entity of tags such as a bare B has none."""
     return kind or "(no type)"
 
 
@@ -133,8 +133,8 @@ def page_start(title, css="", script=""):
 
     Args:
       title: str, not escaped.
-      css: what to add to the common style.
-      script: the one script that may run, given to `page_end` too; the page lets nothing else in, from nowhere.
+      css: str, added to the common style.
+      script: the script that is given to `page_end` too; the page allows no other script.
     """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"; script-src 'sha256-{digest}'" if script else ""
@@ -153,7 +153,7 @@ def page_start(title, css="", script=""):
 
 
 def page_end(script=""):
-    """What follows the body's content."""
+    """The end of a page, after its body's content."""
     return (f"<script>{script}</script>\n" if script else "") + "</body>\n</html>\n"
 
 

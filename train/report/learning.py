@@ -16,14 +16,14 @@ MOST_DOTS = 40  # a line with more points is drawn without dots
 
 
 def training_losses(output_dir, foreign=()):
-    """The training loss by step, read from the summaries in the directory's event files.
+    """Reads the training loss from the summaries in the directory's event files.
 
     Args:
       output_dir: directory of the run.
-      foreign: names of files that are not the run's.
+      foreign: names of files that do not belong to the run.
 
     Returns:
-      list of (step, loss), by step. Where a run was killed and resumed, the loss that was written last counts.
+      list of (step, loss), sorted by step. Where a run was killed and resumed, the loss written last counts.
     """
     losses = {}
     for path in sorted(glob.glob(os.path.join(glob.escape(output_dir), "events.out.tfevents.*"))):
@@ -35,16 +35,16 @@ def training_losses(output_dir, foreign=()):
                     if value.tag == "loss":
                         losses[event.step] = value.simple_value
         except tf.errors.DataLossError:
-            continue  # a killed run leaves its file without an end
+            continue  # the file of a killed run may end within a record
     return sorted(losses.items())
 
 
 def learning_section(evaluations, best, losses):
-    """The section.
+    """The section on training.
 
     Args:
-      evaluations: list of dicts, the scores of the dev set at each step, as run.json has them.
-      best: the one of them with the best F1, or None.
+      evaluations: list of dicts, the scores on the dev set at each step, as run.json has them.
+      best: the element with the best F1, or None.
       losses: list of (step, training loss).
 
     Returns:

@@ -1,21 +1,21 @@
-"""What a tagger got wrong: gold and predicted entities in pairs, the wrong sentences, and how sure the tagger was.
+"""The mistakes of a tagger: pairs of gold and predicted entities, the wrong sentences, and how sure the tagger was.
 
 In: words with their gold and predicted tags, and the probability of each predicted tag. Out: counts that add up to
-conlleval's, whose reading of tags is the one used here.
+those of conlleval, because tags are read in the same way.
 """
 
 import collections
 
 from train import conlleval
 
-# A gold and a predicted entity that were taken for each other, each (type, start, end) in words, end exclusive; None
-# where there is no such entity.
+# A gold entity and the predicted entity that belongs to it, each (type, start, end) in words, end exclusive; None where
+# there is no partner.
 Pair = collections.namedtuple("Pair", ["gold", "predicted"])
-# One sentence: pairs in order; wrong_words: indices of the words with a wrong tag; confidence: the highest probability
-# the tagger gave one of those wrong tags, None if none has one.
+# The comparison of a sentence. pairs: list of Pair, in order; wrong_words: indices of the words with a wrong tag;
+# confidence: the highest probability that the tagger gave to one of those wrong tags, or None if none has one.
 Comparison = collections.namedtuple("Comparison", ["pairs", "wrong_words", "confidence"])
-# Of the words whose tags the tagger gave a probability from `low` up to below `high`: how many, the sum of the
-# probabilities, how many tags are right.
+# The words whose tags have a probability from `low` up to below `high`. words: how many; probability: the sum of their
+# probabilities; right: how many of the tags are right.
 Bin = collections.namedtuple("Bin", ["low", "high", "words", "probability", "right"])
 
 RIGHT = "correct"
@@ -54,16 +54,16 @@ def _chunks(tags, offset):
 
 
 def is_wrong(gold, predicted):
-    """Whether conlleval's accuracy counts the predicted tag as wrong."""
+    """Whether the predicted tag is wrong in the accuracy of conlleval."""
     return conlleval.parse_tag(gold) != conlleval.parse_tag(predicted)
 
 
 def pair_entities(gold, predicted):
     """Pairs the entities of a sentence, each at most once.
 
-    Two entities of the same words always make a pair, whatever their types. The others are paired by the number of
-    words they share, most first; at a tie those of one type, then the earlier ones. What shares no word with an
-    entity left over has no partner.
+    Two entities of the same words always make a pair, also if their types differ. The others are paired by the number
+    of words they share, most first; at a tie, entities of the same type come first, then earlier ones. An entity that
+    shares no word with a free entity has no partner.
 
     Args:
       gold, predicted: lists of (type, start, end), each in order and without overlap.
@@ -96,7 +96,7 @@ def pair_entities(gold, predicted):
 
 
 def kind_of(pair):
-    """What a pair is: RIGHT, or one of KINDS."""
+    """The kind of a pair: RIGHT, or one of KINDS."""
     if pair.gold is None:
         return SPURIOUS
     if pair.predicted is None:
@@ -108,11 +108,14 @@ def kind_of(pair):
 
 
 def confusion(comparisons):
-    """How often an entity of each type was taken for one of each type.
+    """Counts how often an entity of one type was predicted as an entity of each type.
+
+    Args:
+      comparisons: list of Comparison.
 
     Returns:
       Counter of (gold type, predicted type, whether the words are the same); a type is None where there is no entity
-      on that side. Summed over predicted types it is conlleval's number of gold entities of a type, summed over gold
+      on that side. The sum over predicted types is conlleval's number of gold entities of a type, the sum over gold
       types its number of found ones; (type, type, True) is its number of correct ones.
     """
     counts = collections.Counter()
@@ -124,20 +127,21 @@ def confusion(comparisons):
 
 
 def most_confident_first(comparisons):
-    """The indices of the sentences with a wrong tag, those first where the tagger was surest of one.
+    """The indices of the sentences with a wrong tag, those with the highest confidence first.
 
-    Sentences without a probability come last; of equal ones the earlier first.
+    Sentences without a confidence come last; at a tie the earlier sentence comes first.
     """
     wrong = [i for i, comparison in enumerate(comparisons) if comparison.wrong_words]
     return sorted(wrong, key=lambda i: 1.0 if comparisons[i].confidence is None else -comparisons[i].confidence)
 
 
 def calibration(sentences, tags, scores):
-    """How often tags are right by the probability the tagger gave them.
+    """Counts how often tags are right, by the probability that the tagger gave them.
 
     Args:
       sentences: list of conll.Sentence.
-      tags, scores: for each word its predicted tag and the probability of that, or None: such words do not count.
+      tags: for each sentence the list of its predicted tags.
+      scores: for each sentence the list of the tags' probabilities; words with None are left out.
 
     Returns:
       (outside, entity): each a list of Bin by BIN_EDGES, of the words tagged as outside and as part of an entity.

@@ -1,8 +1,8 @@
-"""The report page of -report: what a run reached, how it got there, and what it still gets wrong, in one HTML file.
+"""The report page of -report: the scores of a run, its learning curves and its mistakes, in one HTML file.
 
-In: the dev and the test set as tagged, run.json, and the training loss from the run's TensorBoard events. Out:
-report.html, which loads nothing from elsewhere and reads well without its script, which only filters the sentences.
-Scores and counts of entities are conlleval's; whatever else the page counts adds up to them.
+In: the tagged dev and test set, run.json, and the training loss from the run's TensorBoard events. Out: report.html.
+It loads nothing from elsewhere, and is complete without its script, which only filters the sentences. Scores and counts
+of entities are those of conlleval, and all other counts add up to them.
 """
 
 import logging
@@ -27,8 +27,8 @@ def write_page(output_dir, evaluated, prefix, step, settings):
     Args:
       output_dir: directory with run.json and the events of training, where there are any.
       evaluated: list of finetuning.evaluation.Evaluated.
-      prefix, step: the checkpoint that tagged them, and its global step.
-      settings: (model, training), the settings as inputs.Inputs has them, for what run.json does not hold.
+      prefix, step: prefix and global step of the checkpoint that tagged them.
+      settings: (model, training), two dicts of settings, used where there is no run.json.
     """
     state = run_dir.read_state(output_dir) or {"evaluations": [], "best": None, "foreign": []}
     model, training = (state.get(name, given) for name, given in zip(("model", "training"), settings))
@@ -69,7 +69,7 @@ def _read(name):
 
 
 def _types(evaluated, model):
-    """All types of entities, of the model's labels and of the files' tags: a set."""
+    """The set of all types of entities, in the model's labels and in the files' tags."""
     tags = {label for label in model.get("labels", []) if label not in SPECIAL}
     for part in evaluated:
         for sentence, predicted in zip(part.sentences, part.tagged.tags):
@@ -123,7 +123,7 @@ def _summary_card(part):
 
 
 def _split(part, classes):
-    """Yields all about one file."""
+    """Yields the sections on one file."""
     comparisons = [
         mistakes.compare(sentence.words, sentence.tags, tags, scores)
         for sentence, tags, scores in zip(part.sentences, part.tagged.tags, part.tagged.scores)

@@ -12,7 +12,7 @@ from train.pages.spans import escape, type_name
 from train.pages.tables import data_cells, probability, row, table
 from train.report import mistakes
 
-LEAST_WORDS = 10  # in a bin of the calibration chart: a share of fewer says little
+LEAST_WORDS = 10  # in a bin of the calibration chart; a share of fewer words means little
 
 
 def types_section(part, classes):
@@ -54,7 +54,7 @@ def _type_cells(correct, found, gold):
 
 
 def confusion_section(part, comparisons, classes):
-    """Which types were taken for which, and how many mistakes there are of each kind.
+    """The confusion of types, and the number of mistakes of each kind.
 
     Args:
       part, classes: as `types_section`.
@@ -84,7 +84,7 @@ def confusion_section(part, comparisons, classes):
 
 
 def _confusion_row(confused, gold, types, classes):
-    """The row of one gold type; with None for it, of the spurious entities."""
+    """The row of one gold type; `gold` is None for the row of the spurious entities."""
     total = sum(n for (name, _, _), n in confused.items() if name == gold)
     cells = [_confusion_cell(confused, gold, predicted, total) for predicted in types]
     if gold is None:
@@ -94,12 +94,12 @@ def _confusion_row(confused, gold, types, classes):
 
 
 def _confusion_cell(confused, gold, predicted, total):
-    """The pairs of two types, those of the same words and the others; tinted by their share of the row."""
+    """The number of pairs of two types, tinted by their share of the row."""
     same, other = (confused[gold, predicted, same_words] for same_words in (True, False))
     if not same + other:
         return '<td class="none">0</td>'
     looks = f"{'ok' if gold == predicted else 'off'} share{math.ceil(4 * (same + other) / total)}"
-    if None in (gold, predicted):  # no pair, so no bounds to compare
+    if None in (gold, predicted):  # no partner, so there are no bounds to compare
         return f'<td class="{looks}">{other:,}</td>'
     return f'<td class="{looks}">{same:,}{f" <small>+{other:,}</small>" if other else ""}</td>'
 
@@ -112,7 +112,7 @@ def _kinds_table(comparisons):
 
 
 def calibration_section(part):
-    """How often tags are right by the probability the tagger gave them: chart and table.
+    """How often tags are right, by the probability that the tagger gave them: a chart and a table.
 
     Args:
       part: finetuning.evaluation.Evaluated.

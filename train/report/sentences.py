@@ -1,6 +1,6 @@
 """The report page's list of wrong sentences: gold beside predicted, most confident mistakes first.
 
-In: a data file as tagged, compared by mistakes.py. Out: HTML, with menus that a script of the page brings to life.
+In: a tagged data file and its comparison by mistakes.py. Out: HTML, with menus that the page's script makes work.
 """
 
 import collections
@@ -12,7 +12,7 @@ from train.report import mistakes
 
 MOST_SENTENCES = 200  # wrong sentences shown of each file
 CONTEXT = 40  # words shown on either side of a wrong one
-HOLE = None  # stands for the type where this side has no entity and the other one has
+HOLE = None  # the type of a span where only the other side has an entity
 
 
 def sentences_section(part, comparisons, classes):
@@ -58,7 +58,7 @@ def _types_of(pairs):
 
 
 def _filter(comparisons, classes):
-    """Menus that show some of the sentences only; hidden until the script runs. Their values are those of `_item`."""
+    """The menus that filter the sentences; hidden until the script runs. Their values match the numbers in `_item`."""
     pairs = [pair for comparison in comparisons for pair in _wrong_pairs(comparison)]
     involved = _types_of(pairs)
     kinds = {mistakes.kind_of(pair) for pair in pairs}
@@ -102,13 +102,13 @@ def _item(place, sentence, tags, scores, comparison, classes):
 
 
 def _other_spelling(sentence, tags, wrong_words):
-    """The description where all entities are right and yet a tag is not, as with I-PER for B-PER."""
+    """The description of a sentence whose entities are right although a tag is not, as with I-PER for B-PER."""
     i = wrong_words[0]
     return f"same entities, other tags: {escape(tags[i])} for {escape(sentence.tags[i])} at word {i + 1}"
 
 
 def _side_spans(pairs, side, scores):
-    """One side's entities, those that are wrong flagged, and holes where only the other side has an entity.
+    """The spans of one side: its entities, wrong ones flagged, and holes where only the other side has an entity.
 
     Args:
       pairs: list of mistakes.Pair.
@@ -139,7 +139,7 @@ def _hover(scores):
 
 
 def _side_html(words, spans, comparison, classes):
-    """One side's running text, only what is near a wrong word."""
+    """The text of one side, without the parts that are far from any wrong word."""
     classes = dict(classes)
     classes[HOLE] = "hole"
     pieces, position = [], 0
@@ -159,7 +159,7 @@ def _side_html(words, spans, comparison, classes):
 
 
 def _stretches(wrong_words, length):
-    """[start, end) of the words to show: those near wrong ones, and gaps too short to be worth leaving out."""
+    """The stretches [start, end) of words to show: those near wrong words, and gaps too short to leave out."""
     stretches = []
     for i in wrong_words:
         start, end = max(i - CONTEXT, 0), min(i + CONTEXT + 1, length)
