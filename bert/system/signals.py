@@ -1,12 +1,15 @@
-"""Ending a program from outside: by SIGTERM, as schedulers of clusters send it, or by Ctrl-C.
+"""What SIGTERM, as schedulers of clusters send it, and SIGINT (Ctrl-C) do to a program.
 
-The first signal ends the process where it stands: what it holds under temporary names is removed, one line says how to
-go on. All that has its final name is whole at any moment, so nothing more has to be brought to an end. Only a step of
-training and its checkpoint are: meanwhile the signal is put off (training/stopping.py). The second one ends the process
-in any case. The exit code is 128 and the signal's number: 143 for SIGTERM, 130 for Ctrl-C. No TensorFlow here.
+First signal: ends the process at once, or, during a training step, after that step and its checkpoint.
+Second signal: ends the process at once, whatever hangs.
 
-No exception is raised where the signal finds the program: TensorFlow, half-way through an operation, would lose it,
-keep a lock for ever or crash.
+The first one removes files under temporary names and prints one line on standard error. Files under final names are
+complete at any moment, so nothing else has to be finished. The exit code is 128 plus the number of the signal.
+
+`_handle` does this in the main thread, where Python runs handlers of signals. While TensorFlow or another library
+keeps the main thread busy, Python cannot run it. So the thread `_watch` reads from a pipe which signals came: it ends
+the process when the main thread does not within PATIENCE, and at a second signal. Nothing is raised where the main
+thread stands: an exception in the middle of TensorFlow gets lost, leaves a lock taken or crashes. No TensorFlow here.
 """
 
 import contextlib
@@ -18,16 +21,22 @@ import threading
 import time
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# Some send one signal twice, to the process and to its group, as coreutils' timeout does: that is one.
+PATIENCE = 1.0  # seconds that the main thread has to return from a library and handle the first signal
+# coreutils' timeout, for one, sends a signal to the process and again to its group: within this time it is the same.
 SAME_SIGNAL_SECONDS = 1.0
-PATIENCE = 1.0  # seconds that the main thread has to come back from a library, before another thread ends the process
+
+_received = None  # number of the first signal, if it came while signals were deferred
+_is_deferred = False
+_ending = threading.RLock()  # taken for good by the thread that ends the process
+_cleanups = []  # functions without arguments, the latest last
+_descriptions = []  # functions from the number of a signal to one line for the user, the latest last
 
 
 class Interrupted(BaseException):
-    """A signal was put off, and what it waited for is done; like KeyboardInterrupt no Exception, as it is no error.
+    """A signal was deferred, and the step it waited for is done. No Exception, like KeyboardInterrupt: it is no error.
 
     Args:
-      signum: the signal's number.
+      signum: the number of the signal.
       text: one line for the user: where the program stopped, how to go on.
     """
 
@@ -36,81 +45,22 @@ class Interrupted(BaseException):
         super().__init__(text)
 
 
-_received = None  # number of the signal that was put off
-_is_deferred = False
-_ending = {}  # "by": identifier of the thread that ends the process
-_cleanups = []  # functions without arguments, the latest last
-_descriptions = []  # functions from a signal's number to a line for the user, the latest last
-
-
 def name(signum):
     """SIGTERM for 15."""
     return signal.Signals(signum).name
 
 
-def received():
-    """The number of the signal that was put off, or None."""
-    return _received
-
-
-def note_remote_signal(signum=signal.SIGTERM):
-    """Another task of the run had a signal that was put off there: as if it had come here too."""
-    global _received
-    _received = _received or signum
-
-
-def defer_signals(value):
-    """Whether a signal from now on only makes itself known by `received`, instead of ending the process."""
-    global _is_deferred
-    _is_deferred = value
-
-
-@contextlib.contextmanager
-def signals_not_deferred():
-    """Within it a signal ends the process, at its beginning if one came before."""
-    was_put_off = _is_deferred
-    defer_signals(False)
-    if _received:
-        _end(_received)
-    try:
-        yield
-    finally:
-        defer_signals(was_put_off)
-
-
-@contextlib.contextmanager
-def cleanup_on_exit(cleanup):
-    """`cleanup()` is called when it is left, or before, when a signal ends the process in it."""
-    _cleanups.append(cleanup)
-    try:
-        yield
-    finally:
-        try:
-            cleanup()
-        finally:
-            _cleanups.remove(cleanup)  # not before: a signal may come while it is at work
-
-
-@contextlib.contextmanager
-def exit_message(describe):
-    """Within it a signal that ends the process says `describe(signum)`: one line, where it stopped, how to go on."""
-    _descriptions.append(describe)
-    try:
-        yield
-    finally:
-        _descriptions.remove(describe)
-
-
 def describe(signum):
-    """What is said of a signal where nothing else is to be."""
+    """What a signal prints unless `exit_message` says it better."""
     return f"stopped by {name(signum)}; what is written is whole, and the same command can be given again"
 
 
 @contextlib.contextmanager
 def handle_signals():
-    """Within it SIGTERM and SIGINT do what this module says; a signal that was ignored before stays so, as for nohup.
+    """Within it, SIGTERM and SIGINT do what this module says.
 
-    Outside of the main thread, which alone may handle signals, it does nothing.
+    A signal that was ignored stays ignored, as under nohup. Only the main thread can handle signals: in another thread
+    this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -120,7 +70,7 @@ def handle_signals():
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     _forget()
-    # A handler of Python's waits until the main thread is back from TensorFlow; this pipe hears of signals at once.
+    # The C part of Python writes the number of each signal here at once, whatever the main thread is doing.
     descriptor_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
     watcher.start()
@@ -132,10 +82,63 @@ def handle_signals():
         for signum, handler in before.items():
             signal.signal(signum, handler)
         signal.set_wakeup_fd(descriptor_before)
-        os.close(writing)  # which ends the watcher
+        os.close(writing)  # ends the watcher
         watcher.join()
         os.close(reading)
         _forget()
+
+
+def defer_signals(value):
+    """From now on, whether the first signal only sets `received` (True) or ends the process (False)."""
+    global _is_deferred
+    _is_deferred = value
+
+
+def received():
+    """The number of the first signal, if it was deferred; else None."""
+    return _received
+
+
+def note_remote_signal(signum=signal.SIGTERM):
+    """Sets `received`: the signal came to another task of the run, and was deferred there."""
+    global _received
+    _received = _received or signum
+
+
+@contextlib.contextmanager
+def signals_not_deferred():
+    """Within it, signals are not deferred; one that was deferred before ends the process on entering."""
+    was_deferred = _is_deferred
+    defer_signals(False)
+    if _received:
+        _end(_received)
+    try:
+        yield
+    finally:
+        defer_signals(was_deferred)
+
+
+@contextlib.contextmanager
+def cleanup_on_exit(cleanup):
+    """Calls `cleanup()` on leaving, or when a signal ends the process within."""
+    _cleanups.append(cleanup)
+    try:
+        yield
+    finally:
+        try:
+            cleanup()
+        finally:
+            _cleanups.remove(cleanup)  # last: a signal may come while it runs
+
+
+@contextlib.contextmanager
+def exit_message(describe):
+    """Within it, a signal that ends the process prints `describe(signum)`: one line, where it stopped, how to go on."""
+    _descriptions.append(describe)
+    try:
+        yield
+    finally:
+        _descriptions.remove(describe)
 
 
 def _forget():
@@ -145,51 +148,56 @@ def _forget():
 
 
 def _handle(signum, frame):
-    """In the main thread, as soon as that is in Python code."""
+    """The handler: runs in the main thread as soon as that is back in Python code."""
     global _received
     if _received:
-        return  # the watcher knows whether it is the same once more or a second one
+        return  # `_watch` knows whether this is a second signal or the first one sent twice
     if not _is_deferred:
         _end(signum)
-        return
     _received = signum
     _say(f"{name(signum)}: ends after this step and its checkpoint; once more ends at once")
 
 
 def _watch(reading):
-    """Reads the numbers of signals from the pipe until that is closed; ends the process if the main thread does not."""
-    first, since, is_awaited = None, None, False
-    while True:
-        if not select.select([reading], [], [], PATIENCE if is_awaited else None)[0]:
-            is_awaited = False
-            if not _is_deferred:
-                # Not in this thread, which is to hear of a second signal even if this one never comes to its end.
-                threading.Thread(target=_end, args=(first,), daemon=True).start()
-            continue
-        number = os.read(reading, 1)
-        if not number:
-            return
-        signum = number[0]
+    """The watching thread: reads numbers of signals, a byte each, until the pipe is closed."""
+    fallback = None  # ends the process after the first signal, if the main thread does not
+    for byte in iter(lambda: os.read(reading, 1), b""):
+        signum = byte[0]
         if signum not in SIGNALS:
             continue
-        if first is None:
-            first, since, is_awaited = signum, time.monotonic(), True
-        elif time.monotonic() - since >= SAME_SIGNAL_SECONDS:
+        if fallback is None:
+            first_came = time.monotonic()
+            # A thread of its own, so that this one hears of a second signal even while a cleanup hangs.
+            fallback = threading.Timer(PATIENCE, _end_unless_handled, [signum])
+            fallback.daemon = True
+            fallback.start()
+        elif time.monotonic() - first_came >= SAME_SIGNAL_SECONDS:
             _say(f"ended at once by a second {name(signum)}", patience=0)
             os._exit(128 + signum)
+    if fallback:
+        fallback.cancel()
+        fallback.join()
+
+
+def _end_unless_handled(signum):
+    if not (_is_deferred or _received):
+        _end(signum)
 
 
 def _end(signum):
-    """Ends the process with its one line, cleaned up after; does not return."""
-    while _ending.setdefault("by", threading.get_ident()) != threading.get_ident():
-        time.sleep(PATIENCE)  # another thread is at it: what that removes must not be given its final name meanwhile
+    """Cleans up, prints one line and ends the process; does not return.
+
+    Called by the main thread and by the fallback of `_watch`. The later of the two is held here until the process
+    ends, so that the main thread cannot rename what is being removed.
+    """
+    _ending.acquire()
     for cleanup in reversed(_cleanups):
         with contextlib.suppress(Exception):
             cleanup()
     text = describe(signum)
     with contextlib.suppress(Exception):
         text = _descriptions[-1](signum)
-    if threading.current_thread() is threading.main_thread():  # another would wait for what that is writing
+    if threading.current_thread() is threading.main_thread():  # another thread could wait for a lock of the main one
         with contextlib.suppress(Exception):
             sys.stdout.flush()
     _say(text)
@@ -197,9 +205,9 @@ def _end(signum):
 
 
 def _say(text, patience=PATIENCE):
-    """One line on standard error; not by sys.stderr, which the main thread may be writing to just now.
+    """Writes a line to standard error; nothing if that is a pipe that nobody empties within `patience` seconds.
 
-    Where that is a pipe that nobody reads from for so many seconds, nothing is said.
+    Not by sys.stderr, whose lock the main thread may hold.
     """
     with contextlib.suppress(OSError, ValueError):
         if not select.select([], [2], [], patience)[1]:
@@ -209,13 +217,13 @@ def _say(text, patience=PATIENCE):
 
 
 def _forget_in_child():
-    """A forked process dies of its signals as any other, and does not tell its parent of them."""
+    """A forked child is ended by signals as any process is, and does not report them to its parent."""
     _cleanups.clear()
-    is_handled = [signum for signum in SIGNALS if signal.getsignal(signum) is _handle]
-    for signum in is_handled:
+    handled = [signum for signum in SIGNALS if signal.getsignal(signum) is _handle]
+    for signum in handled:
         signal.signal(signum, signal.SIG_DFL)
-    if is_handled:
-        os.close(signal.set_wakeup_fd(-1))  # the watcher's pipe is at its end when no process can write to it
+    if handled:
+        os.close(signal.set_wakeup_fd(-1))  # the parent's watcher waits until nobody can write to its pipe
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

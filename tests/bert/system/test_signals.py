@@ -160,6 +160,19 @@ def test_what_a_signal_waited_for_is_done(capsys):
     assert ended.value.code == 130 and capsys.readouterr().err == "at step 7\n"
 
 
+def test_a_deferred_signal_that_was_handled_leaves_the_end_to_the_program():
+    """However long it takes after the step: the line that names the step is the one that is printed."""
+    body = [
+        "signals.defer_signals(True)",
+        "send()",
+        "signals.defer_signals(False)",
+        "time.sleep(signals.PATIENCE + 0.3)",
+        "raise signals.Interrupted(signals.received(), 'at step 7')",
+    ]
+    deferred = "SIGTERM: ends after this step and its checkpoint; once more ends at once\n"
+    assert end_of(body) == (143, "", deferred + "at step 7\n")
+
+
 def test_it_is_put_off_again_behind_a_stretch_where_it_is_not():
     with signals.handle_signals():
         signals.defer_signals(True)
