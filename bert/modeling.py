@@ -1,8 +1,11 @@
 """The BERT encoder: token ids in, one contextual vector per token and one vector per sequence out.
 
-Architecture and variable names are those of "BERT: Pre-training of Deep Bidirectional Transformers" (Devlin et
-al., 2018) as released by Google, so that released checkpoints load by name. This file knows nothing of any task. What
-encoder/config.py and encoder/layers.py hold is part of this module too, as in Google's release.
+The architecture is that of "BERT: Pre-training of Deep Bidirectional Transformers" (Devlin et al., 2018). Variables
+have the names of Google's release, so that released checkpoints load. Nothing here depends on a task. As in Google's
+release, the config and the layers can be imported from this module; they are defined in bert/encoder.
+
+Shapes in comments: batch is the number of sequences, seq_len their length in tokens, hidden the width of the encoder;
+rows = batch * seq_len.
 """
 
 import collections
@@ -16,7 +19,7 @@ from bert.encoder.config import BertConfig  # noqa: F401
 from bert.encoder.kernels import gelu
 from bert.encoder.layers import create_initializer, dense, dropout, get_activation, get_shape_list, layer_norm
 
-MASKED_SCORE = -10000.0  # added to the attention scores of padding, as the released checkpoints were trained
+MASKED_SCORE = -10000.0  # added to the attention scores of padding; the released checkpoints were trained with it
 
 
 class BertModel:
@@ -34,13 +37,13 @@ class BertModel:
       input_ids: int [batch, seq_len]; either size may be unknown until run time.
       input_mask: int [batch, seq_len], 1 for tokens, 0 for padding; default: all ones.
       token_type_ids: int [batch, seq_len], the segment of each token; default: all zeros.
-      use_one_hot_embeddings: look words up by a matmul with one-hot rows, faster on a TPU.
+      use_one_hot_embeddings: look words up by a matmul with one-hot vectors, which is faster on a TPU.
       scope: variable scope; default "bert".
-      compute: kernels.Compute: type of activations and matmuls, kernels, recomputation. What the methods return is
-        float32 whatever it says.
+      compute: kernels.Compute: type of activations and matmuls, kernels, recomputation. The methods return float32 with
+        any of them.
 
     Raises:
-      ValueError: hidden_size is no multiple of the heads, or seq_len exceeds the position table.
+      ValueError: hidden_size is not a multiple of num_attention_heads, or seq_len is above max_position_embeddings.
     """
 
     def __init__(
@@ -78,13 +81,13 @@ class BertModel:
                 )
             with tf.variable_scope("encoder"):
                 self.all_encoder_layers = _encode(config, self.embedding_output, input_mask, compute)
-            self.sequence_output = self.all_encoder_layers[-1]
+            self.sequence_output = self.all_encoder_layers[-1]  # [batch, seq_len, hidden]
             with tf.variable_scope("pooler"):
                 first_token = self.sequence_output[:, 0, :]  # [batch, hidden]
                 self.pooled_output = dense(first_token, config.hidden_size, "dense", config.initializer_range, tf.tanh)
 
     def get_pooled_output(self):
-        """[batch, hidden]: tanh layer on the first token, trained by next-sentence prediction."""
+        """[batch, hidden]: a tanh layer on the first token; pre-training trains it by next-sentence prediction."""
         return self.pooled_output
 
     def get_sequence_output(self):
@@ -105,7 +108,14 @@ class BertModel:
 
 
 def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
-    """Word + segment + position embeddings: ([batch, seq_len, hidden], word table [vocab_size, hidden])."""
+    """The sum of word, segment and position embeddings, normalised, with dropout.
+
+    Args:
+      input_ids, token_type_ids: int [batch, seq_len].
+
+    Returns:
+      (embeddings [batch, seq_len, hidden], word table [vocab_size, hidden]).
+    """
     batch, seq_len = get_shape_list(input_ids)
     hidden = config.hidden_size
     if isinstance(seq_len, int) and seq_len > config.max_position_embeddings:
@@ -117,33 +127,41 @@ def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
     def table(name, rows):
         return tf.get_variable(name, [rows, hidden], initializer=create_initializer(config.initializer_range))
 
-    words = table("word_embeddings", config.vocab_size)
+    words = table("word_embeddings", config.vocab_size)  # [vocab_size, hidden]
     if use_one_hot_embeddings:
-        one_hot = tf.one_hot(tf.reshape(input_ids, [-1]), config.vocab_size)  # [batch * seq_len, vocab_size]
+        one_hot = tf.one_hot(tf.reshape(input_ids, [-1]), config.vocab_size)  # [rows, vocab_size]
         embedded = tf.reshape(tf.matmul(one_hot, words), [batch, seq_len, hidden])
     else:
-        embedded = tf.gather(words, input_ids)
+        embedded = tf.gather(words, input_ids)  # [batch, seq_len, hidden]
 
-    # The segment table has a handful of rows, for which a one-hot matmul beats a gather on every device.
-    segments = tf.one_hot(tf.reshape(token_type_ids, [-1]), config.type_vocab_size)
-    segment_rows = tf.matmul(segments, table("token_type_embeddings", config.type_vocab_size))
+    # The segment table is so small that a one-hot matmul is faster than a gather on every device.
+    segments = tf.one_hot(tf.reshape(token_type_ids, [-1]), config.type_vocab_size)  # [rows, type_vocab_size]
+    segment_rows = tf.matmul(segments, table("token_type_embeddings", config.type_vocab_size))  # [rows, hidden]
     embedded += tf.reshape(segment_rows, [batch, seq_len, hidden])
-    embedded += table("position_embeddings", config.max_position_embeddings)[:seq_len]  # [seq_len, hidden]
+    embedded += table("position_embeddings", config.max_position_embeddings)[:seq_len]  # [seq_len, hidden], broadcast
     return dropout(layer_norm(embedded), config.hidden_dropout_prob), words
 
 
 def _encode(config, embedded, input_mask, compute):
-    """The stack of Transformer layers: list of float32 [batch, seq_len, hidden], lowest first."""
+    """The stack of Transformer layers.
+
+    Args:
+      embedded: float32 [batch, seq_len, hidden].
+      input_mask: int [batch, seq_len].
+
+    Returns:
+      List of float32 [batch, seq_len, hidden], the lowest layer first.
+    """
     batch, seq_len, hidden = get_shape_list(embedded, expected_rank=3)
-    # [batch, 1, 1, seq_len]: one row of scores to add for every head and every query.
-    mask_scores = (1.0 - tf.cast(input_mask, tf.float32))[:, None, None, :] * MASKED_SCORE
-    # Between matmuls everything stays [batch * seq_len, hidden]: no transposes to and from three dimensions.
-    rows = tf.cast(tf.reshape(embedded, [-1, hidden]), compute.dtype)
+    # The same scores are added for every head and every query.
+    mask_scores = (1.0 - tf.cast(input_mask, tf.float32))[:, None, None, :] * MASKED_SCORE  # [batch, 1, 1, seq_len]
+    # Layers work on two dimensions, so that their matmuls need no reshapes.
+    rows = tf.cast(tf.reshape(embedded, [-1, hidden]), compute.dtype)  # [rows, hidden]
     layers = []
     for i in range(config.num_hidden_layers):
         with tf.variable_scope(f"layer_{i}"):
             weights = _layer_weights(config)
-        rows = _computed_layer(config, compute, weights, rows, mask_scores, seq_len)
+        rows = _computed_layer(config, compute, weights, rows, mask_scores, seq_len)  # [rows, hidden]
         layers.append(tf.cast(tf.reshape(rows, [batch, seq_len, hidden]), tf.float32))
     return layers
 
@@ -164,7 +182,7 @@ def _layer_weights(config):
 
 
 def _computed_layer(config, compute, weights, rows, mask_scores, seq_len):
-    """`_transformer_layer`; with compute.recompute, the backward pass computes it again, with the same dropout."""
+    """`_transformer_layer` with new seeds; compute.recompute: the backward pass computes it again, with these seeds."""
     has_dropout = config.hidden_dropout_prob or config.attention_probs_dropout_prob
     seeds = kernels.new_seeds(3) if has_dropout else [None] * 3
     names = sorted(weights)
@@ -178,19 +196,22 @@ def _computed_layer(config, compute, weights, rows, mask_scores, seq_len):
 
 
 def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, seeds):
-    """Self-attention then feed-forward, each with residual and LayerNorm: [batch * seq_len, hidden] to the same.
+    """Self-attention, then the feed-forward layer; each is followed by dropout, residual sum and LayerNorm.
 
     Args:
       weights: dict of tensors, see `_layer_weights`.
-      rows: [batch * seq_len, hidden] of compute.dtype.
+      rows: [rows, hidden] of compute.dtype.
       mask_scores: float32 [batch, 1, 1, seq_len].
-      seeds: int32 [3], of the dropout of attention weights and of both sublayers' outputs.
+      seeds: int32 [3], for the dropout of the attention weights and of both outputs.
+
+    Returns:
+      [rows, hidden] of compute.dtype.
     """
 
-    def product(x, scope):
+    def product(x, scope):  # [rows, inputs] to [rows, units]
         return tf.matmul(x, tf.cast(weights[f"{scope}/kernel"], compute.dtype))
 
-    def residual_norm(x, residual, scope, seed):
+    def residual_norm(x, residual, scope, seed):  # [rows, hidden]
         norm = f"{scope}/LayerNorm"
         return compute.kernels.residual_norm(
             x,
@@ -210,19 +231,23 @@ def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, see
 
     scores = tf.matmul(heads("query"), heads("key"), transpose_b=True)  # [batch, heads, seq_len, seq_len]
     scale = 1.0 / math.sqrt(config.hidden_size // config.num_attention_heads)
-    attention = compute.kernels.attention_weights(
+    attention = compute.kernels.attention_weights(  # [batch, heads, seq_len, seq_len]
         scores, mask_scores, scale, config.attention_probs_dropout_prob, seeds[0]
     )
-    context = tf.transpose(tf.matmul(attention, heads("value")), [0, 2, 1, 3])  # [batch, seq_len, heads, head_size]
-    context = tf.reshape(context, [-1, config.hidden_size])
-    attended = residual_norm(product(context, "attention/output/dense"), rows, "attention/output", seeds[1])
+    context = tf.matmul(attention, heads("value"))  # [batch, heads, seq_len, head_size]
+    context = tf.transpose(context, [0, 2, 1, 3])  # [batch, seq_len, heads, head_size]
+    context = tf.reshape(context, [-1, config.hidden_size])  # [rows, hidden]
+    projected = product(context, "attention/output/dense")  # [rows, hidden]
+    attended = residual_norm(projected, rows, "attention/output", seeds[1])  # [rows, hidden]
 
-    widened = product(attended, "intermediate/dense")  # [batch * seq_len, intermediate]
+    widened = product(attended, "intermediate/dense")  # [rows, intermediate]
     widened = _add_bias_and_activate(config, compute, widened, weights["intermediate/dense/bias"])
-    return residual_norm(product(widened, "output/dense"), attended, "output", seeds[2])
+    narrowed = product(widened, "output/dense")  # [rows, hidden]
+    return residual_norm(narrowed, attended, "output", seeds[2])  # [rows, hidden]
 
 
 def _add_bias_and_activate(config, compute, x, bias):
+    """hidden_act(x + bias); x: [rows, intermediate] of compute.dtype, bias: float32 [intermediate]."""
     activation = get_activation(config.hidden_act)
     if activation is gelu:
         return compute.kernels.bias_gelu(x, bias)
@@ -231,9 +256,10 @@ def _add_bias_and_activate(config, compute, x, bias):
 
 
 def encoder_shapes(config):
-    """The shape of every variable of an encoder with this config: dict from name to list of ints.
+    """The shape of every variable of an encoder with this config, to check a checkpoint before a graph is built.
 
-    For checking a checkpoint before a graph is built.
+    Returns:
+      Dict from name to list of int.
     """
     hidden = config.hidden_size
     shapes = {
@@ -278,9 +304,9 @@ def get_assignment_map_from_checkpoint(tvars, init_checkpoint):
       init_checkpoint: checkpoint prefix.
 
     Returns:
-      (assignment_map, initialized_variable_names): an OrderedDict from the name in the checkpoint to the name in
-      the model (the same, without ":0"), fit for `tf.train.init_from_checkpoint`; and a dict with the keys `name`
-      and `name:0` for each of them.
+      (assignment_map, initialized_variable_names). assignment_map is an OrderedDict from names in the checkpoint to
+      names in the model, which are the same; `tf.train.init_from_checkpoint` takes it. initialized_variable_names is
+      a dict with the keys `name` and `name:0` for each variable found.
     """
     in_checkpoint = {name for name, _ in tf.train.list_variables(init_checkpoint)}
     assignment_map = collections.OrderedDict()

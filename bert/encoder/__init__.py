@@ -1,1 +1,1 @@
-"""What modeling.py is made of: the config, layers and kernels of the encoder."""
+"""The parts of bert/modeling.py: the encoder's config, layers and kernels."""

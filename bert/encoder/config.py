@@ -1,4 +1,4 @@
-"""The sizes of an encoder: what `bert_config.json` holds, read and checked."""
+"""The sizes of an encoder, as `bert_config.json` holds them: read and checked."""
 
 import copy
 import json
@@ -55,7 +55,7 @@ class BertConfig:
 
     @classmethod
     def from_dict(cls, json_object):
-        """A config from a dict; keys this class does not know are kept as attributes."""
+        """A config from a dict; unknown keys become attributes too."""
         config = cls(vocab_size=None)
         for key, value in six.iteritems(json_object):
             setattr(config, key, value)
@@ -63,7 +63,11 @@ class BertConfig:
 
     @classmethod
     def from_json_file(cls, json_file):
-        """A config from a JSON file; UserError where the file is not a config, or no encoder can have these sizes."""
+        """A config from a JSON file.
+
+        Raises:
+          UserError: the file is not a config, or no encoder can have these sizes.
+        """
         try:
             with tf.gfile.GFile(json_file, "r") as reader:
                 values = json.loads(reader.read())
@@ -80,7 +84,7 @@ class BertConfig:
         return config
 
     def to_dict(self):
-        """The config as a dict that shares nothing with it."""
+        """The config as a dict, a deep copy."""
         return copy.deepcopy(self.__dict__)
 
     def to_json_string(self):
@@ -89,7 +93,7 @@ class BertConfig:
 
 
 def _config_problem(config):
-    """Why no encoder can have this config, in words; None if one can."""
+    """What is wrong with the config, in words; None if nothing is."""
     for name in (
         "vocab_size",
         "hidden_size",

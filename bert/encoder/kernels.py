@@ -1,14 +1,13 @@
 """The encoder's work between its matmuls: each operation as a plain function and as a fused kernel.
 
-A plain function is ordinary TensorFlow: what it computes is there to be read, any device runs it, and it is what the
-tests hold the kernels against. Its fused twin does the same in one pass over memory: XLA compiles it, and the gradient,
-written by hand, recomputes from the inputs what the forward pass need not keep. Matmuls stay outside: for
-them the CPU has a faster library than XLA. TensorFlow 1.15 does not compile single functions, so it has the
-plain ones only.
+A plain function is ordinary TensorFlow. It is the readable definition, it runs on any device, and tests compare the
+kernels with it. Its fused kernel computes the same in one pass over memory. XLA compiles it; its gradient is written by
+hand and keeps less of the forward pass than TensorFlow would. Matmuls are not part of a kernel, because the CPU's own
+library is faster at them than XLA. TensorFlow 1.15 cannot compile single functions, so it has the plain ones only.
 
-Whatever type comes in, all arithmetic is float32; results have the type of the first argument. `rows` are tokens:
-rows = batch * seq_len. Dropout draws from a seed, int32 []: the same seed gives the same mask, so that a gradient, and
-a layer that is computed twice to save memory, drops what was dropped before.
+All arithmetic is float32, whatever the type of the arguments; results have the type of the first argument. In shapes,
+rows = batch * seq_len. Dropout takes a seed, int32 []. The same seed gives the same mask, so a gradient drops what the
+forward pass dropped, and so does a layer that is computed twice to save memory.
 """
 
 import collections
@@ -19,8 +18,8 @@ import tensorflow.compat.v1 as tf
 
 LAYER_NORM_EPSILON = 1e-12
 
-# Each of them is documented at its plain function. PLAIN: those; FUSED: their twins; COMPILED: twins that keep nothing
-# for a backward pass.
+# One implementation of each operation; the plain functions document them. PLAIN: the plain functions. FUSED: kernels
+# with gradients. COMPILED: kernels for graphs that are not trained, which keep nothing for a backward pass.
 Kernels = collections.namedtuple("Kernels", ["bias_gelu", "bias_to_heads", "attention_weights", "residual_norm"])
 
 # How the encoder computes. dtype: type of activations and matmuls; variables are always float32. kernels: Kernels.
@@ -34,7 +33,7 @@ def can_fuse():
 
 
 def new_seeds(count):
-    """Seeds for dropout, drawn anew whenever the graph runs: int32 [count]."""
+    """Seeds for dropout, int32 [count]; new ones in every run of the graph."""
     return tf.random.uniform([count], maxval=2**31 - 1, dtype=tf.int32)
 
 
@@ -58,7 +57,15 @@ def gelu(x):
 
 
 def normalize(x, gamma, beta):
-    """Mean 0 and variance 1 in the last dimension, then scale gamma and shift beta (Ba et al., 2016)."""
+    """LayerNorm (Ba et al., 2016): mean 0 and variance 1 in the last dimension, then scale by gamma and shift by beta.
+
+    Args:
+      x: float [..., width].
+      gamma, beta: float [width].
+
+    Returns:
+      float [..., width].
+    """
     return _standardize(x, _row_mean)[0] * gamma + beta
 
 
@@ -68,19 +75,34 @@ def bias_gelu(x, bias):
 
 
 def bias_to_heads(x, bias, seq_len, heads):
-    """x + bias with each head's share of the width apart: [rows, hidden] to [batch, heads, seq_len, head_size]."""
-    shifted = tf.cast(_float(x) + bias, x.dtype)
-    return tf.transpose(tf.reshape(shifted, [-1, seq_len, heads, x.shape.as_list()[-1] // heads]), [0, 2, 1, 3])
+    """x + bias, split into attention heads.
+
+    Args:
+      x: [rows, hidden].
+      bias: float32 [hidden].
+      seq_len: int or int32 [].
+      heads: int.
+
+    Returns:
+      [batch, heads, seq_len, head_size].
+    """
+    shifted = tf.cast(_float(x) + bias, x.dtype)  # [rows, hidden]
+    head_size = x.shape.as_list()[-1] // heads
+    split = tf.reshape(shifted, [-1, seq_len, heads, head_size])  # [batch, seq_len, heads, head_size]
+    return tf.transpose(split, [0, 2, 1, 3])  # [batch, heads, seq_len, head_size]
 
 
 def attention_weights(scores, mask_scores, scale, rate, seed):
-    """dropout(softmax(scores * scale + mask_scores)).
+    """dropout(softmax(scores * scale + mask_scores)); the softmax is over the keys.
 
     Args:
-      scores: [batch, heads, seq_len, seq_len], query by key.
+      scores: [batch, heads, seq_len of queries, seq_len of keys].
       mask_scores: float32 [batch, 1, 1, seq_len], 0 at tokens, very negative at padding.
       scale, rate: Python floats.
       seed: int32 [].
+
+    Returns:
+      [batch, heads, seq_len, seq_len].
     """
     weights = tf.nn.softmax(_float(scores) * scale + mask_scores)
     return tf.cast(dropout(weights, rate, seed), scores.dtype)
@@ -94,6 +116,9 @@ def residual_norm(x, bias, residual, gamma, beta, rate, seed):
       bias, gamma, beta: float32 [width].
       rate: Python float.
       seed: int32 [].
+
+    Returns:
+      [rows, width].
     """
     total = dropout(_float(x) + bias, rate, seed) + _float(residual)
     return tf.cast(normalize(total, gamma, beta), x.dtype)
@@ -109,34 +134,34 @@ def _row_mean(x):
 
 
 def _fast_row_mean(x):
-    """As `_row_mean`, for a kernel: XLA makes vector instructions of sums of slices, but not of a sum along a row."""
+    """As `_row_mean`, for kernels: XLA vectorises a sum of slices, but not a sum along a row."""
     width = x.shape.as_list()[-1]
-    slices = tf.split(x, 8, axis=-1) if width % 8 == 0 else [x]
+    slices = tf.split(x, 8, axis=-1) if width % 8 == 0 else [x]  # 8 of [..., width / 8]
     return tf.reduce_sum(functools.reduce(tf.add, slices), axis=-1, keepdims=True) / width
 
 
 def _standardize(x, row_mean):
     """(x with mean 0 and variance 1 in the last dimension, 1 / standard deviation [..., 1])."""
-    centred = x - row_mean(x)
-    inverse = tf.rsqrt(row_mean(tf.square(centred)) + LAYER_NORM_EPSILON)
+    centred = x - row_mean(x)  # [..., width]
+    inverse = tf.rsqrt(row_mean(tf.square(centred)) + LAYER_NORM_EPSILON)  # [..., 1]
     return centred * inverse, inverse
 
 
 def _random_mask(shape, rate, seed):
-    """bool [shape], false for a fraction `rate`, to the 65536th: two elements from each random number."""
+    """bool [shape], false for a fraction `rate`, rounded to 1/65536: 16 random bits for each element."""
     count = tf.reduce_prod(shape)
     words = tf.random.stateless_uniform(
         [(count + 1) // 2], tf.stack([seed, 0]), minval=-(2**31), maxval=2**31 - 1, dtype=tf.int32
     )
-    # Not a bitcast to 16 bits, which TensorFlow 1.15's XLA does not compile.
+    # Shifted and masked: the XLA of TensorFlow 1.15 cannot compile a bitcast to 16 bits.
     halves = tf.concat([words, tf.bitwise.right_shift(words, 16)], axis=0)[:count]
     return tf.reshape(tf.bitwise.bitwise_and(halves, 0xFFFF) >= int(round(rate * 65536)), shape)
 
 
 def _hashed_mask(shape, rate, seed):
-    """bool [shape], false for a fraction `rate`: a hash of each element's number (the finalizer of MurmurHash3).
+    """bool [shape], false for a fraction `rate`, from a hash of each element's index (the finalizer of MurmurHash3).
 
-    A kernel computes this wherever it needs it, for less than it costs to read a mask from memory.
+    A kernel computes the mask again wherever it needs it: that costs less than reading one from memory.
     """
     count = tf.reduce_prod(shape)
     x = tf.reshape(tf.range(count), shape) * _int32(0x9E3779B9) + seed
@@ -146,12 +171,12 @@ def _hashed_mask(shape, rate, seed):
 
 
 def _int32(bits):
-    """The signed number with these 32 bits: TensorFlow 2's CPU multiplies unsigned ones only under XLA."""
+    """The signed number with these 32 bits: on the CPU, TensorFlow 2 multiplies unsigned numbers only under XLA."""
     return (bits + 2**31) % 2**32 - 2**31
 
 
 def _xor_shifted(x, count):
-    """x ^ (x >> count), zeros moving in from the left."""
+    """x ^ (x >> count), with a logical shift."""
     shifted = tf.bitwise.right_shift(tf.bitcast(x, tf.uint32), tf.constant(count, tf.uint32))
     return tf.bitwise.bitwise_xor(x, tf.bitcast(shifted, tf.int32))
 
@@ -162,15 +187,18 @@ def _drop(x, rate, seed):
 
 
 def recomputed(function):
-    """The function, float tensors to one float tensor, computed a second time in the backward pass.
+    """The function, whose backward pass computes it a second time (gradient checkpointing, Chen et al., 2016).
 
-    What it holds in between is then needed only while its own gradient is computed (Chen et al., 2016).
+    So its intermediate results need not be kept between the forward pass and the backward pass.
+
+    Args:
+      function: from float tensors to one float tensor.
     """
 
     @tf.custom_gradient
     def with_gradient(*inputs):
         def gradient(dy):
-            # Only when the gradient has come this far: else everything would be computed again at once.
+            # Wait for dy: otherwise all layers would be computed again at the same time.
             with tf.control_dependencies([dy]):
                 again = [tf.identity(x) for x in inputs]
             return tf.gradients(function(*again), again, dy)
@@ -186,8 +214,8 @@ def compiled(function):
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        # An optimizer colocates what it does with each variable, and calls from different places would be different
-        # functions, each compiled by itself.
+        # An optimizer colocates its ops with each variable. Calls with different colocations would be different
+        # functions, and each would be compiled.
         with tf.colocate_with(None, ignore_existing=True):
             return traced(*args, **kwargs)
 
@@ -197,9 +225,9 @@ def compiled(function):
 def _fused_bias_gelu():
     @compiled
     def forward(x, bias):
-        z = _float(x) + bias
+        z = _float(x) + bias  # [rows, width], as all below
         below = 0.5 * (1.0 + tf.math.erf(z / math.sqrt(2.0)))  # Phi(z)
-        slope = below + z * tf.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+        slope = below + z * tf.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)  # the derivative of gelu at z
         return tf.cast(z * below, x.dtype), tf.cast(slope, x.dtype)
 
     @compiled
@@ -208,7 +236,7 @@ def _fused_bias_gelu():
 
     @tf.custom_gradient
     def fused(x, bias):
-        # Keeping the slope takes the memory that keeping x would, and saves computing Phi twice.
+        # The slope takes as much memory as x, and keeping it saves computing Phi twice.
         result, slope = forward(x, bias)
 
         def gradient(dy):
@@ -227,7 +255,7 @@ def _fused_bias_to_heads():
         @tf.custom_gradient
         def with_gradient(x, bias):
             def gradient(dy):
-                dx = tf.reshape(tf.transpose(dy, [0, 2, 1, 3]), tf.shape(x))
+                dx = tf.reshape(tf.transpose(dy, [0, 2, 1, 3]), tf.shape(x))  # [rows, hidden]
                 return dx, _sum_rows(dx)
 
             return forward(x, bias, seq_len, heads), gradient
@@ -245,8 +273,8 @@ def _fused_attention_weights():
     dropped = compiled(lambda weights, rate, seed, dtype: tf.cast(_drop(weights, rate, seed), dtype))
 
     def forward(scores, mask_scores, scale, rate, seed):
-        # Sums along short rows are what XLA is slow at: the softmax itself is left to TensorFlow.
-        weights = tf.nn.softmax(logits(scores, mask_scores, scale))
+        # XLA is slow at sums along short rows, so TensorFlow computes the softmax.
+        weights = tf.nn.softmax(logits(scores, mask_scores, scale))  # [batch, heads, seq_len, seq_len]
         rounded = tf.cast(weights, scores.dtype)
         return (rounded, dropped(weights, rate, seed, scores.dtype)) if rate else (rounded,)
 
@@ -254,7 +282,7 @@ def _fused_attention_weights():
     def backward(weights, scale, rate, seed, dy):
         dtype = weights.dtype
         weights, dy = _float(weights), _drop(_float(dy), rate, seed)
-        inner = dy - tf.reduce_sum(dy * weights, axis=-1, keepdims=True)
+        inner = dy - tf.reduce_sum(dy * weights, axis=-1, keepdims=True)  # [batch, heads, seq_len, seq_len]
         return tf.cast(weights * inner * scale, dtype)
 
     def fused(scores, mask_scores, scale, rate, seed):
@@ -275,17 +303,17 @@ def _fused_attention_weights():
 def _fused_residual_norm():
     @compiled
     def forward(x, bias, residual, gamma, beta, rate, seed):
-        total = _drop(_float(x) + bias, rate, seed) + _float(residual)
-        standardized, inverse = _standardize(total, _fast_row_mean)
+        total = _drop(_float(x) + bias, rate, seed) + _float(residual)  # [rows, width]
+        standardized, inverse = _standardize(total, _fast_row_mean)  # [rows, width], [rows, 1]
         return tf.cast(standardized * gamma + beta, x.dtype), tf.cast(standardized, x.dtype), inverse
 
     @compiled
     def backward(standardized, inverse, gamma, rate, seed, dy):
         dtype = dy.dtype
         standardized, dy = _float(standardized), _float(dy)
-        scaled = dy * gamma
-        along = _fast_row_mean(scaled * standardized)
-        dtotal = inverse * (scaled - _fast_row_mean(scaled) - standardized * along)
+        scaled = dy * gamma  # [rows, width]
+        along = _fast_row_mean(scaled * standardized)  # [rows, 1]
+        dtotal = inverse * (scaled - _fast_row_mean(scaled) - standardized * along)  # [rows, width]
         return [tf.cast(x, dtype) for x in (_drop(dtotal, rate, seed), dtotal, dy * standardized)]
 
     def fused(x, bias, residual, gamma, beta, rate, seed):
@@ -305,13 +333,13 @@ def _fused_residual_norm():
 
 
 def _sum_rows(x):
-    """Sum over rows, float32 [width]: as a matmul with ones, for which the CPU has its fastest code."""
-    ones = tf.ones([1, tf.shape(x)[0]], x.dtype)
+    """Sum over rows, float32 [width]: a matmul with ones, as the CPU's fastest code is that of matmuls."""
+    ones = tf.ones([1, tf.shape(x)[0]], x.dtype)  # [1, rows]
     return _float(tf.matmul(ones, x))[0]
 
 
 def _compiled_residual_norm():
-    """Without what a backward pass needs."""
+    """The kernel of `residual_norm` without a gradient."""
 
     @compiled
     def forward(x, bias, residual, gamma, beta, rate, seed):
@@ -330,5 +358,5 @@ REFERENCE = Compute(tf.float32, PLAIN, False)
 
 
 def without_gradient(compute):
-    """The same Compute for a graph that is not trained."""
+    """The Compute for the same encoder in a graph that is not trained."""
     return compute._replace(kernels=COMPILED if compute.kernels is FUSED else compute.kernels, recompute=False)

@@ -8,13 +8,24 @@ from bert.encoder.kernels import gelu
 
 
 def dense(rows, units, name, initializer_range, activation=None):
-    """`activation(rows @ kernel + bias)`; rows: [n, inputs], result: [n, units]."""
+    """A fully connected layer: `activation(rows @ kernel + bias)`.
+
+    Args:
+      rows: float [n, inputs].
+      units: width of the result.
+      name: variable scope, with variables `kernel` [inputs, units] and `bias` [units].
+      initializer_range: standard deviation of the kernel's initialisation.
+      activation: function, or None for a linear layer.
+
+    Returns:
+      float [n, units].
+    """
     with tf.variable_scope(name):
         kernel = tf.get_variable(
             "kernel", [rows.shape.as_list()[-1], units], initializer=create_initializer(initializer_range)
         )
         bias = tf.get_variable("bias", [units], initializer=tf.zeros_initializer())
-        result = tf.nn.bias_add(tf.matmul(rows, kernel), bias)
+        result = tf.nn.bias_add(tf.matmul(rows, kernel), bias)  # [n, units]
     return result if activation is None else activation(result)
 
 
@@ -24,6 +35,9 @@ def layer_norm(input_tensor, name=None):
     Args:
       input_tensor: float [..., size].
       name: variable scope; default "LayerNorm", with variables `beta` and `gamma` of [size].
+
+    Returns:
+      float [..., size].
     """
     size = input_tensor.shape.as_list()[-1]
     with tf.variable_scope(name, default_name="LayerNorm"):
@@ -41,10 +55,16 @@ def dropout(input_tensor, dropout_prob):
 
 
 def get_activation(activation):
-    """The function that `hidden_act` names: gelu, relu or tanh; None for linear or no name; a function stays as it is.
+    """The activation function that `hidden_act` names.
+
+    Args:
+      activation: "gelu", "relu", "tanh" or "linear"; None or "" as "linear"; or a function.
+
+    Returns:
+      The function; None for "linear".
 
     Raises:
-      ValueError: another name.
+      ValueError: the name is another one.
     """
     if not activation or callable(activation):
         return activation or None
@@ -61,15 +81,18 @@ def create_initializer(initializer_range=0.02):
 
 
 def get_shape_list(tensor, expected_rank=None, name=None):
-    """The shape as a list: for each dimension an int where the graph knows it, else a scalar int32 tensor.
+    """The shape of a tensor as a list.
 
     Args:
       tensor: a tensor of known rank.
-      expected_rank: int, or collection of ints, that the rank has to be (one of).
+      expected_rank: int, or collection of int: the ranks that are allowed.
       name: what to call the tensor in the error.
 
+    Returns:
+      List with an int for each dimension that the graph knows, and a scalar int32 tensor for each that it does not.
+
     Raises:
-      ValueError: the rank is not as expected.
+      ValueError: the rank is not allowed.
     """
     static = tensor.shape.as_list()
     if expected_rank is not None:
