@@ -1,7 +1,7 @@
 """Adam with decoupled weight decay, BERT's learning-rate schedule, and the training op that puts them together.
 
-One device on the whole batch and N replicas on a share each give the same update, and so do one large batch and
-several accumulated ones: gradients are averaged first and clipped afterwards.
+Gradients are averaged first and clipped afterwards. So N replicas with a share of the batch each give the same update
+as one device with the whole batch, and several accumulated batches the same as one large batch.
 """
 
 import collections
@@ -11,19 +11,22 @@ import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
 
-# Biases and normalisation parameters are not pulled towards zero.
+# Weight decay does not pull biases and normalisation parameters towards zero.
 NO_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
-LARGEST_LOSS_SCALE = 2.0**15  # with a loss near 1, half of what float16 holds
+LARGEST_LOSS_SCALE = 2.0**15  # half of float16's range, for a loss near 1
 LOSS_SCALE_GROWS_AFTER = 1000  # steps
 
 
 def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
     """The learning rate of a step: linear warm-up from 0, then linear decay that reaches 0 at num_train_steps.
 
-    The decay counts from step 0, so the rate right after the warm-up is init_lr * (1 - warm-up share).
+    The decay counts from step 0: right after the warm-up, the rate is already below init_lr.
 
     Args:
-      global_step: int scalar tensor, updates done so far.
+      global_step: int scalar tensor, the number of updates so far.
+      init_lr: peak learning rate.
+      num_train_steps: updates until the rate is 0.
+      num_warmup_steps: updates of the warm-up; 0 or None for none.
 
     Returns:
       float32 scalar tensor.
@@ -36,14 +39,16 @@ def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
     return tf.where(step < float(num_warmup_steps), warming, decayed)
 
 
-# What `build_train_step` gives: the op, and scalars of the step. loss: over the examples of all replicas; means: list.
+# The result of `build_train_step`: the training op, and scalar tensors of the step. loss: the mean over the examples of
+# all replicas; means: list of the `reported` scalars, averaged over replicas.
 TrainStep = collections.namedtuple("TrainStep", ["train_op", "learning_rate", "gradient_norm", "loss", "means"])
 
 
 def create_optimizer(loss, init_lr, num_train_steps, num_warmup_steps, use_tpu):
     """The training op of `build_train_step` with its defaults.
 
-    `use_tpu` is there for the interface: what is done over replicas follows the tf.distribute strategy in force.
+    `use_tpu` is accepted, as by Google's function, and ignored: the current tf.distribute strategy decides how
+    gradients are averaged over replicas.
     """
     del use_tpu
     return build_train_step(loss, init_lr, num_train_steps, num_warmup_steps).train_op
@@ -67,19 +72,20 @@ def build_train_step(
     Call it in replica context (inside a model function), once for each replica.
 
     Args:
-      loss: scalar, the mean over this replica's examples.
+      loss: scalar tensor, the mean over this replica's examples.
       init_lr: peak learning rate.
-      num_train_steps: updates over which the rate decays to 0.
-      num_warmup_steps: updates over which it rises from 0; 0 or None for none.
+      num_train_steps: updates until the rate has decayed to 0.
+      num_warmup_steps: updates of the warm-up; 0 or None for none.
       clip_norm: largest global norm of the gradients of one update.
       var_list: variables to train; default: all trainable ones.
       lr_multiplier: function from a variable's name to a factor on its learning rate; default: 1 for all.
       accumulation_steps: calls whose gradients are averaged into one update. The global step counts updates.
       fused: update each variable in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
-      scale_loss: for gradients in float16, whose range is small: multiply the loss by as large a power of two as they
-        bear. A step whose gradients are not finite changes nothing but this factor, which is then halved.
-      reported: other scalars to be averaged over replicas, for summaries. They are averaged in
-        every step: averaged for a summary only, the one task that writes summaries would wait for the others.
+      scale_loss: loss scaling, for gradients in float16, whose range is small. The loss is multiplied by the largest
+        power of two that keeps the gradients finite. A step with gradients that are not finite updates no variable;
+        it only halves the factor.
+      reported: list of other scalars to average over replicas, for summaries. They are averaged in every step: if only
+        the task that writes summaries averaged them, it would wait for the others.
 
     Returns:
       TrainStep: the op, and the learning rate, gradient norm (before clipping) and mean loss of the step.
@@ -92,7 +98,7 @@ def build_train_step(
     pairs = zip(tf.gradients(loss * tf.identity(factor) if scale_loss else loss, variables), variables)
     pairs = [(gradient, var) for gradient, var in pairs if gradient is not None]
     variables = [var for _, var in pairs]
-    # Rows of a sparse gradient that occur twice have to be added up before a norm means anything.
+    # A sparse gradient can hold a row twice; made dense, it has the sum of both, as the norm needs it.
     gradients = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
     if scale_loss:
         gradients = [gradient / tf.identity(factor) for gradient in gradients]
@@ -119,7 +125,7 @@ def build_train_step(
         gradient_scale=clip_norm / tf.maximum(norm, clip_norm),
         fused=fused,
     )
-    # A tf.train.Optimizer adds gradients up over replicas; these are the mean already and equal on all of them.
+    # A tf.train.Optimizer adds the gradients of all replicas. Here each replica has the mean already.
     to_apply = [
         (gradient if replicas == 1 else gradient / replicas, var) for gradient, var in zip(gradients, variables)
     ]
@@ -137,22 +143,29 @@ def build_train_step(
 
 
 def training_options(compute):
-    """The arguments of `build_train_step` that follow from a kernels.Compute: a dict."""
+    """The arguments of `build_train_step` that a kernels.Compute decides: dict with `fused` and `scale_loss`."""
     return {"fused": compute.kernels is kernels.FUSED, "scale_loss": compute.dtype == tf.float16}
 
 
 def _narrow(gradient):
-    """The gradient as it was before it was widened to the variable's float32: half the memory to read."""
+    """The gradient before its cast to the variable's float32, if there was one: half the memory to read."""
     return gradient.op.inputs[0] if gradient.op.type == "Cast" else gradient
 
 
 def _name(var):
-    """The variable's name in a checkpoint; a replica's copy has that of the variable it is a copy of."""
+    """The variable's name in a checkpoint; the copies on all replicas have the same."""
     return re.sub(r"/replica_\d+$", "", var.op.name)
 
 
 def mean_over_replicas(tensors):
-    """Each tensor averaged over the replicas of the strategy in force; the same on every one of them. No gradient."""
+    """The mean of each tensor over the replicas of the current tf.distribute strategy; without a gradient.
+
+    Args:
+      tensors: list of tensors; call it in replica context, with tensors of the same shapes on every replica.
+
+    Returns:
+      List of tensors, the same on every replica.
+    """
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync == 1:
         return tensors
@@ -166,11 +179,12 @@ def mean_over_replicas(tensors):
 
 
 def _accumulate(gradients, variables, steps):
-    """Adds gradients up over `steps` calls, in variables that live on each replica and in no checkpoint.
+    """Accumulates gradients over `steps` calls, in local variables of each replica.
 
     Returns:
-      (means, due, reset): the mean of the gradients so far in this round, whether the round is complete (bool
-      scalar), and a function that makes the op which, run after the update, empties the sums of a complete round.
+      (means, due, reset). means: list of tensors, the sums so far divided by `steps`: in the last call, the mean
+      gradients. due: bool scalar tensor, whether this is the last call, so the update is due. reset: function that
+      makes the op to run after the update, which sets the sums to zero if the update was due.
     """
     with tf.variable_scope("gradient_accumulation", reuse=tf.AUTO_REUSE):
         calls = _local_variable("calls", [], tf.int32, 0)
@@ -180,7 +194,7 @@ def _accumulate(gradients, variables, steps):
     totals = [tf.identity(total) + gradient for total, gradient in zip(sums, gradients)]
 
     def reset():
-        # Chosen, not multiplied by 0: a total may be infinite.
+        # Not multiplied by 0, as a total may be infinite.
         left = [tf.where_v2(due, tf.zeros_like(total), total) for total in [call] + totals]
         return tf.group(*[var.assign(value) for var, value in zip([calls] + sums, left)])
 
@@ -188,7 +202,7 @@ def _accumulate(gradients, variables, steps):
 
 
 def _local_variable(name, shape, dtype, value):
-    """A variable that lives on each replica and in no checkpoint."""
+    """A variable that each replica has for itself and that no checkpoint holds."""
     with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
         return tf.get_variable(
             name,
@@ -203,7 +217,13 @@ def _local_variable(name, shape, dtype, value):
 
 
 def _adjust(factor, finite, due):
-    """The op that halves the loss's factor after gradients that were not finite and doubles it after many that were."""
+    """The op that adjusts the loss scale: halved if gradients are not finite, doubled after many steps where they are.
+
+    Args:
+      factor: variable, the loss scale.
+      finite: bool scalar tensor, whether the gradients of this update are finite.
+      due: bool scalar tensor or True; where it is false the op changes nothing.
+    """
     good_steps = _local_variable("loss_scale/good_steps", [], tf.int32, 0)
     good = tf.where_v2(finite, good_steps + 1, 0)
     grows = good >= LOSS_SCALE_GROWS_AFTER
@@ -227,15 +247,15 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
 
     Args:
       learning_rate: float or scalar tensor.
-      weight_decay_rate: decay a step, in units of the learning rate.
-      beta_1, beta_2: decay of the two moments.
-      epsilon: added to the root of the second moment.
-      exclude_from_weight_decay: regular expressions, searched for in variable names, of what does not decay.
-      name: name of the ops made.
+      weight_decay_rate: as in the formula.
+      beta_1, beta_2: decay rates of the moments m and v.
+      epsilon: as in the formula.
+      exclude_from_weight_decay: list of regular expressions; no decay for a variable whose name matches one (re.search).
+      name: name for the ops.
       lr_multiplier: function from a variable's name to a factor on its learning rate.
       apply_when: bool scalar tensor; where it is false a step leaves variables and slots as they are.
-      gradient_scale: float scalar tensor that every gradient is multiplied by.
-      fused: do all of it in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
+      gradient_scale: float scalar tensor; every gradient is multiplied by it.
+      fused: update each variable in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
     """
 
     def __init__(
@@ -270,7 +290,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
             self._zeros_slot(var, "v", "adam_v")
 
     def _apply_dense(self, grad, var):
-        """The op that moves one variable and its slots by one step."""
+        """The op that updates one variable and its slots."""
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
         name = _name(var)
         rate = self.learning_rate if self.lr_multiplier is None else self.learning_rate * self.lr_multiplier(name)
@@ -279,12 +299,18 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         due = True if self.apply_when is None else self.apply_when
         scalars = [tf.cast(scalar, var.dtype.base_dtype) for scalar in (rate, decay, scale)]
         moved = self._update(*[tf.convert_to_tensor(x) for x in (var, m, v, grad, *scalars, due)])
-        # The new values are computed before any variable changes: on reference variables a read is an alias.
+        # Compute all new values before any variable changes: reading a reference variable gives an alias of it.
         with tf.control_dependencies(moved):
             return tf.group(*[old.assign(new) for old, new in zip((var, m, v), moved)])
 
     def _moved(self, var, m, v, gradient, rate, decay, scale, due):
-        """The variable and its moments after one step; as they were where it is not due."""
+        """New values of a variable and its moments; the old ones where `due` is false.
+
+        Args:
+          var, m, v, gradient: tensors of the variable's shape.
+          rate, decay, scale: scalar tensors.
+          due: bool scalar tensor.
+        """
         gradient = tf.cast(gradient, var.dtype) * scale
         next_m = self.beta_1 * m + (1.0 - self.beta_1) * gradient
         next_v = self.beta_2 * v + (1.0 - self.beta_2) * tf.square(gradient)
@@ -297,7 +323,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         return self._apply_dense(grad, handle)
 
     def _apply_sparse(self, grad, var):
-        # Every row's moments decay at every step, so nothing is gained by touching only the rows with a gradient.
+        # The moments of all rows decay in every step, so there is no sparse update.
         return self._apply_dense(tf.convert_to_tensor(grad), var)
 
     def _resource_apply_sparse(self, grad, handle, indices):

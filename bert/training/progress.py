@@ -1,4 +1,4 @@
-"""How training shows where it is: a line in the log from time to time, and a progress bar on a terminal."""
+"""The progress of training: a line in the log at intervals, and a progress bar on a terminal."""
 
 import logging
 import time
@@ -7,18 +7,18 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 log = logging.getLogger(__name__)
-LINES_A_RUN = 50  # about how many lines a run logs, but not more often than every ten steps
-SHORTEST_INTERVAL = 10
+LINES_A_RUN = 50  # about how many lines a run logs
+SHORTEST_INTERVAL = 10  # steps between two lines, at least
 
 
 class TrainingLog(tf.train.SessionRunHook):
-    """Logs the mean loss since the last line, learning rate, gradient norm and examples a second.
+    """Logs the mean loss since the last line, learning rate, gradient norm and examples per second.
 
     Args:
-      loss, learning_rate, gradient_norm: scalar tensors; None for the Estimator's own loss and no more, as where a
-        step's tensors stay on a TPU.
+      loss: scalar tensor; None for the Estimator's own loss.
+      learning_rate, gradient_norm: scalar tensors; None to log none, as on a TPU, where tensors of a step stay.
       total_steps: global step at which training ends.
-      examples_per_call: examples that one run of the training op sees.
+      examples_per_call: examples in one run of the training op.
     """
 
     def __init__(self, loss, learning_rate, gradient_norm, total_steps, examples_per_call):
@@ -44,12 +44,12 @@ class TrainingLog(tf.train.SessionRunHook):
     def after_run(self, run_context, run_values):
         values = run_values.results
         self._losses.append(values["loss"])
-        # Read beside the update, the step may be the one before it or after it; the next line corrects that.
+        # The step is read while it is updated, so it may be one behind; the next line corrects that.
         step = int(values["step"])
         self._bar.update(step - self._bar.n)
         if step - self._last_step < self._every:
             return
-        # A call may be a share of a step, or many steps; and other workers may have made steps too.
+        # A call can be a part of a step (accumulation) or many steps (TPU). Other workers can have made steps too.
         calls = max(len(self._losses), step - self._last_step)
         parts = [f"step {step}/{self._total_steps}", f"loss {sum(self._losses) / len(self._losses):.4f}"]
         parts += [
