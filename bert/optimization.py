@@ -250,7 +250,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
       weight_decay_rate: as in the formula.
       beta_1, beta_2: decay rates of the moments m and v.
       epsilon: as in the formula.
-      exclude_from_weight_decay: list of regular expressions; no decay for a variable whose name matches one (re.search).
+      exclude_from_weight_decay: list of regular expressions; a variable whose name one of them finds has no decay.
       name: name for the ops.
       lr_multiplier: function from a variable's name to a factor on its learning rate.
       apply_when: bool scalar tensor; where it is false a step leaves variables and slots as they are.

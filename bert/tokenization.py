@@ -1,13 +1,13 @@
 """Text in, WordPiece pieces and their ids out: BERT's tokenizer, with the interface of Google BERT's module.
 
-A text is first cut into words and punctuation marks (`BasicTokenizer`), then each word into the pieces that
-the vocabulary has (`WordpieceTokenizer`); `FullTokenizer` does both and maps pieces to ids. Nothing in a text
-is special: "[CLS]" is cut like any other text.
+`BasicTokenizer` splits a text into words and punctuation marks. `WordpieceTokenizer` splits each word into pieces of
+the vocabulary. `FullTokenizer` does both and maps pieces to ids. No text has a special meaning: "[CLS]" is split like
+any other.
 
-Character classes come from Python's `unicodedata`, whose Unicode version grows with Python's. Unassigned
-characters are therefore kept, not dropped: Pythons then agree on all text but characters that are newer than
-the older Python and of a class that matters here (a new punctuation mark, accent, format character or
-capital), and three rare ones that Unicode has put into another class since (U+166D, U+1734, U+A9BD).
+Character classes come from Python's `unicodedata`; newer Pythons have newer versions of Unicode. Unassigned characters
+are kept, so that an older Python does not drop what a newer one keeps. Two Pythons then differ only on characters that
+the older one does not know and whose class matters here (punctuation, accents, format characters, capitals), and on
+three rare ones whose class Unicode has changed (U+166D, U+1734, U+A9BD).
 """
 
 import collections
@@ -19,8 +19,8 @@ from bert.system.errors import UserError
 
 UNKNOWN = "[UNK]"
 
-# The blocks of Chinese ideographs, first and last code point. Hangul, Hiragana and Katakana are not among
-# them: those scripts are cut at spaces like any alphabet.
+# The blocks of CJK ideographs, first and last code point. Hangul, Hiragana and Katakana are not among them: text in
+# these scripts is split at spaces, as in an alphabet.
 _CJK_BLOCKS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -34,7 +34,7 @@ _CJK_BLOCKS = (
 
 _ASCII_PUNCTUATION = frozenset(string.punctuation)
 
-# The names under which Google released its checkpoints, by whether their vocabulary is lower-cased.
+# The names of the checkpoints that Google released: those with a lower-cased vocabulary, and those with a cased one.
 _UNCASED_RELEASES = {
     "chinese_L-12_H-768_A-12",
     "multilingual_L-12_H-768_A-12",
@@ -53,16 +53,19 @@ _CASED_RELEASES = {
 
 
 class CaseMismatchError(UserError, ValueError):
-    """Lower-casing contradicts the checkpoint. Code written for Google's module catches it as ValueError."""
+    """do_lower_case does not fit the checkpoint. Also a ValueError, which is what Google's module raises."""
 
 
 def validate_case_matches_checkpoint(do_lower_case, init_checkpoint):
-    """Raises CaseMismatchError (a ValueError) if `do_lower_case` is wrong for a checkpoint Google released.
+    """Checks that `do_lower_case` fits a checkpoint that Google released; the name of its folder says which it is.
 
     Args:
-        do_lower_case: whether text is going to be lower-cased.
-        init_checkpoint: path such as `.../uncased_L-12_H-768_A-12/bert_model.ckpt`, or None. Its folder's
-            name tells which release it is; of any other name nothing is known, and nothing said.
+        do_lower_case: whether text will be lower-cased.
+        init_checkpoint: path such as `.../uncased_L-12_H-768_A-12/bert_model.ckpt`, or None. A folder with any other
+            name passes.
+
+    Raises:
+        CaseMismatchError: it does not fit.
     """
     match = re.search(r"([^/\\]+)[/\\]bert_model\.ckpt[^/\\]*$", init_checkpoint or "")
     release = match.group(1) if match else None
@@ -76,7 +79,7 @@ def validate_case_matches_checkpoint(do_lower_case, init_checkpoint):
 
 
 def convert_to_unicode(text):
-    """Returns `text` as str; of bytes, what is UTF-8 in them. ValueError on any other type."""
+    """Returns `text` as str; bytes are decoded as UTF-8, leaving out what is not. ValueError on any other type."""
     if isinstance(text, str):
         return text
     if isinstance(text, bytes):
@@ -85,7 +88,7 @@ def convert_to_unicode(text):
 
 
 def printable_text(text):
-    """Returns `text` (str, or bytes holding UTF-8) as what `print` takes, a str."""
+    """Returns `text`, a str or UTF-8 bytes, as the str that `print` takes."""
     return convert_to_unicode(text)
 
 
@@ -144,12 +147,12 @@ def convert_ids_to_tokens(inv_vocab, ids):
 
 
 def whitespace_tokenize(text):
-    """Splits `text` at each run of whitespace in Python's sense, which U+2028 is; gives no empty word."""
+    """Splits `text` at runs of whitespace (as of `str.split`, so U+2028 too); returns a list without empty words."""
     return text.split()
 
 
 class FullTokenizer:
-    """The whole way from a text to ids.
+    """From a text to pieces, and from pieces to ids.
 
     Attributes:
         vocab: OrderedDict from piece to id.
@@ -158,7 +161,15 @@ class FullTokenizer:
     """
 
     def __init__(self, vocab_file, do_lower_case=True):
-        """Reads `vocab_file` (see `load_vocab`; UserError if it is faulty or has no [UNK])."""
+        """Reads the vocabulary.
+
+        Args:
+            vocab_file: see `load_vocab`.
+            do_lower_case: see `BasicTokenizer`.
+
+        Raises:
+            UserError: the file is not a vocabulary, or it has no [UNK].
+        """
         self.vocab = load_vocab(vocab_file)
         if UNKNOWN not in self.vocab:
             message = "{}: none of its {} lines is {}, expected a BERT vocabulary"
@@ -168,7 +179,7 @@ class FullTokenizer:
         self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
 
     def tokenize(self, text):
-        """Returns the pieces of `text` (str or UTF-8 bytes), a list of str; all are in the vocabulary."""
+        """Returns the pieces of `text` (str or UTF-8 bytes): a list of str, all of them in the vocabulary."""
         pieces = []
         for word in self.basic_tokenizer.tokenize(text):
             pieces.extend(self.wordpiece_tokenizer.tokenize(word))
@@ -184,16 +195,16 @@ class FullTokenizer:
 
 
 class BasicTokenizer:
-    """Cuts a text into words, single Chinese ideographs and single punctuation marks."""
+    """Splits a text into words; each CJK ideograph and each punctuation mark is a word."""
 
     def __init__(self, do_lower_case=True):
-        """With `do_lower_case`, words are lower-cased and lose their accents."""
+        """With `do_lower_case`, words are lower-cased and accents are removed."""
         self.do_lower_case = do_lower_case
 
     def tokenize(self, text):
-        """Returns the words of `text` (str or UTF-8 bytes), a list of non-empty str without whitespace."""
-        # Each step works on the whole text. That gives what word by word would: no step looks past a space,
-        # and none but the first removes any.
+        """Returns the words of `text` (str or UTF-8 bytes): a list of str, none empty or with whitespace."""
+        # Each step works on the whole text. Word by word would give the same: no step depends on what is behind a
+        # space, and only the first step removes spaces.
         text = convert_to_unicode(text).translate(_CLEANED)
         if self.do_lower_case:
             text = unicodedata.normalize("NFD", text.lower()).translate(_WITHOUT_ACCENTS)
@@ -201,10 +212,10 @@ class BasicTokenizer:
 
 
 class WordpieceTokenizer:
-    """Cuts words into pieces of a vocabulary, the longest that fits first; later pieces begin with `##`."""
+    """Splits words into pieces of a vocabulary, the longest match first; pieces after the first begin with `##`."""
 
     def __init__(self, vocab, unk_token=UNKNOWN, max_input_chars_per_word=100):
-        """`vocab` is any container of str; a word above `max_input_chars_per_word` becomes `unk_token`."""
+        """`vocab`: container of str. A word with more than `max_input_chars_per_word` characters gives `unk_token`."""
         self.vocab = vocab
         self.unk_token = unk_token
         self.max_input_chars_per_word = max_input_chars_per_word
@@ -212,7 +223,7 @@ class WordpieceTokenizer:
     def tokenize(self, text):
         """Returns the pieces of each word of `text`, a list of str.
 
-        A word of which any part is not in the vocabulary gives one `unk_token`.
+        A word that pieces of the vocabulary cannot make up gives one `unk_token`.
 
         >>> vocab = ["[UNK]", "un", "##aff", "##able"]
         >>> WordpieceTokenizer(vocab).tokenize("unaffable unable unwanted")
@@ -244,9 +255,9 @@ class WordpieceTokenizer:
 
 
 class _CharacterTable(dict):
-    """A table for `str.translate` that asks `replacement(character)` the first time it meets a character.
+    """A table for `str.translate` that calls `replacement(character)` once for each different character.
 
-    Classifying every character of a text in Python would take most of the time of tokenizing.
+    Classifying each character of each text would take most of the time of tokenizing.
     """
 
     def __init__(self, replacement):
@@ -259,7 +270,7 @@ class _CharacterTable(dict):
 
 
 def _cleaned(char):
-    """Drops what is no text, makes whitespace a space, and sets a Chinese ideograph apart as a word."""
+    """A character after cleaning: control characters give "", whitespace a space, ideographs get spaces around them."""
     if char == "\ufffd" or _is_control(char):
         return ""
     if _is_whitespace(char):
@@ -280,21 +291,21 @@ _WITHOUT_ACCENTS = _CharacterTable(_without_accent)
 _PUNCTUATION_APART = _CharacterTable(_punctuation_apart)
 
 
-# What cutting a text into words makes of a character, see `character_kinds`.
+# The kinds of characters for `BasicTokenizer`, see `character_kinds`.
 DROPPED, SPACE, ALONE, MARK, PART = "d", "s", "a", "m", "p"
 
 
 def character_kinds(text):
-    """What each character of `text` (str) is to `BasicTokenizer`: a str of the same length.
+    """The kind of each character of `text` (str) for `BasicTokenizer`: a str of the same length.
 
-    DROPPED: no text at all. SPACE: parts words, as `str.split` has it. ALONE: a word of its own, an ideograph or
-    a punctuation mark. MARK: a combining mark (M*), written over what stands before it. PART: of a word.
+    DROPPED: removed. SPACE: whitespace, as of `str.split`. ALONE: a word by itself, so an ideograph or a punctuation
+    mark. MARK: a combining mark (M*) on the character before it. PART: part of a word.
     """
     return text.translate(_KINDS)
 
 
 def character_kind(char):
-    """The same of one character; remembers nothing, for those who ask about all of Unicode."""
+    """The kind of one character. Caches nothing, so it suits callers that go through all of Unicode."""
     cleaned = _cleaned(char)
     if not cleaned:
         return DROPPED
@@ -314,12 +325,12 @@ def _is_whitespace(char):
 
 
 def _is_control(char):
-    """Control and format characters (Cc, Cf), less the three that count as whitespace."""
+    """Control and format characters (Cc, Cf), without the three that count as whitespace."""
     return char not in ("\t", "\n", "\r") and unicodedata.category(char) in ("Cc", "Cf")
 
 
 def _is_punctuation(char):
-    """Unicode punctuation, and all of ASCII's marks: `$`, `+`, `^` are symbols to Unicode but end a word."""
+    """Unicode punctuation (P*), and ASCII characters such as `$`, `+` and `^`, which Unicode calls symbols."""
     return char in _ASCII_PUNCTUATION or unicodedata.category(char).startswith("P")
 
 
