@@ -1,12 +1,12 @@
-"""Turns a BERT of Hugging Face's into a checkpoint of Google's format, and back.
+"""Converts a BERT from Hugging Face's format to Google's, and back.
 
     python -m bert.convert_checkpoint --input_dir=bert-base-german-cased --output_dir=german_L-12_H-768_A-12
     python -m bert.convert_checkpoint --to_hf --input_dir=cased_L-12_H-768_A-12 --output_dir=hf --do_lower_case=false
 
-In, of Hugging Face: a directory with config.json, vocab.txt or tokenizer.json, and model.safetensors or
-pytorch_model.bin, in one file or several. Of Google: bert_config.json, vocab.txt, bert_model.ckpt.*, a release's zip
-too. Either is the output of the other; every weight stays what it is, bit for bit. Neither PyTorch nor Transformers is
-needed, and nothing in a file is executed.
+Hugging Face's format is a directory with config.json, vocab.txt or tokenizer.json, and model.safetensors or
+pytorch_model.bin, in one file or several. Google's is bert_config.json, vocab.txt and bert_model.ckpt.*; as input, a
+release's zip too. Every weight stays the same, bit for bit. Neither PyTorch nor Transformers is needed, and no code in
+a file is executed.
 """
 
 import os
@@ -31,13 +31,13 @@ from bert.tokenization import FullTokenizer, validate_case_matches_checkpoint
 
 log = logging.getLogger(__name__)
 CONFIG, VOCAB, CHECKPOINT = "bert_config.json", "vocab.txt", "bert_model.ckpt"
-# What training keeps beside a model's weights.
+# Endings of the variables of training that are not weights.
 _STATE_OF_TRAINING = (*checkpoint.OPTIMIZER_SLOTS, "global_step")
 
 
 def main(argv=None):
     args = parse_flags(argv)
-    devices.prepare("")  # no GPU: nothing is computed
+    devices.prepare("")  # no GPU, as nothing is computed
     startup.set_up_logging(args.verbose)
     if args.to_hf:
         to_hf(args)
@@ -66,7 +66,7 @@ def parse_flags(argv=None):
 
 
 def from_hf(args):
-    """Hugging Face's format to Google's."""
+    """Converts Hugging Face's format to Google's."""
     if not os.path.isdir(args.input_dir):
         raise UserError(f"{args.input_dir}: expected a directory of a Hugging Face BERT")
     config, given = directory.read_config(args.input_dir)
@@ -96,7 +96,7 @@ def _case_flag(do_lower_case):
 
 
 def to_hf(args):
-    """Google's format to Hugging Face's."""
+    """Converts Google's format to Hugging Face's."""
     prefix = checkpoint.resolve(args.input_dir, args.output_dir)
     names = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map()
     folder = os.path.dirname(prefix)

@@ -1,14 +1,14 @@
-"""Makes examples for pre-training, masked LM and next-sentence prediction, from plain text.
+"""Makes examples for pre-training (masked LM and next-sentence prediction) from plain text.
 
 In: text files, one sentence per line, a blank line between documents. Out: TFRecord files for run_pretraining.py, in
-Google BERT's layout: int64 `input_ids`, `input_mask`, `segment_ids`, `masked_lm_positions`, `masked_lm_ids`,
+Google BERT's format: int64 `input_ids`, `input_mask`, `segment_ids`, `masked_lm_positions`, `masked_lm_ids`,
 `next_sentence_labels`, float `masked_lm_weights`.
 
     python -m bert.create_pretraining_data --input_file=bert/sample_text.txt --output_file=tf_examples.tfrecord \\
         --vocab_file=.../vocab.txt
 
-Memory does not grow with the corpus: its token ids lie in a scratch file beside the output while the program runs, four
-bytes each. The same -random_seed gives the same files for any number of processes.
+Memory does not grow with the corpus: while the program runs, token ids are in a scratch file beside the output, four
+bytes each. The same -random_seed gives the same files with any number of processes.
 """
 
 import os
@@ -44,7 +44,7 @@ def main():
     with _scratch_file(outputs[0]) as scratch:
         blocks = tokenize(inputs, tokenizer, scratch, args.num_processes)
         count = write_examples(blocks, settings, scratch.name, outputs, args.dupe_factor, args.num_processes)
-    # Only now, as it loads TensorFlow, of which every worker process would have a copy.
+    # Only here, because this loads TensorFlow, which every worker process would have to hold too.
     startup.set_up_logging()
     documents = blocks[-1].last_document + 1
     log.info("wrote %d examples from %d documents to %s", count, documents, ", ".join(outputs))
@@ -78,7 +78,14 @@ def parse_flags(argv=None):
 
 
 def check(args):
-    """What can be known before reading text: (input files, output files, tokenizer). UserError where it is wrong."""
+    """Checks the flags before any text is read.
+
+    Returns:
+      (list of input files, list of output files, tokenizer).
+
+    Raises:
+      UserError: a flag is missing or not valid.
+    """
     for name in ("input_file", "output_file", "vocab_file"):
         if not getattr(args, name):
             raise UserError(f"-{name} is missing")
@@ -100,10 +107,11 @@ def check(args):
 
 
 def tokenize(inputs, tokenizer, scratch, num_processes):
-    """Writes the corpus as token ids to the scratch file; list of corpus.Block.
+    """Writes the token ids of the corpus to the scratch file; returns a list of corpus.Block.
 
     Raises:
-      UserError: a file is no text, or there are not two documents: a random sentence comes from another one.
+      UserError: a file is not text, or there are fewer than two documents. Next-sentence prediction needs two: a random
+        sentence is taken from another document.
     """
     ranges = corpus.ranges(inputs)
     with Workers(num_processes, tokenizer) as workers:
@@ -118,14 +126,14 @@ def tokenize(inputs, tokenizer, scratch, num_processes):
 
 
 def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processes):
-    """Writes the examples of all blocks round-robin to the output files; returns their number."""
+    """Writes the examples of all blocks in turn to the output files; returns the number of examples."""
     groups = examples.groups(blocks, dupe_factor, settings.random_seed)
     total = examples.groups_each_time(blocks) * dupe_factor
     count = 0
     with Workers(num_processes, (settings, scratch)) as workers, contextlib.ExitStack() as stack:
         made = workers.map(examples.make_records, groups)
         first = next(made)
-        # Only now that the processes are there, each of which would have a copy of TensorFlow.
+        # Only after the worker processes have started, because it loads TensorFlow, which each would have to hold too.
         from bert.data.records import record_writer
 
         writers = [stack.enter_context(record_writer(path)) for path in outputs]
@@ -138,7 +146,7 @@ def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processe
 
 @contextlib.contextmanager
 def _scratch_file(output_file):
-    """A file for bytes beside the output file that goes when it is closed."""
+    """A temporary binary file in the folder of the output file, deleted when it is closed."""
     directory = os.path.dirname(output_file) or "."
     try:
         scratch = tempfile.NamedTemporaryFile(dir=directory, prefix=".pretraining-", suffix=".tmp")  # noqa: SIM115

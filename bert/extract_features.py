@@ -1,7 +1,7 @@
-"""Features of each piece of a text: what chosen layers of an encoder say of it.
+"""Writes features of each piece of a text: its vectors in chosen layers of an encoder.
 
-In: a file with one text per line, or a pair `text ||| second text`. Out: JSON lines in the layout of Google BERT's
-program, or one .npz file (`write_npz` says what is in it).
+In: a file with one text per line, or a pair `text ||| second text`. Out: JSON lines in the format of Google BERT's
+program, or one .npz file, whose arrays `write_npz` describes.
 
     python -m bert.extract_features --input_file=input.txt --output_file=output.jsonl --layers=-1,-2,-3,-4 \\
         --vocab_file=... --bert_config_file=... --init_checkpoint=.../bert_model.ckpt
@@ -59,7 +59,7 @@ def parse_flags(argv=None):
     parser = FlagParser(
         prog="extract_features.py", description="Writes, for each piece of each text, its vectors in an encoder."
     )
-    # The list -1,-2 is a value, not a flag.
+    # So that argparse takes the list -1,-2 for a value and not for a flag.
     parser._negative_number_matcher = re.compile(r"-\d[-,\d]*$")
     flag, switch = parser.flag_group("features")
     flag("input_file", help="one text per line, or a pair: text ||| second text")
@@ -86,7 +86,7 @@ def _layers(text):
 
 
 def write_json_lines(path, features, layers):
-    """Writes one JSON object per text, in their order; returns how many.
+    """Writes one JSON object per text, in the order of the texts; returns their number.
 
     {"linex_index": 0, "features": [{"token": "[CLS]", "layers": [{"index": -1, "values": [0.1, ...]}, ...]}, ...]}
 
@@ -103,20 +103,20 @@ def write_json_lines(path, features, layers):
                 {"token": token, "layers": [{"index": layer, "values": row} for layer, row in zip(layers, rows)]}
                 for token, rows in zip(tokens, rounded)
             ]
-            # Not json.dump, which goes through the values in Python, several times slower.
+            # json.dump would be several times slower: it goes through the values in Python.
             writer.write(json.dumps({"linex_index": count - 1, "features": pieces}) + "\n")
     return count
 
 
 def write_npz(path, features, layers, encoder):
-    """Writes the pieces of all texts, one text after another, as arrays for `numpy.load`; returns the number of texts.
+    """Writes the features of all texts as arrays for `numpy.load`; returns the number of texts.
 
-    Text i has the rows offsets[i] to offsets[i + 1] of `tokens` and `values`:
+    Text i has the rows from offsets[i] up to, but without, offsets[i + 1] of `tokens` and `values`:
 
       values   float32 [pieces of all texts, layers, hidden], not rounded
-      tokens   str [pieces of all texts], [CLS] and [SEP] among them
+      tokens   str [pieces of all texts], with [CLS] and [SEP]
       offsets  int64 [texts + 1]
-      layers   int64 [layers], as -layers has them
+      layers   int64 [layers], as given by -layers
 
     Args:
       path: file to write; no ending is added.
@@ -150,7 +150,7 @@ def write_npz(path, features, layers, encoder):
 
 
 class _Column:
-    """An array that grows in a file: an .npy file cannot be written as rows come, it begins with their number."""
+    """An array that grows in a temporary file. An .npy file begins with its number of rows, so it is written last."""
 
     def __init__(self, dtype, row_shape, file):
         self._dtype = np.dtype(dtype)

@@ -1,15 +1,17 @@
-"""Starts all tasks of a training run on this machine, and starts them all again when one of them dies.
+"""Starts all tasks of a training run on this machine, and restarts them all when one of them dies.
 
     python -m bert.launch -workers 2 -evaluator -- run.py -data_dir=... -output_dir=...
 
-In: how many tasks, and behind `--` the command that each of them runs: a Python file, `-m` and a module, or a program.
-Each task gets its TF_CONFIG, with free ports of the loopback interface. Out: their logs, each line with its task before
-it; the chief's exit code.
+In: the number of tasks and, after `--`, the command that each of them runs: a Python file, `-m` and a module, or a
+program. Each task gets its own TF_CONFIG, with free ports of the loopback interface. Out: the logs of all tasks, each
+line with the name of its task in front; the exit code is the chief's.
 
-A task of a cluster that has died cannot come back to the others: so all are ended and started again, and go on from the
-last checkpoint. What the user has to mend (exit code 2) is not started again. Nor is a run that was asked to end, by
-SIGTERM or Ctrl-C to the launcher or to any of its tasks: all of them end, the chief with a checkpoint; exit code 143 or
-130. A second signal to the launcher ends it all at once.
+A task that died cannot join its cluster again. So all tasks are ended and started again, and training goes on from the
+last checkpoint. Two kinds of ends are not followed by a restart:
+
+  - an error that the user has to fix (exit code 2);
+  - SIGTERM or Ctrl-C, to the launcher or to any task. All tasks end, the chief after saving a checkpoint; the exit code
+    is 143 or 130. A second signal to the launcher ends everything at once.
 """
 
 import contextlib
@@ -28,17 +30,24 @@ from bert.system.errors import UserError, run_program
 from bert.system.flags import FlagParser, non_negative_int, positive_int
 from bert.training.cluster import CHIEF, EVALUATOR, PS, WORKER
 
-POLL = 0.05  # seconds between two looks at the tasks
-GRACE = 60.0  # seconds that the others have to end by themselves when the chief has come to its end
-SAVING = 300.0  # seconds that the chief has to save a checkpoint when the run is to end
-SHORT_GRACE = 10.0  # seconds that tasks have to end that have nothing to save
+POLL = 0.05  # seconds between two checks of the tasks
+GRACE = 60.0  # seconds that the other tasks have to end once the chief has finished
+SAVING = 300.0  # seconds that the chief has to save a checkpoint after a signal
+SHORT_GRACE = 10.0  # seconds that tasks with nothing to save have to end after a signal
 USER_ERROR = 2
 ASKED_TO_END = (128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGINT)
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 def parse_args(argv=None):
-    """(Namespace, command of a task); UserError for flags that are not known or a command that is missing."""
+    """Reads the command line.
+
+    Returns:
+      (Namespace of the launcher's flags, list of str: the command of a task).
+
+    Raises:
+      UserError: unknown flags, or no command.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     split = argv.index("--") if "--" in argv else len(argv)
     parser = FlagParser(
@@ -62,11 +71,14 @@ def parse_args(argv=None):
 
 
 def launch(args, command):
-    """Runs the tasks until the chief has come to its end; returns its exit code.
+    """Runs the tasks until the chief has finished.
 
     Args:
       args: Namespace with workers, ps, evaluator, restarts.
-      command: list of strings.
+      command: list of str.
+
+    Returns:
+      The exit code of the launcher.
     """
     counts = {CHIEF: 1, WORKER: args.workers - 1, PS: args.ps, EVALUATOR: int(args.evaluator)}
     restarts = 0
@@ -85,10 +97,10 @@ def launch(args, command):
 
 
 class _Tasks:
-    """The processes of one attempt, ended when the `with` statement is left.
+    """The processes of one attempt; leaving the `with` statement kills those that still run.
 
     Attributes:
-      died: in words, which task died of what.
+      died: which task died of what, in words; None if none did.
     """
 
     def __init__(self, counts, command):
@@ -125,7 +137,7 @@ class _Tasks:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C comes to them from here alone
+            start_new_session=True,  # the terminal sends Ctrl-C to the launcher only, which forwards it
             preexec_fn=_die_with_parent,
         )
         name = f"{type} {index}"
@@ -136,7 +148,7 @@ class _Tasks:
             self._readers.append(reader)
 
     def _forward(self):
-        """A signal that came to the launcher, to those that train: they end behind the same step, the chief saves."""
+        """Forwards a signal of the launcher to the training tasks: they end after the same step, the chief saves."""
         if signals.received() and not self._has_forwarded:
             self._has_forwarded = True
             self._send(signals.received(), CHIEF, WORKER)
@@ -144,14 +156,14 @@ class _Tasks:
     def _send(self, signum, *types):
         for name, process in list(self._processes.items()):
             if name.startswith(types):
-                process.send_signal(signum)  # of one that has ended Popen knows, or it finds out
+                process.send_signal(signum)  # does nothing if the process has ended
 
     @property
     def _chief(self):
         return self._processes[f"{CHIEF} 0"]
 
     def wait(self):
-        """The exit code to end with; None where all tasks are to be started again."""
+        """Waits for the end of the attempt; returns the launcher's exit code, or None to start all tasks again."""
         while True:
             self._forward()
             failed = self._failed()
@@ -162,11 +174,11 @@ class _Tasks:
             time.sleep(POLL)
 
     def _failed(self):
-        """Exit codes of the tasks that ended without success, by their names."""
+        """Dict from names to exit codes, of the tasks that failed."""
         return {name: process.poll() for name, process in self._processes.items() if process.poll()}
 
     def _wait_for(self, names, seconds):
-        """Waits until these tasks have ended, at most so many seconds; returns whether they have."""
+        """Waits until these tasks have ended, but at most `seconds`; returns whether they have."""
         deadline = time.monotonic() + seconds
         while any(self._processes[name].poll() is None for name in names):
             if time.monotonic() > deadline:
@@ -179,8 +191,8 @@ class _Tasks:
         return 0
 
     def _judge(self):
-        """What follows from a task's failure."""
-        time.sleep(10 * POLL)  # those that fail because another did
+        """Decides what a task's failure means; returns as `wait`."""
+        time.sleep(10 * POLL)  # other tasks may fail because of it
         failed = self._failed()
         crashed = {name: code for name, code in failed.items() if code not in (USER_ERROR, *ASKED_TO_END)}
         if crashed:
@@ -195,7 +207,7 @@ class _Tasks:
         return self._end_all(failed)
 
     def _end_all(self, failed):
-        """Lets the chief save a checkpoint, if no task is missing that it needs for that, and ends the others."""
+        """Gives the chief time to save, if the tasks that it needs for that are there, then ends all tasks."""
         is_crippled = any(name.startswith(PS) or code not in ASKED_TO_END for name, code in failed.items())
         if not self._wait_for([f"{CHIEF} 0"], SHORT_GRACE if is_crippled else SAVING):
             _say("chief 0 does not end and is killed; the same command goes on from the last checkpoint")
@@ -208,7 +220,11 @@ class _Tasks:
 
 
 def _free_addresses(counts):
-    """{type: ["127.0.0.1:port", ...]}, of ports that nobody listens on."""
+    """{type: ["127.0.0.1:port", ...]}, with ports that are free.
+
+    Args:
+      counts: dict from a task's type to the number of its tasks.
+    """
     with contextlib.ExitStack() as stack:
 
         def address():
@@ -220,9 +236,9 @@ def _free_addresses(counts):
 
 
 def _copy_lines(source, target, prefix):
-    """Writes each line of a process behind its name."""
+    """Copies the lines that a process writes, each with `prefix` in front."""
     for line in source:
-        # Where nobody reads any more the task goes on all the same.
+        # If nobody reads the output any more, the task still goes on.
         with contextlib.suppress(OSError):
             target.buffer.write(prefix.encode() + line.rstrip(b"\n") + b"\n")
             target.buffer.flush()
@@ -242,19 +258,19 @@ def _say(text):
         sys.stderr.flush()
 
 
-# Loaded before any process is forked: in between nothing may be.
+# Loaded here, because nothing may be loaded between fork and exec.
 _LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 
 def _die_with_parent():
-    """In a new process: let it be killed when this one ends, however that ends."""
+    """Runs in a new process: asks Linux to kill it when the launcher ends, whatever ends that."""
     if _LIBC is not None:
         _LIBC.prctl(DEATH_SIGNAL, signal.SIGKILL)
 
 
 def main():
     args, command = parse_args()
-    signals.defer_signals(True)  # a signal is passed on to the tasks; this program ends when they have
+    signals.defer_signals(True)  # a signal is forwarded to the tasks; the launcher ends after them
     sys.exit(launch(args, command))
 
 

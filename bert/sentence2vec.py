@@ -1,7 +1,7 @@
-"""Sentence vectors of a file or of standard input, one per line.
+"""Writes one vector per sentence, of a file or of standard input.
 
-In: one text per line, or a pair `text ||| second text`; a line with a tab is an id and its text. Out, for each line, in
-their order: id, text and comma-separated values with 6 decimals, tabs between.
+In: one text per line, or a pair `text ||| second text`; a line with a tab is an id and its text. Out: for each line, in
+the same order, id, text and values, with tabs between. Values have 6 decimals and commas between.
 
     python -m bert.sentence2vec --config=bert/sentence2vec.json --input_file=input.txt --output_file=vectors.tsv
 """
@@ -55,7 +55,7 @@ def main():
 
 
 def parse_flags(argv=None):
-    """The flags as a Namespace; None for what the config is to say."""
+    """The flags as a Namespace; None for a flag whose value comes from the config."""
     parser = FlagParser(prog="sentence2vec.py", description="Writes one vector per sentence, pooled from an encoder.")
     flag, _ = parser.flag_group("files")
     flag("config", default=CONFIG_FILE, help="JSON file with the keys that the flags below have")
@@ -85,7 +85,7 @@ def parse_line(number, line):
     name, tab, text = line.partition("\t")
     if not tab:
         name, text = str(number), line
-    # The output has three columns and one line per text, whoever reads it.
+    # No tab or line break may stay inside a column, or the output would not have three columns and a line per text.
     return name.replace("\r", " "), text.replace("\t", " ").replace("\r", " ")
 
 
@@ -104,12 +104,12 @@ def _output(path):
         with atomic_open(path) as writer:
             yield writer
         return
-    # UTF-8 whatever the locale says.
+    # UTF-8 in any locale.
     writer = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
     try:
         yield writer
         writer.flush()
-    except BrokenPipeError:  # the reader, say `head`, has seen enough
+    except BrokenPipeError:  # the reader, say `head`, wants no more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         writer.detach()

@@ -1,11 +1,11 @@
-"""One vector per sentence, from an encoder that is loaded once.
+"""Sentence vectors for other programs: one vector per sentence, from an encoder that is loaded once.
 
     from bert.sentence2veclib import Sentence2Vec
 
     with Sentence2Vec("sentence2vec.json") as sentence2vec:
         vectors = sentence2vec.encode(["a sentence", "another ||| with a second text", ("as a", "pair")])
 
-The config is a JSON object, or a dict, with some of KEYS.
+The config is a JSON file or a dict, with some of KEYS.
 """
 
 from bert.system import startup  # noqa: I001, F401  before TensorFlow
@@ -22,7 +22,7 @@ from bert.system.files import read_json
 from bert.system.flags import PRECISIONS
 from bert.data.pairs import CLS, SEP
 
-# name -> (function from [pieces, hidden] to the text's vector, whether [CLS] and [SEP] are among the pieces).
+# name -> (function from [pieces, hidden] to [size], whether the pieces include [CLS] and [SEP]).
 POOLINGS = {
     "mean": (lambda rows: rows.mean(axis=0, dtype=np.float64), False),
     "max": (lambda rows: rows.max(axis=0), False),
@@ -40,7 +40,7 @@ def _is_count(value):
     return type(value) is int and value >= 1  # True is an int too
 
 
-# key of the config -> (default, what is accepted, the same in words)
+# key of the config -> (default, function that accepts a value, what it accepts in words)
 KEYS = {
     "bert_config_file": (None, _is_path, "a path"),
     "vocab_file": (None, _is_path, "a path"),
@@ -59,20 +59,20 @@ PATHS = ("bert_config_file", "vocab_file", "init_checkpoint")
 class Sentence2Vec(Closing):
     """Sentence vectors by pooling one layer of an encoder.
 
-    mean and max are over the pieces of the text (of both texts of a pair), [CLS], [SEP] and padding left out; a text
-    without pieces gets zeros. mean-max is the two of them, concatenated. first is the vector of [CLS], last
-    that of the closing [SEP].
+    mean and max pool over the pieces of the text (of both texts of a pair), without [CLS], [SEP] and padding; a text
+    without pieces gets zeros. mean-max concatenates the two. first is the vector of [CLS], last that of the final
+    [SEP].
 
-    The encoder is loaded once, here; `encode` may be called from several threads at once.
+    Making the object loads the encoder. `encode` may be called from several threads at once.
 
     Args:
-      config: path of a JSON file, whose relative paths begin at its own folder, or a dict with the same keys.
+      config: path of a JSON file, or a dict with the same keys. Relative paths in a file are relative to its folder.
 
     Attributes:
-      size: numbers in a vector.
+      size: length of a vector.
 
     Raises:
-      UserError: a key or value of the config, or one of the files it names, is not as expected.
+      UserError: the config, or a file that it names, is not valid.
     """
 
     def __init__(self, config):
@@ -88,11 +88,11 @@ class Sentence2Vec(Closing):
         self._encoder.close()
 
     def encode(self, texts):
-        """The vectors of some texts.
+        """The vectors of texts.
 
         Args:
-          texts: list of str, each a text or `text ||| second text`, or of (text, second text or None), which is taken
-            as it is.
+          texts: list. Each is a str, a text or `text ||| second text`, or a tuple (text, second text or None), in which
+            ` ||| ` has no meaning.
 
         Returns:
           float32 [texts, size].
@@ -103,21 +103,21 @@ class Sentence2Vec(Closing):
         return np.stack(vectors) if vectors else np.zeros([0, self.size], np.float32)
 
     def encode_each(self, texts):
-        """As `encode` for any iterable: yields float32 [size] for each text, holding only some of them in memory."""
+        """As `encode`, for any iterable: yields float32 [size] for each text and holds only a few texts in memory."""
         pairs = (encoding.split_pair(text) if isinstance(text, str) else text for text in texts)
         for tokens, values in self._encoder.encode(pairs):
             yield self._vector(tokens, values[:, 0])
 
     def _vector(self, tokens, rows):
-        """float32 [size] for one text; rows: float32 [tokens, hidden]."""
+        """float32 [size]: the vector of one text; tokens: list of str, rows: float32 [tokens, hidden]."""
         if not self._special_too:
-            # No text gives [CLS] or [SEP] as its pieces: brackets are cut off first.
-            rows = rows[[token not in (CLS, SEP) for token in tokens]]
+            # Text never gives the piece [CLS] or [SEP]: the tokenizer splits brackets off.
+            rows = rows[[token not in (CLS, SEP) for token in tokens]]  # [pieces, hidden]
         return self._pool(rows).astype(np.float32) if len(rows) else np.zeros(self.size, np.float32)
 
 
 def read_config(path):
-    """The config of a JSON file, complete and checked, as a dict; relative paths begin at the file's folder."""
+    """The config of a JSON file as a dict: checked, with defaults filled in, relative paths joined to its folder."""
     config = check_config(read_json(path), path)
     folder = os.path.dirname(os.path.abspath(path))
     for name in PATHS:
@@ -127,14 +127,17 @@ def read_config(path):
 
 
 def check_config(values, name):
-    """`values` with the defaults of what is missing, as a new dict.
+    """Checks a config and fills in defaults.
 
     Args:
       values: dict with some of KEYS.
       name: what to call the config in an error.
 
+    Returns:
+      A new dict with all of KEYS.
+
     Raises:
-      UserError: naming the key and what is expected of it.
+      UserError: names the key that is unknown, or whose value is not valid, and what is expected.
     """
     if not isinstance(values, dict):
         raise UserError(f"{name}: expected a JSON object with the keys {', '.join(KEYS)}")
