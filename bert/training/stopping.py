@@ -1,6 +1,6 @@
-"""How training ends before its time: by a signal, which leaves a checkpoint, or by a disk that takes no more.
+"""How training ends early: at a signal, with a checkpoint, or at a full disk, with an error that names the file.
 
-A program trains in `stoppable`, with its hooks, and saves by `CheckpointSaver`.
+A program trains within `stoppable`, with the hooks that it gives, and saves by `CheckpointSaver`.
 """
 
 import contextlib
@@ -14,26 +14,26 @@ from bert.runtime import checkpoint
 from bert.system import signals
 from bert.system.errors import FULL, cannot_be_written
 
-# What is the cluster's to mend, and TensorFlow's sessions deal with.
+# Errors of the cluster, not of the disk: TensorFlow's sessions recover from them.
 PREEMPTION = (tf.errors.AbortedError, tf.errors.UnavailableError)
 
 
 @contextlib.contextmanager
 def stoppable(output_dir, num_train_steps, alone=True, saves=True):
-    """Training goes on in it, with the hooks it gives: a list.
+    """Train within it, with the list of hooks that it gives.
 
-    A signal lets the step that is running end and a checkpoint be saved; where no step is running, as in an evaluation,
-    it ends the process at once.
+    A signal during a step ends training after that step and its checkpoint. Where no step is running, as in an
+    evaluation, it ends the process at once.
 
     Args:
       output_dir: directory of the checkpoints.
-      num_train_steps: step at which training is to end, for the message.
-      alone: whether this process may end without the other tasks of its run; else they end by `StopTogether`.
-      saves: whether it is this process that saves checkpoints.
+      num_train_steps: last step of the whole training, for the message.
+      alone: whether this process can end without the other tasks of its run; else `StopTogether` has to end them all.
+      saves: whether this process saves the checkpoints.
 
     Raises:
-      signals.Interrupted: a signal came in a step; names the step and how to go on.
-      UserError: nothing can be written to the directory.
+      signals.Interrupted: a signal came during a step; names the step and how to go on.
+      UserError: the directory cannot be written to.
     """
 
     def describe(signum):
@@ -59,7 +59,7 @@ def stoppable(output_dir, num_train_steps, alone=True, saves=True):
 
 
 class _StopAtSignal(tf.train.SessionRunHook):
-    """Ends training behind the step in which a signal came; the saver's hook then saves, as at any end."""
+    """Ends training after the step in which a signal came. `CheckpointSaver` then saves, as at every end."""
 
     def before_run(self, run_context):
         signals.defer_signals(True)
@@ -70,21 +70,21 @@ class _StopAtSignal(tf.train.SessionRunHook):
 
 
 class StopTogether(tf.train.SessionRunHook):
-    """Ends training in all tasks of a run behind the same step, when a signal has come to any of them.
+    """Ends training in all tasks of a run after the same step, once a signal has come to any of them.
 
-    A step needs all of them: where one ended alone the others would wait for it for ever. So they tell each other in
-    each step whether a signal has come. To be made in the model function, on every replica. A signal to the chief while
-    it evaluates ends that alone, and the launcher, or whatever started them, the others.
+    A step needs all tasks: if one ended alone, the others would wait for it for ever. So in each step they share
+    whether a signal has come. Make it in the model function, on every replica. A signal to the chief during an
+    evaluation ends only the chief; then the launcher, or whatever started the tasks, has to end the others.
     """
 
     def __init__(self):
         self._has_signal = tf.placeholder_with_default(0.0, [])
-        (self._share_that_has,) = mean_over_replicas([self._has_signal])
+        (self._share_with_signal,) = mean_over_replicas([self._has_signal])
 
     def before_run(self, run_context):
         signals.defer_signals(True)
         has_signal = float(signals.received() is not None)
-        return tf.train.SessionRunArgs(self._share_that_has, {self._has_signal: has_signal})
+        return tf.train.SessionRunArgs(self._share_with_signal, {self._has_signal: has_signal})
 
     def after_run(self, run_context, run_values):
         if run_values.results > 0.0:
@@ -93,89 +93,71 @@ class StopTogether(tf.train.SessionRunHook):
 
 
 class CheckpointSaver(tf.train.CheckpointSaverHook):
-    """TensorFlow's hook that saves checkpoints; a checkpoint that cannot be written is a UserError.
+    """TensorFlow's hook that saves checkpoints; a checkpoint that cannot be written raises UserError.
 
     Args:
       output_dir: directory of the checkpoints.
-      save_steps: steps between them.
-      listeners: list of CheckpointSaverListener; their errors are their own.
-      steps_per_run: steps that the training op makes at once, as on a TPU.
+      save_steps: steps from one checkpoint to the next.
+      listeners: list of CheckpointSaverListener; errors that they raise are left as they are.
+      steps_per_run: steps in one run of the training op, as on a TPU.
     """
 
     def __init__(self, output_dir, save_steps, listeners=(), steps_per_run=1):
-        self._saving = _Saving()
-        super().__init__(output_dir, save_steps=save_steps, listeners=[self._saving, *listeners])
+        super().__init__(output_dir, save_steps=save_steps, listeners=list(listeners))
         self._set_steps_per_run(steps_per_run)
-        self._prefix = os.path.join(output_dir, "model.ckpt")
-        self._is_first_start = not _has_events(output_dir)
+        self._output_dir = output_dir
+        self._has_graph_in_events = _has_events(output_dir)
         _open_events(output_dir)
 
     def after_create_session(self, session, coord):
-        # The base writes the graph first, at each start, twice to the events and as text, graph.pbtxt: on a disk that
-        # is nearly full each start would leave less of it to the checkpoint.
+        """Saves the first checkpoint of the run, unless training goes on from a saved one.
+
+        The base writes the graph at each start, twice to the events and as graph.pbtxt: on a nearly full disk each
+        start would leave less room for checkpoints. Here it is written once in a run.
+        """
         step = session.run(self._global_step_tensor)
-        # What training goes on from is saved already; writing it again could cost it.
-        latest = checkpoint.latest(os.path.dirname(self._prefix))
-        if latest and checkpoint.step_of(latest) == step:
-            self._timer.update_last_triggered_step(step)
-            return
-        signals.defer_signals(True)
-        with self._explain_errors():
+        latest = checkpoint.latest(self._output_dir)
+        if not latest or checkpoint.step_of(latest) != step:  # writing an existing one again could damage it
+            signals.defer_signals(True)
             self._save(session, step)
-            if self._is_first_start:
+            if not self._has_graph_in_events:
                 self._summary_writer.add_graph(session.graph)
         self._timer.update_last_triggered_step(step)
 
-    def after_run(self, run_context, run_values):
-        with self._explain_errors():
-            super().after_run(run_context, run_values)
-
-    def end(self, session):
-        with self._explain_errors():
-            super().end(session)
-
-    @contextlib.contextmanager
-    def _explain_errors(self):
+    def _save(self, session, step):
+        """As the base's, which calls it for every checkpoint; returns whether a listener ends training."""
+        for listener in self._listeners:
+            listener.before_save(session, step)
         try:
-            yield
+            self._get_saver().save(session, self._save_path, global_step=step)
+            done = tf.SessionLog(status=tf.SessionLog.CHECKPOINT, checkpoint_path=self._save_path)
+            self._summary_writer.add_session_log(done, step)
         except PREEMPTION:
             raise
         except tf.errors.OpError as error:
-            if self._saving.step is None:
-                raise
-            # Here, as a loop of training takes some of these for the end of its data (OutOfRangeError: a file grew
-            # larger than it may).
-            checkpoint.remove_unfinished(os.path.dirname(self._prefix))
-            raise cannot_be_written(f"{self._prefix}-{self._saving.step}", error)
+            # Not later: the training loop takes OutOfRangeError, which a file beyond its size limit gives, for the end
+            # of its data.
+            checkpoint.remove_unfinished(self._output_dir)
+            raise cannot_be_written(f"{self._save_path}-{step}", error)
+        requests = [listener.after_save(session, step) for listener in self._listeners]
+        return any(requests)
 
 
 def _has_events(directory):
-    """Whether a run has written there what TensorBoard shows; its graph too, unless it was killed before."""
+    """Whether a run has written events (for TensorBoard) there, so most likely its graph too."""
     return tf.gfile.Exists(directory) and any(name.startswith("events.") for name in tf.gfile.ListDirectory(directory))
 
 
 def _open_events(directory):
-    """Makes the writer of events that all hooks share; made when a hook asks for it, it would write the graph too."""
+    """Makes the writer of events that all hooks share; the one that a hook would make writes the graph too."""
     writers = tf.summary.FileWriterCache._cache
     if directory not in writers:
         writers[directory] = tf.summary.FileWriter(directory)
 
 
-class _Saving(tf.train.CheckpointSaverListener):
-    """Knows the step whose checkpoint is being written; the first of the listeners."""
-
-    step = None
-
-    def before_save(self, session, global_step_value):
-        self.step = int(global_step_value)
-
-    def after_save(self, session, global_step_value):
-        self.step = None
-
-
 @contextlib.contextmanager
 def explain_full_disk(output_dir):
-    """Turns what TensorFlow says of a full disk, when it writes events, into a UserError."""
+    """Within it, TensorFlow's error about a full disk, as when it writes events, becomes a UserError."""
     try:
         yield
     except tf.errors.OpError as error:

@@ -502,14 +502,14 @@ def test_a_full_disk_when_a_checkpoint_is_saved(file, given, whole, stopped, mon
             checkpoints, "keep_as_best", lambda *args: (full.enter_context(largest_file(size - 1)), keep(*args))
         )
     else:
-        save = stopping._Saving.before_save
+        save = stopping.CheckpointSaver._save
 
-        def before_save(self, session, step_of_checkpoint):
-            save(self, session, step_of_checkpoint)
+        def save_on_full_disk(self, session, step_of_checkpoint):
             if step_of_checkpoint == 12:
                 full.enter_context(largest_file(size - 1))
+            return save(self, session, step_of_checkpoint)
 
-        monkeypatch.setattr(stopping._Saving, "before_save", before_save)
+        monkeypatch.setattr(stopping.CheckpointSaver, "_save", save_on_full_disk)
     before = contents(stopped)
     with full, pytest.raises(UserError) as caught:
         train(given, stopped)
@@ -599,18 +599,18 @@ def test_the_programs_of_bert_too(write, tmp_path, warnings, monkeypatch):
     steps_of_whole = step_of(whole)
     assert steps_of_whole >= 16
 
-    save = stopping._Saving.before_save
+    save = stopping.CheckpointSaver._save
     full = contextlib.ExitStack()
 
-    def before_save(self, session, step):
-        save(self, session, step)
+    def save_on_full_disk(self, session, step):
         assert signals._is_deferred
         if step == 8:
             size = os.path.getsize(os.path.join(output, "model.ckpt-4.data-00000-of-00001"))
             full.enter_context(largest_file(size - 1))
+        return save(self, session, step)
 
     with full, monkeypatch.context() as patched, pytest.raises(UserError) as caught:
-        patched.setattr(stopping._Saving, "before_save", before_save)
+        patched.setattr(stopping.CheckpointSaver, "_save", save_on_full_disk)
         main(again)
     assert str(caught.value) == f"{output}/model.ckpt-8: cannot be written: File too large"
     assert step_of(output) == 4
