@@ -20,7 +20,7 @@ from tests.paths import REPOSITORY
 HOLD = """
 import os, sys, time
 sys.path.insert(0, {repository!r})
-from bert import run_lock
+from bert.system import run_lock
 with run_lock.locked({directory!r}, lambda: None):
     {then}
     print("held", flush=True)
@@ -156,7 +156,7 @@ def test_many_at_once_come_one_after_the_other(tmp_path):
     code = f"""
 import os, sys, time
 sys.path.insert(0, {REPOSITORY!r})
-from bert import run_lock
+from bert.system import run_lock
 from bert.system.errors import UserError
 done = 0
 while done < 20:
