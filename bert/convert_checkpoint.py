@@ -24,9 +24,8 @@ from bert.huggingface import directory, weights as huggingface_weights
 from bert.system.directories import complete_directory
 from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open
-from bert.system.flags import FlagParser
+from bert.system.flags import FlagParser, require
 from bert.modeling import BertConfig
-from bert.training.loop import require
 from bert.tokenization import FullTokenizer, validate_case_matches_checkpoint
 
 log = logging.getLogger(__name__)

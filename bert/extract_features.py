@@ -27,11 +27,11 @@ import zipfile
 import numpy as np
 from tqdm import tqdm
 
-from bert.runtime import devices, encoding
-from bert.training import loop
+from bert.runtime import devices, encoding, flags
+from bert.runtime.encoder_files import EncoderFiles
 from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, atomic_path
-from bert.system.flags import FlagParser, add_compute_flags, positive_int
+from bert.system.flags import FlagParser, positive_int, require
 
 log = logging.getLogger(__name__)
 DECIMALS = 6
@@ -43,7 +43,14 @@ def main():
     startup.set_up_logging(args.verbose)
     encoding.check_output(args.output_file, args.input_file)
     count = encoding.count_lines(args.input_file)
-    encoder = encoding.Encoder(args, args.layers, args.use_one_hot_embeddings, args.precision, args.xla)
+    encoder = encoding.Encoder(
+        EncoderFiles.from_dict(vars(args)),
+        args.layers,
+        args.batch_size,
+        args.use_one_hot_embeddings,
+        args.precision,
+        args.xla,
+    )
     with encoder, open(args.input_file, "rb") as reader:
         pairs = map(encoding.split_pair, encoding.read_lines(reader, args.input_file))
         features = tqdm(encoder.encode(pairs), total=count, unit="line", disable=None)
@@ -68,11 +75,11 @@ def parse_flags(argv=None):
     flag("format", choices=["json", "npz"], default="json", help="JSON, one line per text, or arrays for numpy.load")
     flag("batch_size", type=positive_int, default=32, help="texts in a batch")
     switch("use_one_hot_embeddings", False, help="look words up by a matrix product, as TPUs like it")
-    loop.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
-    add_compute_flags(*parser.flag_group("speed"), precision="fp32", xla=False)
-    loop.add_device_flags(parser, training=False)
+    flags.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
+    flags.add_compute_flags(*parser.flag_group("speed"), precision="fp32", xla=False)
+    flags.add_device_flags(parser, training=False)
     args = parser.parse_args(argv)
-    loop.require(args, "input_file", "output_file")
+    require(args, "input_file", "output_file")
     if args.use_tpu:
         raise UserError("-use_tpu: features are extracted on CPU or GPU; expected false")
     return args

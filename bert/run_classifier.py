@@ -27,9 +27,10 @@ from bert.classification import inputs as classification_inputs
 from bert.classification import model, tasks
 from bert.data.records import count_records
 from bert.encoder import kernels
-from bert.runtime import checkpoint, prediction
+from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
 from bert.system.errors import run_program
-from bert.system.flags import FlagParser, HelpFormatter, add_speed_flags
+from bert.system.files import write_results
+from bert.system.flags import FlagParser, HelpFormatter
 from bert.training import loop
 
 log = logging.getLogger(__name__)
@@ -66,10 +67,10 @@ def parse_args(argv=None):
     switch("do_export", False, help="write a SavedModel to export/")
     switch("tsv_header", False, help="-task_name tsv: the files begin with a line of column names")
     flag("xnli_language", default="zh", help="-task_name xnli: which language")
-    loop.add_encoder_flags(parser)
-    loop.add_training_flags(parser)
-    add_speed_flags(parser)
-    loop.add_device_flags(parser)
+    flags.add_encoder_flags(parser)
+    flags.add_training_flags(parser)
+    flags.add_speed_flags(parser)
+    flags.add_device_flags(parser)
     return parser.parse_args(argv)
 
 
@@ -104,10 +105,14 @@ def train(args, inputs, distribution):
         classification_inputs.write_task(args.output_dir, inputs.task)
     (data,) = inputs.data["train"]
     path = classification_inputs.make_records(args, inputs, "train", data)
-    num_train_steps, num_warmup_steps = loop.steps_of_training(len(data.examples), args)
-    start_step = loop.start_step(args.output_dir)
-    loop.announce_training(len(data.examples), num_train_steps, start_step, args, inputs.init_checkpoint)
-    compute = loop.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
+    num_train_steps, num_warmup_steps = loop.steps_of_training(
+        len(data.examples), args.num_train_epochs, args.train_batch_size, args.warmup_proportion
+    )
+    start_step = encoder_files.start_step(args.output_dir)
+    loop.announce_training(
+        len(data.examples), num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint
+    )
+    compute = _choose_compute(args, inputs, num_train_steps - start_step, announce=True)
     input_fn = classification_inputs.input_fn_builder(
         path,
         args.max_seq_length,
@@ -121,8 +126,9 @@ def train(args, inputs, distribution):
         static=distribution.is_tpu,
     )
     model_fn = _model_fn(args, inputs, compute, inputs.init_checkpoint, num_train_steps, num_warmup_steps)
-    estimator = loop.make_estimator(model_fn, args, args.train_batch_size, distribution)
-    loop.train(args, estimator, distribution, input_fn, num_train_steps, start_step)
+    settings = loop.RunSettings.from_dict(vars(args))
+    estimator = loop.make_estimator(model_fn, settings, args.train_batch_size, distribution)
+    loop.train(settings, estimator, distribution, input_fn, num_train_steps, start_step)
 
 
 def evaluate(args, inputs):
@@ -138,7 +144,7 @@ def evaluate(args, inputs):
         )
         results["global_step"] = checkpoint.step_of(_checkpoint(args, inputs))
         log.info("%s", data.layout.file)
-        loop.write_results(model.output_file(args.output_dir, "eval_results.txt", data.layout.part), results)
+        write_results(model.output_file(args.output_dir, "eval_results.txt", data.layout.part), results)
 
 
 def predict(args, inputs):
@@ -164,7 +170,7 @@ def export(args, inputs):
         inputs.task,
         args.vocab_file,
         settings,
-        loop.export_compute(args),
+        devices.export_compute(args.precision),
     )
     log.info("wrote %s", written)
 
@@ -172,7 +178,7 @@ def export(args, inputs):
 def _predict(args, inputs, split, data, batch_size):
     """The model's predictions for every example of a file, in order: a list of dicts."""
     path = classification_inputs.make_records(args, inputs, split, data)
-    compute = loop.choose_compute(args, inputs.config, count_records(path) // batch_size)
+    compute = _choose_compute(args, inputs, count_records(path) // batch_size)
     input_fn = classification_inputs.input_fn_builder(
         path,
         args.max_seq_length,
@@ -195,6 +201,13 @@ def _model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, nu
         num_warmup_steps,
         args.train_batch_size,
         compute,
+    )
+
+
+def _choose_compute(args, inputs, steps, announce=False):
+    """kernels.Compute of the flags for about so many batches, see devices.choose_compute."""
+    return devices.choose_compute(
+        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=announce
     )
 
 

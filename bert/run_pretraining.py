@@ -19,13 +19,13 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import checkpoint, devices
+from bert.runtime import checkpoint, devices, encoder_files, flags
 from bert import modeling
 from bert.pretraining import model, records as pretraining_records
 from bert.training import loop, stopping
 from bert.system.errors import UserError, run_program
-from bert.system.files import find_files, make_dir
-from bert.system.flags import FlagParser, add_speed_flags, non_negative_int, positive_float, positive_int
+from bert.system.files import find_files, make_dir, write_results
+from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int, require
 
 # config: BertConfig; files: record files; records: how many they hold; init_checkpoint: prefix, or None where a
 # checkpoint in -output_dir goes before it.
@@ -58,9 +58,9 @@ def parse_args(argv=None):
     flag("num_train_steps", type=positive_int, default=100000, help="steps of training")
     flag("num_warmup_steps", type=non_negative_int, default=10000, help="steps in which the learning rate rises")
     flag("max_eval_steps", type=positive_int, default=100, help="most batches of an evaluation")
-    loop.add_checkpoint_flags(flag)
-    add_speed_flags(parser, bucket=False)  # create_pretraining_data fills the examples
-    loop.add_device_flags(parser)
+    flags.add_checkpoint_flags(flag)
+    flags.add_speed_flags(parser, bucket=False)  # create_pretraining_data fills the examples
+    flags.add_device_flags(parser)
     return parser.parse_args(argv)
 
 
@@ -96,7 +96,7 @@ def load_inputs(args):
     """
     if not (args.do_train or args.do_eval):
         raise UserError("nothing to do: expected -do_train or -do_eval, or both")
-    loop.require(args, "input_file", "output_dir", "bert_config_file")
+    require(args, "input_file", "output_dir", "bert_config_file")
     devices.check_possible(args.precision, args.xla)
     config = modeling.BertConfig.from_json_file(args.bert_config_file)
     if args.max_seq_length > config.max_position_embeddings:
@@ -109,7 +109,7 @@ def load_inputs(args):
         files, args.max_seq_length, args.max_predictions_per_seq, config.vocab_size
     )
     # What was trained here goes before what it was to start from.
-    prefix = loop.trained_checkpoint(args)
+    prefix = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
     if not prefix:
         args.init_checkpoint = prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     if prefix:
@@ -123,8 +123,10 @@ def load_inputs(args):
 
 def train(args, inputs, distribution):
     """Trains up to -num_train_steps, going on from the checkpoint in -output_dir if there is one."""
-    start_step = loop.start_step(args.output_dir)
-    loop.announce_training(inputs.records, args.num_train_steps, start_step, args, inputs.init_checkpoint)
+    start_step = encoder_files.start_step(args.output_dir)
+    loop.announce_training(
+        inputs.records, args.num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint
+    )
     input_fn = pretraining_records.input_fn_builder(
         inputs.files,
         args.max_seq_length,
@@ -136,7 +138,8 @@ def train(args, inputs, distribution):
     )
     steps = args.num_train_steps - start_step
     estimator = _estimator(args, inputs, args.train_batch_size, steps, distribution)
-    loop.train(args, estimator, distribution, input_fn, args.num_train_steps, start_step)
+    settings = loop.RunSettings.from_dict(vars(args))
+    loop.train(settings, estimator, distribution, input_fn, args.num_train_steps, start_step)
 
 
 def evaluate(args, inputs):
@@ -146,11 +149,14 @@ def evaluate(args, inputs):
     estimator = _estimator(args, inputs, args.eval_batch_size, steps)
     with stopping.explain_full_disk(args.output_dir):
         results = estimator.evaluate(input_fn, steps=args.max_eval_steps)
-    loop.write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
+    write_results(os.path.join(args.output_dir, "eval_results.txt"), results)
 
 
 def _estimator(args, inputs, batch_size, steps, distribution=None):
     """The Estimator; `steps`: about how many batches it will compute."""
+    compute = devices.choose_compute(
+        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=True
+    )
     model_fn = model.model_fn_builder(
         inputs.config,
         inputs.init_checkpoint,
@@ -158,9 +164,9 @@ def _estimator(args, inputs, batch_size, steps, distribution=None):
         args.num_train_steps,
         args.num_warmup_steps,
         args.train_batch_size,
-        compute=loop.choose_compute(args, inputs.config, steps, announce=True),
+        compute=compute,
     )
-    return loop.make_estimator(model_fn, args, batch_size, distribution)
+    return loop.make_estimator(model_fn, loop.RunSettings.from_dict(vars(args)), batch_size, distribution)
 
 
 if __name__ == "__main__":

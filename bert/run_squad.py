@@ -26,14 +26,14 @@ from tqdm import tqdm
 from bert import modeling
 from bert.data.records import count_records, is_current
 from bert.encoder import kernels
-from bert.runtime import checkpoint, devices, prediction
+from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
 from bert.squad import metrics, model, records
 from bert.squad import questions as squad_questions
 from bert.squad.answers import answer_question
 from bert.squad.windows import SPECIAL_PIECES
 from bert.system.errors import UserError, run_program
-from bert.system.files import atomic_open, make_dir, sha256
-from bert.system.flags import FlagParser, add_speed_flags, positive_int
+from bert.system.files import atomic_open, make_dir, sha256, write_results
+from bert.system.flags import FlagParser, positive_int, require
 from bert.training import loop
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def parse_args(argv=None):
     flag("train_file", help="SQuAD JSON to train on, as train-v1.1.json")
     flag("predict_file", help="SQuAD JSON to answer, as dev-v1.1.json")
     flag("output_dir", help="directory for checkpoints and answers")
-    loop.add_encoder_flags(parser, max_seq_length=384)
+    flags.add_encoder_flags(parser, max_seq_length=384)
     flag, switch = parser.flag_group("questions and answers")
     flag("doc_stride", type=positive_int, default=128, help="pieces from one window of a long context to the next")
     flag("max_query_length", type=positive_int, default=64, help="pieces of a question; what is beyond is cut off")
@@ -67,9 +67,9 @@ def parse_args(argv=None):
         help="SQuAD 2.0: no answer where that scores better than the best answer by more than this",
     )  # fmt: skip
     switch("verbose_logging", False, help="a line for every training answer that is left out or not met exactly")
-    loop.add_training_flags(parser)
-    add_speed_flags(parser)
-    loop.add_device_flags(parser)
+    flags.add_training_flags(parser)
+    flags.add_speed_flags(parser)
+    flags.add_device_flags(parser)
     return parser.parse_args(argv)
 
 
@@ -97,10 +97,10 @@ def load_inputs(args):
     """All that the run will use, read and checked; nothing is written but the output directory itself."""
     if not (args.do_train or args.do_predict):
         raise UserError("nothing to do: expected -do_train or -do_predict")
-    loop.require(args, "bert_config_file", "vocab_file", "output_dir")
-    loop.require(args, *["train_file"] * args.do_train, *["predict_file"] * args.do_predict)
+    require(args, "bert_config_file", "vocab_file", "output_dir")
+    require(args, *["train_file"] * args.do_train, *["predict_file"] * args.do_predict)
     devices.check_possible(args.precision, args.xla)
-    config, tokenizer = loop.load_encoder(args)
+    config, tokenizer = encoder_files.load_encoder(encoder_files.EncoderFiles.from_dict(vars(args)))
     if args.max_seq_length <= args.max_query_length + SPECIAL_PIECES:
         raise UserError(
             f"-max_seq_length {args.max_seq_length}: expected more than -max_query_length {args.max_query_length} "
@@ -117,16 +117,16 @@ def load_inputs(args):
 
 def check_checkpoints(args, config):
     """UserError unless what the model will start from, or go on from, is whole and fits."""
-    latest = loop.trained_checkpoint(args)
-    if not latest:
-        args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
-    prefix = latest or args.init_checkpoint
+    latest = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
     shapes = model.head_shapes(config)
     if latest:
         checkpoint.check_shapes(latest, modeling.encoder_shapes(config))
         checkpoint.check_whole(latest)
     else:
-        loop.check_init_checkpoint(args, config)
+        args.init_checkpoint = encoder_files.check_init_checkpoint(
+            args.init_checkpoint, config, args.do_lower_case, args.output_dir
+        )
+    prefix = latest or args.init_checkpoint
     if prefix:
         checkpoint.check_shapes(prefix, shapes)
     elif not args.do_train:
@@ -148,14 +148,16 @@ def train(args, inputs, distribution):
     else:
         records.write_training(path, inputs.training, inputs.tokenizer, args, made_from)
     windows = count_records(path)
-    num_train_steps, num_warmup_steps = loop.steps_of_training(windows, args)
-    start_step = loop.start_step(args.output_dir)
+    num_train_steps, num_warmup_steps = loop.steps_of_training(
+        windows, args.num_train_epochs, args.train_batch_size, args.warmup_proportion
+    )
+    start_step = encoder_files.start_step(args.output_dir)
     if start_step >= num_train_steps:
         log.info("%s: trained for %d steps already, %d are asked for", args.output_dir, start_step, num_train_steps)
         distribution.release_others(args.output_dir, trains=False)
         return
-    loop.announce_training(windows, num_train_steps, start_step, args, args.init_checkpoint)
-    compute = loop.choose_compute(args, inputs.config, num_train_steps - start_step, announce=True)
+    loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, args.init_checkpoint)
+    compute = _choose_compute(args, inputs, num_train_steps - start_step, announce=True)
     init_checkpoint = None if start_step else args.init_checkpoint
     model_fn = make_model_fn(args, inputs, compute, init_checkpoint, num_train_steps, num_warmup_steps)
     input_fn = records.input_fn_builder(
@@ -169,8 +171,9 @@ def train(args, inputs, distribution):
         share=distribution.share,
         static=distribution.is_tpu,
     )
-    estimator = loop.make_estimator(model_fn, args, args.train_batch_size, distribution)
-    loop.train(args, estimator, distribution, input_fn, num_train_steps, start_step)
+    settings = loop.RunSettings.from_dict(vars(args))
+    estimator = loop.make_estimator(model_fn, settings, args.train_batch_size, distribution)
+    loop.train(settings, estimator, distribution, input_fn, num_train_steps, start_step)
 
 
 def predict(args, inputs):
@@ -192,7 +195,7 @@ def answer_all(args, inputs):
     made_from = fingerprint(args, args.predict_file)
     contents = records.write_prediction(path, inputs.prediction, inputs.tokenizer, args, made_from)
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
-    compute = loop.choose_compute(args, inputs.config, count_records(path) // args.predict_batch_size)
+    compute = _choose_compute(args, inputs, count_records(path) // args.predict_batch_size)
     input_fn = records.input_fn_builder(
         path, args.max_seq_length, is_training=False, bucket=True, round_lengths=compute.kernels is kernels.FUSED
     )
@@ -223,7 +226,7 @@ def score(args, questions, predictions, null_odds):
         scores = metrics.score_v2(questions, predictions, null_odds)
     else:
         scores = metrics.score_v1(questions, predictions)
-    loop.write_results(os.path.join(args.output_dir, "eval_results.txt"), scores)
+    write_results(os.path.join(args.output_dir, "eval_results.txt"), scores)
     return scores
 
 
@@ -231,6 +234,13 @@ def make_model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1
     """The model function of this run; for prediction the last three arguments do not matter."""
     return model.model_fn_builder(
         inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, compute=compute
+    )
+
+
+def _choose_compute(args, inputs, steps, announce=False):
+    """kernels.Compute of the flags for about so many batches, see devices.choose_compute."""
+    return devices.choose_compute(
+        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=announce
     )
 
 

@@ -21,10 +21,10 @@ import logging
 
 from tqdm import tqdm
 
-from bert.runtime import devices, encoding
+from bert.runtime import devices, encoding, flags
 from bert.system.errors import run_program
 from bert.system.files import atomic_open
-from bert.system.flags import FlagParser, add_compute_flags, positive_int
+from bert.system.flags import FlagParser, positive_int
 from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def parse_flags(argv=None):
     flag("batch_size", type=positive_int, help="texts in a batch")
     flag("pooling", choices=list(POOLINGS), help="what becomes of a text's pieces; first is [CLS], last is [SEP]")
     flag("layer", type=int, help="layer that is pooled, from 0, the first, or back from -1")
-    add_compute_flags(flag, switch, precision=None, xla=None)
+    flags.add_compute_flags(flag, switch, precision=None, xla=None)
 
     flag, switch = parser.flag_group("other")
     flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")

@@ -10,16 +10,16 @@ The config is a JSON file or a dict, with some of KEYS.
 
 from bert.system import startup  # noqa: I001, F401  before TensorFlow
 
-import argparse
 import os
 
 import numpy as np
 
 from bert.runtime import encoding
+from bert.runtime.encoder_files import EncoderFiles
+from bert.runtime.flags import PRECISIONS
 from bert.system.closing import Closing
 from bert.system.errors import UserError
 from bert.system.files import read_json
-from bert.system.flags import PRECISIONS
 from bert.data.pairs import CLS, SEP
 
 # name -> (function from [pieces, hidden] to [size], whether the pieces include [CLS] and [SEP]).
@@ -78,7 +78,11 @@ class Sentence2Vec(Closing):
     def __init__(self, config):
         config = check_config(config, "config") if isinstance(config, dict) else read_config(config)
         self._encoder = encoding.Encoder(
-            argparse.Namespace(**config), [config["layer"]], precision=config["precision"], xla=config["xla"]
+            EncoderFiles.from_dict(config),
+            [config["layer"]],
+            config["batch_size"],
+            precision=config["precision"],
+            xla=config["xla"],
         )
         self._pool, self._special_too = POOLINGS[config["pooling"]]
         self.size = self._encoder.hidden_size * (2 if config["pooling"] == "mean-max" else 1)

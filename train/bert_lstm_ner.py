@@ -18,7 +18,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
 from bert.optimization import build_train_step, training_options
-from bert.runtime import checkpoint
+from bert.runtime import checkpoint, devices
 from bert.system import run_lock
 from bert.system.errors import run_program
 from bert.training import loop as training_loop
@@ -236,7 +236,7 @@ def _run(args, inputs, distribution):
         page.write_page(args.output_dir, evaluated, prefix, step, (inputs.model, inputs.training))
     if args.do_export:
         results["export"] = saved_model.export_saved_model(
-            os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args, training_loop.export_compute(args)
+            os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args, devices.export_compute(args.precision)
         )
         log.info("wrote %s", results["export"])
     if args.filter_adam_var:
@@ -270,7 +270,8 @@ def _train(args, inputs, state, records, distribution, dev_scores):
         return
     latest = checkpoint.latest(args.output_dir)
     schedule = _schedule(args, records.count, latest, distribution)
-    compute = training_loop.choose_compute(args, inputs.bert_config, schedule.steps_left, announce=is_chief)
+    hidden_size, steps = inputs.bert_config.hidden_size, schedule.steps_left
+    compute = devices.choose_compute(args.precision, hidden_size, steps, args.recompute, args.xla, announce=is_chief)
     model_fn = model_fn_builder(
         inputs.bert_config,
         len(inputs.labels) + 1,

@@ -20,10 +20,10 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint, devices
+from bert.runtime.flags import PRECISIONS
 from bert import modeling
 from bert.system.errors import UserError
 from bert.system.files import read_json, sha256
-from bert.system.flags import PRECISIONS
 from train.serving import saved_model, signatures
 from train import run_dir
 from train.inference.frozen import FrozenTagger

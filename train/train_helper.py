@@ -3,11 +3,10 @@
 import os
 
 from bert.runtime import release
+from bert.runtime.flags import add_speed_flags, add_strategy_flags
 from bert.system.errors import UserError
 from bert.system.flags import (
     FlagParser,
-    add_speed_flags,
-    add_strategy_flags,
     fraction,
     non_negative_int,
     positive_float,

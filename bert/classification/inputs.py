@@ -10,10 +10,10 @@ from tqdm import tqdm
 from bert import modeling
 from bert.classification import model, tasks
 from bert.data import batches, pairs, records
-from bert.runtime import checkpoint, devices
+from bert.runtime import checkpoint, devices, encoder_files
 from bert.system.errors import UserError
 from bert.system.files import make_dir, read_json, sha256, write_json
-from bert.training import loop
+from bert.system.flags import require
 
 log = logging.getLogger(__name__)
 TASK_FILE = "task.json"  # in -output_dir: what the classifier there was trained for
@@ -42,15 +42,16 @@ def load_inputs(args):
     splits = [split for split, wanted in _wanted(args).items() if wanted]
     if not splits and not args.do_export:
         raise UserError("nothing to do: expected -do_train, -do_eval, -do_predict or -do_export")
-    loop.require(args, "task_name", "bert_config_file", "vocab_file", "output_dir")
+    require(args, "task_name", "bert_config_file", "vocab_file", "output_dir")
     devices.check_possible(args.precision, args.xla)
     if splits:
-        loop.require(args, "data_dir")
-    trained = loop.trained_checkpoint(args)
+        require(args, "data_dir")
+    trained = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
     if not trained:
         args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     task = _find_task(args, trained)
-    config, tokenizer = loop.load_encoder(args, pairs.shortest_length(tasks.is_pair(task)))
+    files = encoder_files.EncoderFiles.from_dict(vars(args))
+    config, tokenizer = encoder_files.load_encoder(files, pairs.shortest_length(tasks.is_pair(task)))
     if tasks.is_pair(task) and config.type_vocab_size < 2:
         raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; pairs of texts need an encoder with 2")
     data = {split: _read(task, split, args.data_dir) for split in splits}
@@ -58,7 +59,7 @@ def load_inputs(args):
     if trained or not args.do_train:
         _check_trained(args, trained or init_checkpoint, task, config)
     elif init_checkpoint:
-        loop.check_init_checkpoint(args, config)
+        encoder_files.check_init_checkpoint(init_checkpoint, config, args.do_lower_case)
         checkpoint.check_shapes(init_checkpoint, model.head_shapes(config, tasks.num_outputs(task)))
     make_dir(args.output_dir)
     return Inputs(task, config, tokenizer, data, init_checkpoint)

@@ -69,6 +69,18 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
     return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute)
 
 
+def export_compute(precision):
+    """How an exported model computes: in float32 unless asked otherwise, and nothing compiled, as it may travel.
+
+    Args:
+      precision: one of flags.PRECISIONS; auto is float32.
+
+    Returns:
+      kernels.Compute.
+    """
+    return choose_compute("fp32" if precision == "auto" else precision, 0, 0, xla=False)
+
+
 def _fastest_precision(hidden_size):
     """(precision, why) of `-precision auto`."""
     if hidden_size < FUSE_FROM_HIDDEN:

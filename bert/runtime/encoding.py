@@ -15,10 +15,11 @@ from bert.data import pairs as data_pairs
 from bert.data.lengths import batches_by_length
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices
+from bert.runtime.encoder_files import check_init_checkpoint, load_encoder
 from bert.runtime.saved_model import frozen_weights
 from bert.system.closing import Closing
 from bert.system.errors import UserError
-from bert.training import loop
+from bert.system.flags import require
 
 PAIR_MARK = " ||| "
 # Full batches of pieces in a window, within which texts are sorted by length; one window is held in memory.
@@ -43,8 +44,9 @@ class Encoder(Closing):
     `encode` may be called from several threads at once.
 
     Args:
-      args: Namespace with bert_config_file, vocab_file, init_checkpoint, do_lower_case, max_seq_length, batch_size.
+      files: EncoderFiles.
       layers: list of int, counted as Python counts: 0 the first layer, -1 the last.
+      batch_size: texts in a batch.
       use_one_hot_embeddings: look words up by a matmul.
       precision: one of flags.PRECISIONS; `encode` gives float32 in any case.
       xla: whether elementwise work is fused by XLA.
@@ -58,18 +60,18 @@ class Encoder(Closing):
         there is no such layer, or the machine cannot compute so.
     """
 
-    def __init__(self, args, layers, use_one_hot_embeddings=False, precision="fp32", xla=False):
-        loop.require(args, "bert_config_file", "vocab_file", "init_checkpoint")
-        config, self.tokenizer = loop.load_encoder(args)
-        _check_layers(layers, config, args.bert_config_file)
-        loop.check_init_checkpoint(args, config)
-        _check_encoder_is_in(args.init_checkpoint, config)
+    def __init__(self, files, layers, batch_size, use_one_hot_embeddings=False, precision="fp32", xla=False):
+        require(files, "bert_config_file", "vocab_file", "init_checkpoint")
+        config, self.tokenizer = load_encoder(files)
+        _check_layers(layers, config, files.bert_config_file)
+        prefix = check_init_checkpoint(files.init_checkpoint, config, files.do_lower_case)
+        _check_encoder_is_in(prefix, config)
 
         self.hidden_size = config.hidden_size
         self._segments = config.type_vocab_size
-        self._config_file = args.bert_config_file
-        self._max_seq_length = args.max_seq_length
-        self._batch_size = args.batch_size
+        self._config_file = files.bert_config_file
+        self._max_seq_length = files.max_seq_length
+        self._batch_size = batch_size
         compute = devices.choose_compute(precision, config.hidden_size, 0, xla=xla)
         self._round_lengths = compute.kernels is kernels.FUSED
         graph = tf.Graph()
@@ -78,7 +80,7 @@ class Encoder(Closing):
                 name: tf.placeholder(tf.int32, [None, None], name)
                 for name in ("input_ids", "input_mask", "token_type_ids")
             }
-            with frozen_weights(args.init_checkpoint, unused=_pooler(config)):
+            with frozen_weights(prefix, unused=_pooler(config)):
                 model = modeling.BertModel(
                     config,
                     is_training=False,

@@ -4,11 +4,14 @@ import contextlib
 import glob
 import hashlib
 import json
+import logging
 import os
 import re
 
 from bert.system import signals
 from bert.system.errors import UserError, cannot_be_written
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -83,6 +86,14 @@ def write_json(path, value):
     with atomic_open(path) as writer:
         json.dump(value, writer, ensure_ascii=False, indent=2)
         writer.write("\n")
+
+
+def write_results(path, results):
+    """Writes `key = value` lines, keys sorted, as Google BERT's eval_results.txt; logs them too."""
+    with atomic_open(path) as writer:
+        for key in sorted(results):
+            log.info("  %s = %s", key, results[key])
+            writer.write(f"{key} = {results[key]}\n")
 
 
 def read_json(path):

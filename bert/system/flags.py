@@ -7,8 +7,6 @@ import sys
 from bert.system.errors import UserError
 
 LARGEST_INT = 2**31 - 1  # what TensorFlow takes everywhere
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server", "tpu")
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -62,48 +60,11 @@ def add_switch(parser, name, default, **kwargs):
     )
 
 
-def add_compute_flags(flag, switch, precision, xla, xla_help="faster for many texts, slower to start"):
-    """-precision and -xla, see devices.choose_compute.
-
-    Args:
-      flag, switch: of the group, see FlagParser.flag_group.
-      precision, xla: defaults. A program that writes numbers takes "fp32" and False, so that they are the same on
-        every machine.
-      xla_help: what -xla is good for.
-    """
-    flag("precision", choices=PRECISIONS, default=precision, help="of the encoder; all but fp32 give up digits; auto: "
-         "what the machine does well")  # fmt: skip
-    switch("xla", xla, help=f"fuse elementwise work by XLA: {xla_help}")
-
-
-def add_speed_flags(parser, bucket=True):
-    """How to compute: -precision, -xla, -bucket unless `bucket` is false, -recompute, -profile."""
-    flag, switch = parser.flag_group("speed")
-    add_compute_flags(flag, switch, "auto", None, "by default where it pays")
-    if bucket:
-        switch("bucket", True, help="train on batches of texts of about the same length")
-    switch("recompute", False, help="compute each layer again in the backward pass: less memory, a third more time")
-    switch("profile", False, help="write timelines of a few steps to -output_dir/profile, for chrome://tracing")
-
-
-def add_strategy_flags(flag, switch):
-    """What training is spread over, see training/distribution.py; a batch size is that of all replicas together."""
-    flag("strategy", choices=STRATEGIES, help="how training is spread over devices; default: by what there is: "
-         "TF_CONFIG's cluster, the TPU of -tpu_name, several GPUs, one device")  # fmt: skip
-    flag("num_gpus", type=non_negative_int, help="GPUs to train on; default: all there are")
-    flag("num_cpus", type=positive_int, help="train on this many CPU devices as replicas, to try what GPUs would do")
-    add_tpu_flags(flag, switch)
-    flag("iterations_per_loop", type=positive_int, default=1000, help="steps in one call of a TPU, at most")
-
-
-def add_tpu_flags(flag, switch):
-    """-device_map, and Google BERT's flags of TPUs."""
-    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES, -1 for none; default: all there are")
-    switch("use_tpu", None, help="train on a TPU, as -strategy tpu")
-    flag("tpu_name", help="the Cloud TPU's name or grpc:// address")
-    flag("tpu_zone", help="its zone")
-    flag("gcp_project", help="its project")
-    flag("num_tpu_cores", type=positive_int, default=8, help="cores of the TPU")
+def require(args, *names):
+    """UserError for the first of these flags that was not given."""
+    for name in names:
+        if getattr(args, name) in (None, ""):
+            raise UserError(f"-{name} is missing")
 
 
 def parse_bool(text):

@@ -15,9 +15,9 @@ import tensorflow.compat.v1 as tf
 
 from bert.data import batches
 from bert.runtime import checkpoint, devices
+from bert.runtime.flags import STRATEGIES
 from bert.system import startup
 from bert.system.errors import UserError, first_line
-from bert.system.flags import STRATEGIES
 from bert.training import cluster
 
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from bert import extract_features
 from bert.encoder import kernels
 from bert.modeling import BertConfig, BertModel
 from bert.runtime import encoding
+from bert.runtime.encoder_files import EncoderFiles
 from bert.system.errors import UserError, run_program
 from bert.tokenization import FullTokenizer
 from tests.paths import REPOSITORY
@@ -179,7 +180,7 @@ def test_neither_batch_nor_padding_nor_order_matters(batch_size, one_hot, bert_d
     args = extract_features.parse_flags(
         ["--input_file=i", "--output_file=o", f"--batch_size={batch_size}"] + encoder_flags(bert_dir)
     )
-    with encoding.Encoder(args, [-1, -2], one_hot) as encoder:
+    with encoding.Encoder(EncoderFiles.from_dict(vars(args)), [-1, -2], batch_size, one_hot) as encoder:
         encoded = list(encoder.encode(map(encoding.split_pair, texts)))
     assert len(encoded) == len(texts)
     for text, (tokens, values) in zip(texts, encoded):
@@ -200,7 +201,7 @@ def test_memory_does_not_grow_with_the_number_of_texts(bert_dir):
             taken.append(None)
             yield "the cat sat", None
 
-    with encoding.Encoder(args, [-1]) as encoder:
+    with encoding.Encoder(EncoderFiles.from_dict(vars(args)), [-1], 4) as encoder:
         for given, (_, values) in enumerate(encoder.encode(endless())):
             assert values.base is None  # a view would keep the batch it is of
             assert len(taken) - given <= encoding.WINDOW_BATCHES * 4 * 24 // 5 + 1
@@ -334,7 +335,7 @@ def test_a_pair_for_an_encoder_with_one_segment(bert_dir, tmp_path):
         tf.train.Saver().save(session, str(tmp_path / "bert_model.ckpt"), write_meta_graph=False)
     flags = encoder_flags(str(tmp_path)) + [f"--vocab_file={bert_dir}/vocab.txt"]
     args = extract_features.parse_flags(["--input_file=i", "--output_file=o"] + flags)
-    with encoding.Encoder(args, [-1]) as encoder:
+    with encoding.Encoder(EncoderFiles.from_dict(vars(args)), [-1], 4) as encoder:
         assert len(list(encoder.encode([("the cat", None)]))) == 1
         with pytest.raises(UserError, match=r"bert_config\.json: type_vocab_size is 1; a pair of texts"):
             list(encoder.encode([("the cat", None), ("the cat", "mat")]))

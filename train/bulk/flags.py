@@ -2,8 +2,9 @@
 
 import os
 
+from bert.runtime.flags import PRECISIONS
 from bert.system.errors import UserError
-from bert.system.flags import PRECISIONS, positive_int
+from bert.system.flags import positive_int
 from train.bulk.texts import KINDS
 
 

@@ -7,8 +7,7 @@ import sys
 
 import numpy as np
 
-from bert.system.files import atomic_open
-from bert.training.loop import write_results
+from bert.system.files import atomic_open, write_results
 from train import conlleval, run_dir
 from train.data.windows import join_scores, join_windows
 from train.mymetrics import entity_table

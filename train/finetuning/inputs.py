@@ -6,9 +6,9 @@ import os
 
 from bert import modeling
 from bert.runtime import checkpoint
+from bert.runtime.encoder_files import EncoderFiles, check_init_checkpoint, load_encoder
 from bert.system.errors import UserError
 from bert.system.files import make_dir, sha256
-from bert.training.loop import check_init_checkpoint, load_encoder
 from train import conlleval, run_dir
 from train.data.conll import check_tags, read_conll, read_sentences
 from train.data.corpus import summarize
@@ -51,7 +51,7 @@ def load_inputs(args):
       UserError: each names the file, the line where it has lines, and what was expected.
     """
     check_flags(args)
-    bert_config, tokenizer = load_encoder(args)
+    bert_config, tokenizer = load_encoder(EncoderFiles.from_dict(vars(args)))
     if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
         raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
     files = {split: os.path.join(args.data_dir, f"{split}.txt") for split in splits_used(args)}
@@ -74,7 +74,9 @@ def load_inputs(args):
 
     if args.do_train and _begins_afresh(args.output_dir, args.clean, state, model, training):
         state = None
-        check_init_checkpoint(args, bert_config)
+        args.init_checkpoint = check_init_checkpoint(
+            args.init_checkpoint, bert_config, args.do_lower_case, args.output_dir
+        )
     else:
         resumes = args.do_train and not (state["finished"] and state["training"] == training)
         _check_trained(args.output_dir, resumes, state, model)

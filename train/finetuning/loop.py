@@ -77,7 +77,8 @@ def _fit(args, distribution, schedule, model_fn, input_fn, listeners):
 
         steps_per_run = loop_length if distribution.is_tpu else 1
         hooks.append(ScheduledSaver(args.output_dir, is_scheduled, listeners, steps_per_run))
-        hooks += training_loop.profile_hooks(args, schedule.steps_left)
+        if args.profile:
+            hooks += training_loop.profile_hooks(args.output_dir, schedule.steps_left)
     if task.is_one_of_many and (task.has_evaluator if task.is_chief else schedule.early_stop):
         hooks.append(cluster.EvaluationGate(args.output_dir, schedule, lags=task.has_evaluator))
     with stopping.stoppable(args.output_dir, schedule.last_step, distribution.ends_alone, task.is_chief) as stop_hooks:

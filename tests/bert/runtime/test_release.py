@@ -1,6 +1,5 @@
 """-init_checkpoint as users give it: a prefix, a directory, a release's zip."""
 
-import argparse
 import os
 import stat
 import zipfile
@@ -10,9 +9,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import modeling
-from bert.runtime import checkpoint, release
+from bert.runtime import checkpoint, encoder_files, release
 from bert.system.errors import UserError
-from bert.training import loop
 
 CONFIG = modeling.BertConfig(
     vocab_size=7, hidden_size=4, num_hidden_layers=1, num_attention_heads=2, intermediate_size=6,
@@ -210,13 +208,10 @@ def test_a_zip_without_a_checkpoint_or_with_two(folder, make_zip):
 
 def test_the_door_of_the_programs(make_zip):
     path = make_zip()
-    args = argparse.Namespace(init_checkpoint=str(path), do_lower_case=True, output_dir=None)
-    loop.check_init_checkpoint(args, CONFIG)
-    assert args.init_checkpoint == str(path.parent / "uncased_L-2_H-128_A-2" / "bert_model.ckpt")
+    assert encoder_files.check_init_checkpoint(str(path), CONFIG, True) == str(
+        path.parent / "uncased_L-2_H-128_A-2" / "bert_model.ckpt"
+    )
     # The name of a release tells how its vocabulary is cased, unpacked by us too.
-    args = argparse.Namespace(init_checkpoint=str(path), do_lower_case=False, output_dir=None)
     with pytest.raises(UserError, match="do_lower_case is false"):
-        loop.check_init_checkpoint(args, CONFIG)
-    args = argparse.Namespace(init_checkpoint=None, do_lower_case=False)
-    loop.check_init_checkpoint(args, CONFIG)
-    assert args.init_checkpoint is None
+        encoder_files.check_init_checkpoint(str(path), CONFIG, False)
+    assert encoder_files.check_init_checkpoint(None, CONFIG, False) is None
