@@ -31,7 +31,8 @@ from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
 from bert.system.errors import run_program
 from bert.system.files import write_results
 from bert.system.flags import FlagParser, HelpFormatter
-from bert.training import loop
+from bert.training import loop, strategies
+from bert.training.strategies import Training
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,74 @@ def run(args, inputs, distribution):
         export(args, inputs)
 
 
+def model_fn_builder(
+    bert_config,
+    num_labels,
+    init_checkpoint,
+    learning_rate,
+    num_train_steps,
+    num_warmup_steps,
+    train_batch_size,
+    compute=kernels.REFERENCE,
+):
+    """The classifier as an Estimator's model function, from the parameters of Google BERT's function of this name.
+
+    Args:
+      bert_config: BertConfig.
+      num_labels: number of labels; 1 for regression.
+      init_checkpoint: checkpoint prefix to start from, or None for random weights.
+      learning_rate: peak learning rate.
+      num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
+      train_batch_size: examples a step, for the log.
+      compute: kernels.Compute, how the encoder computes.
+
+    Returns:
+      model_fn(features, labels, mode, params), as of `make_model_fn`.
+    """
+    training = Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
+    return make_model_fn(bert_config, num_labels, training, compute)
+
+
+def make_model_fn(bert_config, num_labels, training=None, compute=kernels.REFERENCE):
+    """The classifier as an Estimator's model function.
+
+    Args:
+      bert_config: BertConfig.
+      num_labels: number of labels; 1 for regression.
+      training: strategies.Training; None for a model function that only predicts.
+      compute: kernels.Compute, how the encoder computes.
+
+    Returns:
+      model_fn(features, labels, mode, params). Features: int [batch, seq_len] `input_ids`, `input_mask`,
+      `segment_ids`, and [batch] `label_ids` where they are known. Predictions: `probabilities` [batch, num_labels] and,
+      with labels, `loss` [batch].
+    """
+
+    def model_fn(features, labels, mode, params):
+        is_training = mode == tf.estimator.ModeKeys.TRAIN
+        loss, per_example_loss, _, probabilities = model.create_model(
+            bert_config,
+            is_training,
+            features["input_ids"],
+            features["input_mask"],
+            features["segment_ids"],
+            features.get("label_ids", labels),
+            num_labels,
+            strategies.on_tpu(),
+            compute,
+        )
+        if is_training:
+            return strategies.training_spec(loss, training, compute)
+
+        strategies.init_weights(training)
+        predictions = {"probabilities": probabilities}
+        if per_example_loss is not None:
+            predictions["loss"] = per_example_loss
+        return tf.estimator.EstimatorSpec(mode, loss=loss, predictions=predictions)
+
+    return model_fn
+
+
 def train(args, inputs, distribution):
     """Fine-tunes on the training file, going on from the checkpoint in -output_dir if there is one."""
     if distribution.task.is_chief:
@@ -125,7 +194,10 @@ def train(args, inputs, distribution):
         share=distribution.share,
         static=distribution.is_tpu,
     )
-    model_fn = _model_fn(args, inputs, compute, inputs.init_checkpoint, num_train_steps, num_warmup_steps)
+    training = Training(
+        inputs.init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size
+    )
+    model_fn = make_model_fn(inputs.config, tasks.num_outputs(inputs.task), training, compute)
     settings = loop.RunSettings.from_dict(vars(args))
     estimator = loop.make_estimator(model_fn, settings, args.train_batch_size, distribution)
     loop.train(settings, estimator, distribution, input_fn, num_train_steps, start_step)
@@ -186,22 +258,9 @@ def _predict(args, inputs, split, data, batch_size):
         bucket=True,
         round_lengths=compute.kernels is kernels.FUSED,
     )
-    model_fn = _model_fn(args, inputs, compute)
+    model_fn = make_model_fn(inputs.config, tasks.num_outputs(inputs.task), compute=compute)
     predictions = prediction.predict(_checkpoint(args, inputs), model_fn, input_fn, batch_size)
     return list(tqdm(predictions, total=len(data.examples), unit=" examples", disable=None, leave=False))
-
-
-def _model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, num_warmup_steps=0):
-    return model.model_fn_builder(
-        inputs.config,
-        tasks.num_outputs(inputs.task),
-        init_checkpoint,
-        args.learning_rate,
-        num_train_steps,
-        num_warmup_steps,
-        args.train_batch_size,
-        compute,
-    )
 
 
 def _choose_compute(args, inputs, steps, announce=False):

@@ -22,7 +22,9 @@ import tensorflow.compat.v1 as tf
 from bert.runtime import checkpoint, devices, encoder_files, flags
 from bert import modeling
 from bert.pretraining import model, records as pretraining_records
-from bert.training import loop, stopping
+from bert.encoder import kernels
+from bert.training import loop, stopping, strategies
+from bert.training.strategies import Training
 from bert.system.errors import UserError, run_program
 from bert.system.files import find_files, make_dir, write_results
 from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int, require
@@ -121,6 +123,85 @@ def load_inputs(args):
     return Inputs(config, files, records, prefix if prefix == args.init_checkpoint else None)
 
 
+def model_fn_builder(
+    bert_config,
+    init_checkpoint,
+    learning_rate,
+    num_train_steps,
+    num_warmup_steps,
+    train_batch_size,
+    use_one_hot_embeddings=False,
+    compute=kernels.REFERENCE,
+):
+    """Pre-training as an Estimator's model function, from the parameters of Google BERT's function of this name.
+
+    Args:
+      bert_config: BertConfig.
+      init_checkpoint: checkpoint prefix to start from, or None for random weights.
+      learning_rate: peak learning rate.
+      num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
+      train_batch_size: examples a step, for the log.
+      use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
+      compute: kernels.Compute, how the encoder computes.
+
+    Returns:
+      model_fn(features, labels, mode, params). Features: those of a record, see create_pretraining_data. In
+      evaluation it gives the metrics `masked_lm_accuracy`, `masked_lm_loss`, `next_sentence_accuracy` and
+      `next_sentence_loss`, means over all predictions and all examples.
+    """
+    training = Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
+
+    def model_fn(features, labels, mode, params):
+        is_training = mode == tf.estimator.ModeKeys.TRAIN
+        encoder = modeling.BertModel(
+            config=bert_config,
+            is_training=is_training,
+            input_ids=features["input_ids"],
+            input_mask=features["input_mask"],
+            token_type_ids=features["segment_ids"],
+            use_one_hot_embeddings=use_one_hot_embeddings or strategies.on_tpu(),
+            compute=compute,
+        )
+        masked_lm = model.get_masked_lm_output(
+            bert_config,
+            encoder.get_sequence_output(),
+            encoder.get_embedding_table(),
+            features["masked_lm_positions"],
+            features["masked_lm_ids"],
+            features["masked_lm_weights"],
+        )
+        next_sentence = model.get_next_sentence_output(
+            bert_config, encoder.get_pooled_output(), features["next_sentence_labels"]
+        )
+        loss = masked_lm[0] + next_sentence[0]
+        if is_training:
+            parts = {"masked_lm_loss": masked_lm[0], "next_sentence_loss": next_sentence[0]}
+            return strategies.training_spec(loss, training, compute, parts)
+
+        strategies.init_weights(training)
+        metrics = _metrics(features, masked_lm, next_sentence)
+        return tf.estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
+
+    return model_fn
+
+
+def _metrics(features, masked_lm, next_sentence):
+    """Streaming means; `masked_lm`, `next_sentence`: what the model's two functions return."""
+    weights = tf.reshape(features["masked_lm_weights"], [-1])
+    pieces = tf.reshape(features["masked_lm_ids"], [-1])
+    is_random = tf.reshape(features["next_sentence_labels"], [-1])
+    return {
+        "masked_lm_accuracy": tf.metrics.accuracy(pieces, _best(masked_lm[2]), weights),
+        "masked_lm_loss": tf.metrics.mean(masked_lm[1], weights),
+        "next_sentence_accuracy": tf.metrics.accuracy(is_random, _best(next_sentence[2])),
+        "next_sentence_loss": tf.metrics.mean(next_sentence[1]),
+    }
+
+
+def _best(log_probs):
+    return tf.argmax(log_probs, axis=-1, output_type=tf.int32)
+
+
 def train(args, inputs, distribution):
     """Trains up to -num_train_steps, going on from the checkpoint in -output_dir if there is one."""
     start_step = encoder_files.start_step(args.output_dir)
@@ -157,7 +238,7 @@ def _estimator(args, inputs, batch_size, steps, distribution=None):
     compute = devices.choose_compute(
         args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=True
     )
-    model_fn = model.model_fn_builder(
+    model_fn = model_fn_builder(
         inputs.config,
         inputs.init_checkpoint,
         args.learning_rate,

@@ -21,6 +21,7 @@ import contextlib
 import json
 import logging
 
+import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from bert import modeling
@@ -34,7 +35,8 @@ from bert.squad.windows import SPECIAL_PIECES
 from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, make_dir, sha256, write_results
 from bert.system.flags import FlagParser, positive_int, require
-from bert.training import loop
+from bert.training import loop, strategies
+from bert.training.strategies import Training
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +141,66 @@ def check_checkpoints(args, config):
             raise UserError(f"{prefix}: no {min(missing)} in it; expected a checkpoint of this program")
 
 
+def model_fn_builder(
+    bert_config,
+    init_checkpoint,
+    learning_rate,
+    num_train_steps,
+    num_warmup_steps,
+    use_one_hot_embeddings=False,
+    compute=kernels.REFERENCE,
+):
+    """An Estimator's model function, from the parameters of Google BERT's function of this name.
+
+    Args:
+      bert_config: BertConfig.
+      init_checkpoint: checkpoint prefix to start from, or None for random weights.
+      learning_rate: peak learning rate.
+      num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
+      use_one_hot_embeddings, compute: see BertModel.
+
+    Returns:
+      model_fn(features, labels, mode, params), as of `make_model_fn`; params["batch_size"] is for the log.
+    """
+    training = Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, None)
+    return make_model_fn(bert_config, training, use_one_hot_embeddings, compute)
+
+
+def make_model_fn(bert_config, training=None, use_one_hot_embeddings=False, compute=kernels.REFERENCE):
+    """An Estimator's model function.
+
+    Args:
+      bert_config: BertConfig.
+      training: strategies.Training, whose batch size is that of params; None for a model function that only predicts.
+      use_one_hot_embeddings, compute: see BertModel.
+
+    Returns:
+      model_fn(features, labels, mode, params) for training and prediction. Features: those of
+      records.input_fn_builder. Predictions: unique_ids int [batch], start_logits and end_logits float [batch, seq_len].
+    """
+
+    def model_fn(features, labels, mode, params):
+        is_training = mode == tf.estimator.ModeKeys.TRAIN
+        start_logits, end_logits = model.span_logits(
+            bert_config, is_training, features, use_one_hot_embeddings or strategies.on_tpu(), compute
+        )
+        if not is_training:
+            strategies.init_weights(training)
+            predictions = {
+                "unique_ids": tf.identity(features["unique_ids"]),
+                "start_logits": start_logits,
+                "end_logits": end_logits,
+            }
+            return tf.estimator.EstimatorSpec(mode, predictions=predictions)
+
+        start_losses = model.position_losses(start_logits, features["start_positions"], features["input_mask"])
+        end_losses = model.position_losses(end_logits, features["end_positions"], features["input_mask"])
+        loss = tf.reduce_mean(start_losses + end_losses) / 2.0
+        return strategies.training_spec(loss, training._replace(batch_size=params["batch_size"]), compute)
+
+    return model_fn
+
+
 def train(args, inputs, distribution):
     """Fine-tunes, from the newest checkpoint in -output_dir if there is one."""
     path = os.path.join(args.output_dir, "train.tf_record")
@@ -159,7 +221,8 @@ def train(args, inputs, distribution):
     loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, args.init_checkpoint)
     compute = _choose_compute(args, inputs, num_train_steps - start_step, announce=True)
     init_checkpoint = None if start_step else args.init_checkpoint
-    model_fn = make_model_fn(args, inputs, compute, init_checkpoint, num_train_steps, num_warmup_steps)
+    training = Training(init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size)
+    model_fn = make_model_fn(inputs.config, training, compute=compute)
     input_fn = records.input_fn_builder(
         path,
         args.max_seq_length,
@@ -200,7 +263,8 @@ def answer_all(args, inputs):
         path, args.max_seq_length, is_training=False, bucket=True, round_lengths=compute.kernels is kernels.FUSED
     )
     prefix = checkpoint.latest(args.output_dir) or args.init_checkpoint
-    results = prediction.predict(prefix, make_model_fn(args, inputs, compute), input_fn, args.predict_batch_size)
+    model_fn = make_model_fn(inputs.config, compute=compute)
+    results = prediction.predict(prefix, model_fn, input_fn, args.predict_batch_size)
     answers = collections.OrderedDict()
     with contextlib.closing(results):
         shown = tqdm(inputs.prediction, desc=args.predict_file, unit=" questions", disable=None, leave=False)
@@ -228,13 +292,6 @@ def score(args, questions, predictions, null_odds):
         scores = metrics.score_v1(questions, predictions)
     write_results(os.path.join(args.output_dir, "eval_results.txt"), scores)
     return scores
-
-
-def make_model_fn(args, inputs, compute, init_checkpoint=None, num_train_steps=1, num_warmup_steps=0):
-    """The model function of this run; for prediction the last three arguments do not matter."""
-    return model.model_fn_builder(
-        inputs.config, init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, compute=compute
-    )
 
 
 def _choose_compute(args, inputs, steps, announce=False):

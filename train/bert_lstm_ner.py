@@ -17,7 +17,6 @@ import re
 import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
-from bert.optimization import build_train_step, training_options
 from bert.runtime import checkpoint, devices
 from bert.system import run_lock
 from bert.system.errors import run_program
@@ -114,24 +113,18 @@ def model_fn_builder(
         return tf.estimator.EstimatorSpec(mode, loss=tf.reduce_mean(tagger.losses), eval_metric_ops=metrics)
 
     def training_spec(tagger):
-        loss = tf.reduce_mean(tagger.losses)
-        if init_checkpoint:
-            checkpoint.init_from_checkpoint(init_checkpoint)
-        step = build_train_step(
-            loss,
-            learning_rate,
-            num_train_steps,
-            num_warmup_steps,
+        if not strategies.on_tpu():
+            tf.summary.histogram("transitions", tagger.transitions)
+            tf.summary.image("transitions", tagger.transitions[None, :, :, None])
+        return strategies.training_spec(
+            tf.reduce_mean(tagger.losses),
+            strategies.Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, args.batch_size),
+            compute,
             clip_norm=args.clip,
             var_list=[var for var in tf.trainable_variables() if not _is_frozen(var.op.name, args.freeze_layers)],
             lr_multiplier=_head_multiplier(learning_rate, args.head_learning_rate),
             accumulation_steps=args.gradient_accumulation_steps,
-            **training_options(compute),
         )
-        if not strategies.on_tpu():
-            tf.summary.histogram("transitions", tagger.transitions)
-            tf.summary.image("transitions", tagger.transitions[None, :, :, None])
-        return strategies.training_spec(step, num_train_steps, args.batch_size)
 
     return model_fn
 

@@ -1,4 +1,4 @@
-"""The sentence classifier: one linear layer on BERT's pooled output; its model function, its scores, its export.
+"""The sentence classifier: one linear layer on BERT's pooled output; its graph, its scores, its export.
 
 A task with one output is a regression: the output is the value itself and the loss the squared error.
 """
@@ -12,10 +12,8 @@ from bert import modeling
 from bert.classification import metrics, tasks
 from bert.data import pairs
 from bert.encoder import kernels
-from bert.optimization import build_train_step, training_options
-from bert.runtime import checkpoint, saved_model
+from bert.runtime import saved_model
 from bert.system.files import atomic_open
-from bert.training import strategies
 
 DROPOUT = 0.1  # of the pooled output
 WEIGHTS, BIAS = "output_weights", "output_bias"
@@ -77,60 +75,6 @@ def create_model(
 def head_shapes(config, num_labels):
     """The shape of every variable that `create_model` adds to the encoder: dict from name to list of ints."""
     return {WEIGHTS: [num_labels, config.hidden_size], BIAS: [num_labels]}
-
-
-def model_fn_builder(
-    bert_config,
-    num_labels,
-    init_checkpoint,
-    learning_rate,
-    num_train_steps,
-    num_warmup_steps,
-    train_batch_size,
-    compute=kernels.REFERENCE,
-):
-    """The classifier as an Estimator's model function.
-
-    Args:
-      bert_config: BertConfig.
-      num_labels: number of labels; 1 for regression.
-      init_checkpoint: checkpoint prefix to start from, or None for random weights.
-      learning_rate: peak learning rate.
-      num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
-      train_batch_size: examples a step, for the log.
-      compute: kernels.Compute, how the encoder computes.
-
-    Returns:
-      model_fn(features, labels, mode, params). Features: int [batch, seq_len] `input_ids`, `input_mask`,
-      `segment_ids`, and [batch] `label_ids` where they are known. Predictions: `probabilities` [batch, num_labels] and,
-      with labels, `loss` [batch].
-    """
-
-    def model_fn(features, labels, mode, params):
-        is_training = mode == tf.estimator.ModeKeys.TRAIN
-        loss, per_example_loss, _, probabilities = create_model(
-            bert_config,
-            is_training,
-            features["input_ids"],
-            features["input_mask"],
-            features["segment_ids"],
-            features.get("label_ids", labels),
-            num_labels,
-            strategies.on_tpu(),
-            compute,
-        )
-        if init_checkpoint:
-            checkpoint.init_from_checkpoint(init_checkpoint)
-        if not is_training:
-            predictions = {"probabilities": probabilities}
-            if per_example_loss is not None:
-                predictions["loss"] = per_example_loss
-            return tf.estimator.EstimatorSpec(mode, loss=loss, predictions=predictions)
-
-        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps, **training_options(compute))
-        return strategies.training_spec(step, num_train_steps, train_batch_size)
-
-    return model_fn
 
 
 def score(task, expected, probabilities, losses, batch_size):

@@ -1,4 +1,4 @@
-"""The two tasks BERT is pre-trained on, masked LM and next-sentence prediction: their heads and the model function.
+"""The two tasks BERT is pre-trained on, masked LM and next-sentence prediction: their heads on the encoder.
 
 Tasks and architecture are those of "BERT: Pre-training of Deep Bidirectional Transformers" (Devlin et al., 2018),
 section 3.1; the names of variables and of metrics are those of Google's release.
@@ -7,10 +7,7 @@ section 3.1; the names of variables and of metrics are those of Google's release
 import tensorflow.compat.v1 as tf
 
 from bert import modeling
-from bert.encoder import kernels
-from bert.optimization import build_train_step, mean_over_replicas, training_options
-from bert.runtime import checkpoint
-from bert.training import strategies
+from bert.optimization import mean_over_replicas
 
 
 def get_masked_lm_output(bert_config, input_tensor, output_weights, positions, label_ids, label_weights):
@@ -86,92 +83,3 @@ def head_shapes(config):
         "cls/seq_relationship/output_weights": [2, hidden],
         "cls/seq_relationship/output_bias": [2],
     }
-
-
-def model_fn_builder(
-    bert_config,
-    init_checkpoint,
-    learning_rate,
-    num_train_steps,
-    num_warmup_steps,
-    train_batch_size,
-    use_one_hot_embeddings=False,
-    compute=kernels.REFERENCE,
-):
-    """Pre-training as an Estimator's model function.
-
-    Args:
-      bert_config: BertConfig.
-      init_checkpoint: checkpoint prefix to start from, or None for random weights.
-      learning_rate: peak learning rate.
-      num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
-      train_batch_size: examples a step, for the log.
-      use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
-      compute: kernels.Compute, how the encoder computes.
-
-    Returns:
-      model_fn(features, labels, mode, params). Features: those of a record, see create_pretraining_data. In
-      evaluation it gives the metrics `masked_lm_accuracy`, `masked_lm_loss`, `next_sentence_accuracy` and
-      `next_sentence_loss`, means over all predictions and all examples.
-    """
-
-    def model_fn(features, labels, mode, params):
-        is_training = mode == tf.estimator.ModeKeys.TRAIN
-        encoder = modeling.BertModel(
-            config=bert_config,
-            is_training=is_training,
-            input_ids=features["input_ids"],
-            input_mask=features["input_mask"],
-            token_type_ids=features["segment_ids"],
-            use_one_hot_embeddings=use_one_hot_embeddings or strategies.on_tpu(),
-            compute=compute,
-        )
-        masked_lm = get_masked_lm_output(
-            bert_config,
-            encoder.get_sequence_output(),
-            encoder.get_embedding_table(),
-            features["masked_lm_positions"],
-            features["masked_lm_ids"],
-            features["masked_lm_weights"],
-        )
-        next_sentence = get_next_sentence_output(
-            bert_config, encoder.get_pooled_output(), features["next_sentence_labels"]
-        )
-        loss = masked_lm[0] + next_sentence[0]
-        if init_checkpoint:
-            checkpoint.init_from_checkpoint(init_checkpoint)
-        if not is_training:
-            metrics = _metrics(features, masked_lm, next_sentence)
-            return tf.estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
-
-        step = build_train_step(
-            loss,
-            learning_rate,
-            num_train_steps,
-            num_warmup_steps,
-            reported=(masked_lm[0], next_sentence[0]),
-            **training_options(compute),
-        )
-        if not strategies.on_tpu():
-            for name, mean in zip(("masked_lm_loss", "next_sentence_loss"), step.means):
-                tf.summary.scalar(name, mean)
-        return strategies.training_spec(step, num_train_steps, train_batch_size)
-
-    return model_fn
-
-
-def _metrics(features, masked_lm, next_sentence):
-    """Streaming means; `masked_lm`, `next_sentence`: what the two functions above return."""
-    weights = tf.reshape(features["masked_lm_weights"], [-1])
-    pieces = tf.reshape(features["masked_lm_ids"], [-1])
-    is_random = tf.reshape(features["next_sentence_labels"], [-1])
-    return {
-        "masked_lm_accuracy": tf.metrics.accuracy(pieces, _best(masked_lm[2]), weights),
-        "masked_lm_loss": tf.metrics.mean(masked_lm[1], weights),
-        "next_sentence_accuracy": tf.metrics.accuracy(is_random, _best(next_sentence[2])),
-        "next_sentence_loss": tf.metrics.mean(next_sentence[1]),
-    }
-
-
-def _best(log_probs):
-    return tf.argmax(log_probs, axis=-1, output_type=tf.int32)

@@ -4,9 +4,6 @@ import tensorflow.compat.v1 as tf
 
 from bert import modeling
 from bert.encoder import kernels
-from bert.optimization import build_train_step, training_options
-from bert.runtime import checkpoint
-from bert.training import strategies
 
 PADDING_LOGIT = -1e9
 
@@ -52,51 +49,3 @@ def position_losses(logits, positions, input_mask):
     """
     without_padding = tf.where(tf.equal(input_mask, 0), PADDING_LOGIT * tf.ones_like(logits), logits)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=positions, logits=without_padding)
-
-
-def model_fn_builder(
-    bert_config,
-    init_checkpoint,
-    learning_rate,
-    num_train_steps,
-    num_warmup_steps,
-    use_one_hot_embeddings=False,
-    compute=kernels.REFERENCE,
-):
-    """An Estimator's model function.
-
-    Args:
-      bert_config: BertConfig.
-      init_checkpoint: checkpoint prefix to start from, or None.
-      learning_rate: peak learning rate.
-      num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
-      use_one_hot_embeddings, compute: see BertModel.
-
-    Returns:
-      model_fn(features, labels, mode, params) for training and prediction. Features: those of
-      records.input_fn_builder.
-      Predictions: unique_ids int [batch], start_logits and end_logits float [batch, seq_len].
-    """
-
-    def model_fn(features, labels, mode, params):
-        is_training = mode == tf.estimator.ModeKeys.TRAIN
-        start_logits, end_logits = span_logits(
-            bert_config, is_training, features, use_one_hot_embeddings or strategies.on_tpu(), compute
-        )
-        if init_checkpoint:
-            checkpoint.init_from_checkpoint(init_checkpoint)
-        if not is_training:
-            predictions = {
-                "unique_ids": tf.identity(features["unique_ids"]),
-                "start_logits": start_logits,
-                "end_logits": end_logits,
-            }
-            return tf.estimator.EstimatorSpec(mode, predictions=predictions)
-
-        start_losses = position_losses(start_logits, features["start_positions"], features["input_mask"])
-        end_losses = position_losses(end_logits, features["end_positions"], features["input_mask"])
-        loss = tf.reduce_mean(start_losses + end_losses) / 2.0
-        step = build_train_step(loss, learning_rate, num_train_steps, num_warmup_steps, **training_options(compute))
-        return strategies.training_spec(step, num_train_steps, params["batch_size"])
-
-    return model_fn

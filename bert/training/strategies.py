@@ -4,6 +4,7 @@ In: a Distribution, see distribution.py, which says what training is spread over
 and everything here is plain Estimator.
 """
 
+import collections
 import copy
 import functools
 import math
@@ -12,12 +13,20 @@ import zlib
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from bert.runtime import devices
+from bert.optimization import build_train_step, training_options
+from bert.runtime import checkpoint, devices
 from bert.system import signals
 from bert.system.errors import UserError, first_line
 from bert.training import cluster, stopping
 from bert.training.distribution import MIRRORED, MULTI_WORKER, PARAMETER_SERVER, TPU
 from bert.training.progress import TrainingLog
+
+# How a model is trained. init_checkpoint: prefix of the checkpoint that its variables start from, None for random
+# values; learning_rate: the peak; steps: global step at which training ends; warmup_steps: steps in which the rate
+# rises; batch_size: examples in a global batch.
+Training = collections.namedtuple(
+    "Training", ["init_checkpoint", "learning_rate", "steps", "warmup_steps", "batch_size"]
+)
 
 
 def make_strategy(distribution, iterations_per_loop=1):
@@ -128,27 +137,56 @@ def train(estimator, distribution, input_fn, max_steps, hooks=()):
     tf.estimator.train_and_evaluate(estimator, spec, tf.estimator.EvalSpec(fed, steps=1))
 
 
-def training_spec(step, num_train_steps, batch_size):
-    """The EstimatorSpec of training, with what it logs.
+def init_weights(training):
+    """Starts the variables of the default graph from the checkpoint of a Training, if it has one.
 
     Args:
-      step: optimization.TrainStep.
-      num_train_steps: global step at which training ends.
-      batch_size: examples in a global batch.
+      training: Training, or None.
     """
+    if training and training.init_checkpoint:
+        checkpoint.init_from_checkpoint(training.init_checkpoint)
+
+
+def training_spec(loss, training, compute, reported=None, **options):
+    """The EstimatorSpec of training: the end of every model function, once it has the loss.
+
+    Args:
+      loss: scalar, the mean over this replica's examples.
+      training: Training.
+      compute: kernels.Compute.
+      reported: dict from name to scalar, such as parts of the loss: their means over replicas become summaries.
+      options: further arguments of optimization.build_train_step, by name.
+    """
+    reported = reported or {}
+    init_weights(training)
+    step = build_train_step(
+        loss,
+        training.learning_rate,
+        training.steps,
+        training.warmup_steps,
+        reported=tuple(reported.values()),
+        **training_options(compute),
+        **options,
+    )
     hooks = []
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if not on_tpu():
+        for name, mean in zip(reported, step.means):
+            tf.summary.scalar(name, mean)
         tf.summary.scalar("learning_rate", step.learning_rate)
         tf.summary.scalar("gradient_norm", step.gradient_norm)
         if cluster.task().is_chief:
-            hooks = [TrainingLog(step.loss, step.learning_rate, step.gradient_norm, num_train_steps, batch_size)]
+            hooks.append(
+                TrainingLog(step.loss, step.learning_rate, step.gradient_norm, training.steps, training.batch_size)
+            )
         if cluster.task().is_one_of_many and replicas > 1:
             hooks.append(stopping.StopTogether())
-    # An Estimator adds the losses of the replicas up, each of which is the mean over all of them already.
-    loss = step.loss if replicas == 1 else step.loss / replicas
+    # An Estimator adds up the losses of the replicas, each of which is the mean over all of them already.
     return tf.estimator.EstimatorSpec(
-        tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=step.train_op, training_hooks=hooks
+        tf.estimator.ModeKeys.TRAIN,
+        loss=step.loss if replicas == 1 else step.loss / replicas,
+        train_op=step.train_op,
+        training_hooks=hooks,
     )
 
 

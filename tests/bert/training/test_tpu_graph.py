@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import modeling
-from bert.classification import model as classification_model
+from bert import modeling, run_classifier, run_pretraining, run_squad
 from bert.data import batches, records
 from bert.encoder import kernels
-from bert.pretraining import model as pretraining_model
-from bert.squad import model as squad_model
 from bert.training import strategies
 from train.bert_lstm_ner import model_fn_builder
 from train.data.labels import label_ids, label_list
@@ -53,9 +50,9 @@ MODELS = {
     "lstm": tagger,
     "gru, first pieces": lambda dropout: tagger(dropout, "-cell=gru", "-subword_labels=first"),
     "crf_only": lambda dropout: tagger(dropout, "-crf_only"),
-    "classifier": lambda dropout: classification_model.model_fn_builder(config(dropout), 3, None, 0.01, 10, 2, BATCH),
-    "squad": lambda dropout: squad_model.model_fn_builder(config(dropout), None, 0.01, 10, 2),
-    "pretraining": lambda dropout: pretraining_model.model_fn_builder(config(dropout), None, 0.01, 10, 2, BATCH),
+    "classifier": lambda dropout: run_classifier.model_fn_builder(config(dropout), 3, None, 0.01, 10, 2, BATCH),
+    "squad": lambda dropout: run_squad.model_fn_builder(config(dropout), None, 0.01, 10, 2),
+    "pretraining": lambda dropout: run_pretraining.model_fn_builder(config(dropout), None, 0.01, 10, 2, BATCH),
 }
 TAGGERS = ("lstm", "gru, first pieces", "crf_only")
 
@@ -92,7 +89,7 @@ def features_of(model):
 @pytest.fixture(autouse=True)
 def resource_variables(monkeypatch):
     """As the programs have them; no dropout but what a test asks for."""
-    monkeypatch.setattr(classification_model, "DROPOUT", 0.0)
+    monkeypatch.setattr("bert.classification.model.DROPOUT", 0.0)
     before = tf.resource_variables_enabled()
     tf.enable_resource_variables()
     yield
