@@ -144,7 +144,7 @@ def build_train_step(
 
 def training_options(compute):
     """The arguments of `build_train_step` that a kernels.Compute decides: dict with `fused` and `scale_loss`."""
-    return {"fused": compute.kernels is kernels.FUSED, "scale_loss": compute.dtype == tf.float16}
+    return {"fused": compute.is_compiled, "scale_loss": compute.dtype == tf.float16}
 
 
 def _narrow(gradient):

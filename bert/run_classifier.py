@@ -190,7 +190,7 @@ def train(args, inputs, distribution):
         seed=args.seed,
         start_step=start_step,
         bucket=args.bucket,
-        round_lengths=compute.kernels is kernels.FUSED,
+        round_lengths=compute.is_compiled,
         share=distribution.share,
         static=distribution.is_tpu,
     )
@@ -256,7 +256,7 @@ def _predict(args, inputs, split, data, batch_size):
         args.max_seq_length,
         _label_type(inputs, data),
         bucket=True,
-        round_lengths=compute.kernels is kernels.FUSED,
+        round_lengths=compute.is_compiled,
     )
     model_fn = make_model_fn(inputs.config, tasks.num_outputs(inputs.task), compute=compute)
     predictions = prediction.predict(_checkpoint(args, inputs), model_fn, input_fn, batch_size)

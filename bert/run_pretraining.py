@@ -115,8 +115,8 @@ def load_inputs(args):
     if not prefix:
         args.init_checkpoint = prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
     if prefix:
-        checkpoint.check_shapes(prefix, dict(modeling.encoder_shapes(config), **model.head_shapes(config)))
-        checkpoint.check_whole(prefix)
+        shapes = dict(modeling.encoder_shapes(config), **model.head_shapes(config))
+        checkpoint.check_model(prefix, shapes, optional=shapes)
     elif not args.do_train:
         raise UserError(f"{args.output_dir}: no checkpoint in it; expected one, or -init_checkpoint, or -do_train")
     make_dir(args.output_dir)

@@ -40,8 +40,9 @@ from bert.training.strategies import Training
 
 log = logging.getLogger(__name__)
 
-# config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of questions.Question, or None.
-Inputs = collections.namedtuple("Inputs", ["config", "tokenizer", "training", "prediction"])
+# config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of questions.Question, or None;
+# init_checkpoint: prefix that the model starts from, None for random weights or the checkpoint in -output_dir.
+Inputs = collections.namedtuple("Inputs", ["config", "tokenizer", "training", "prediction", "init_checkpoint"])
 
 
 def parse_args(argv=None):
@@ -112,33 +113,39 @@ def load_inputs(args):
     to_answer = squad_questions.read_prediction(args.predict_file) if args.do_predict else None
     if config.type_vocab_size < 2:
         raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; question and context need an encoder with 2")
-    check_checkpoints(args, config)
+    init_checkpoint = check_checkpoint(args, config)
     make_dir(args.output_dir)
-    return Inputs(config, tokenizer, training, to_answer)
+    return Inputs(config, tokenizer, training, to_answer, init_checkpoint)
 
 
-def check_checkpoints(args, config):
-    """UserError unless what the model will start from, or go on from, is whole and fits."""
+def check_checkpoint(args, config):
+    """Checks what the model will start from, or go on from.
+
+    Returns:
+      The prefix of -init_checkpoint; None where there is none or a checkpoint in -output_dir goes before it.
+
+    Raises:
+      UserError: the checkpoint is damaged or does not fit; or there is none to predict with.
+    """
+    head_shapes = model.head_shapes(config)
+    init_checkpoint = None
     latest = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
-    shapes = model.head_shapes(config)
-    if latest:
-        checkpoint.check_shapes(latest, modeling.encoder_shapes(config))
-        checkpoint.check_whole(latest)
-    else:
-        args.init_checkpoint = encoder_files.check_init_checkpoint(
-            args.init_checkpoint, config, args.do_lower_case, args.output_dir
+    if not latest:
+        init_checkpoint = encoder_files.check_init_checkpoint(
+            args.init_checkpoint, config, args.do_lower_case, args.output_dir, head_shapes
         )
-    prefix = latest or args.init_checkpoint
-    if prefix:
-        checkpoint.check_shapes(prefix, shapes)
-    elif not args.do_train:
+    if not (latest or init_checkpoint or args.do_train):
         raise UserError(
             f"{args.output_dir}: no checkpoint in it; expected one, -do_train, or a trained -init_checkpoint"
         )
     if latest or not args.do_train:
-        missing = set(shapes) - set(checkpoint.open_checkpoint(prefix).get_variable_to_shape_map())
-        if missing:
-            raise UserError(f"{prefix}: no {min(missing)} in it; expected a checkpoint of this program")
+        checkpoint.check_model(
+            latest or init_checkpoint,
+            dict(head_shapes, **modeling.encoder_shapes(config)),
+            missing="no {} in it; expected a checkpoint of this program",
+            whole=bool(latest),
+        )
+    return init_checkpoint
 
 
 def model_fn_builder(
@@ -218,10 +225,11 @@ def train(args, inputs, distribution):
         log.info("%s: trained for %d steps already, %d are asked for", args.output_dir, start_step, num_train_steps)
         distribution.release_others(args.output_dir, trains=False)
         return
-    loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, args.init_checkpoint)
+    loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint)
     compute = _choose_compute(args, inputs, num_train_steps - start_step, announce=True)
-    init_checkpoint = None if start_step else args.init_checkpoint
-    training = Training(init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size)
+    training = Training(
+        inputs.init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size
+    )
     model_fn = make_model_fn(inputs.config, training, compute=compute)
     input_fn = records.input_fn_builder(
         path,
@@ -230,7 +238,7 @@ def train(args, inputs, distribution):
         seed=args.seed,
         start_step=start_step,
         bucket=args.bucket,
-        round_lengths=compute.kernels is kernels.FUSED,
+        round_lengths=compute.is_compiled,
         share=distribution.share,
         static=distribution.is_tpu,
     )
@@ -260,9 +268,9 @@ def answer_all(args, inputs):
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
     compute = _choose_compute(args, inputs, count_records(path) // args.predict_batch_size)
     input_fn = records.input_fn_builder(
-        path, args.max_seq_length, is_training=False, bucket=True, round_lengths=compute.kernels is kernels.FUSED
+        path, args.max_seq_length, is_training=False, bucket=True, round_lengths=compute.is_compiled
     )
-    prefix = checkpoint.latest(args.output_dir) or args.init_checkpoint
+    prefix = checkpoint.latest(args.output_dir) or inputs.init_checkpoint
     model_fn = make_model_fn(inputs.config, compute=compute)
     results = prediction.predict(prefix, model_fn, input_fn, args.predict_batch_size)
     answers = collections.OrderedDict()

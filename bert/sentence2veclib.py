@@ -10,6 +10,7 @@ The config is a JSON file or a dict, with some of KEYS.
 
 from bert.system import startup  # noqa: I001, F401  before TensorFlow
 
+import contextlib
 import os
 
 import numpy as np
@@ -17,7 +18,6 @@ import numpy as np
 from bert.runtime import encoding
 from bert.runtime.encoder_files import EncoderFiles
 from bert.runtime.flags import PRECISIONS
-from bert.system.closing import Closing
 from bert.system.errors import UserError
 from bert.system.files import read_json
 from bert.data.pairs import CLS, SEP
@@ -56,7 +56,7 @@ KEYS = {
 PATHS = ("bert_config_file", "vocab_file", "init_checkpoint")
 
 
-class Sentence2Vec(Closing):
+class Sentence2Vec(contextlib.AbstractContextManager):
     """Sentence vectors by pooling one layer of an encoder.
 
     mean and max pool over the pieces of the text (of both texts of a pair), without [CLS], [SEP] and padding; a text
@@ -90,6 +90,9 @@ class Sentence2Vec(Closing):
     def close(self):
         """Frees the encoder's memory; nothing can be encoded afterwards."""
         self._encoder.close()
+
+    def __exit__(self, *exception):
+        self.close()
 
     def encode(self, texts):
         """The vectors of texts.

@@ -288,7 +288,7 @@ def _train(args, inputs, state, records, distribution, dev_scores):
         start_step=schedule.first_step * args.gradient_accumulation_steps,
         trim=not distribution.is_tpu,
         bucket=args.bucket and not distribution.is_tpu,
-        round_lengths=compute.kernels is kernels.FUSED,
+        round_lengths=compute.is_compiled,
         share=distribution.share._replace(by_file=args.share_records == "file"),
         deterministic=args.deterministic,
     )

@@ -111,7 +111,7 @@ def _load_run(path, vocab_file, precision):
     shapes = modeling.encoder_shapes(bert_config)
     shapes["crf_loss/transitions"] = [len(labels) + 1] * 2
     shapes["project/hidden/W"] = [2 * args.lstm_size, args.lstm_size]
-    checkpoint.check_shapes(prefix, shapes)
+    checkpoint.check_model(prefix, shapes, optional=["project/hidden/W"], whole=False)
     if args.crf_only == ("project/hidden/W" in checkpoint.open_checkpoint(prefix).get_variable_to_shape_map()):
         raise UserError(f"{state_file}: crf_only {args.crf_only}; {prefix} is of a model for which that is not so")
     compute = devices.choose_compute(precision, bert_config.hidden_size, 0, xla=False)

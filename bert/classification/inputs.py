@@ -59,8 +59,8 @@ def load_inputs(args):
     if trained or not args.do_train:
         _check_trained(args, trained or init_checkpoint, task, config)
     elif init_checkpoint:
-        encoder_files.check_init_checkpoint(init_checkpoint, config, args.do_lower_case)
-        checkpoint.check_shapes(init_checkpoint, model.head_shapes(config, tasks.num_outputs(task)))
+        head_shapes = model.head_shapes(config, tasks.num_outputs(task))
+        encoder_files.check_init_checkpoint(init_checkpoint, config, args.do_lower_case, head_shapes=head_shapes)
     make_dir(args.output_dir)
     return Inputs(task, config, tokenizer, data, init_checkpoint)
 
@@ -125,13 +125,8 @@ def _check_trained(args, prefix, task, config):
     """UserError unless the checkpoint is a whole classifier of this task and this encoder."""
     if not prefix:
         raise UserError(f"{args.output_dir}: no checkpoint of a trained classifier in it; expected one, or -do_train")
-    shapes = dict(modeling.encoder_shapes(config), **model.head_shapes(config, tasks.num_outputs(task)))
-    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map()
-    missing = sorted(name for name in shapes if name not in found)
-    if missing:
-        raise UserError(f"{prefix}: expected a trained classifier; {missing[-1]} is not in it")
-    checkpoint.check_shapes(prefix, shapes)
-    checkpoint.check_whole(prefix)
+    shapes = dict(model.head_shapes(config, tasks.num_outputs(task)), **modeling.encoder_shapes(config))
+    checkpoint.check_model(prefix, shapes, missing="expected a trained classifier; {} is not in it")
 
 
 def make_records(args, inputs, split, data):

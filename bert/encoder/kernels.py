@@ -22,9 +22,20 @@ LAYER_NORM_EPSILON = 1e-12
 # with gradients. COMPILED: kernels for graphs that are not trained, which keep nothing for a backward pass.
 Kernels = collections.namedtuple("Kernels", ["bias_gelu", "bias_to_heads", "attention_weights", "residual_norm"])
 
-# How the encoder computes. dtype: type of activations and matmuls; variables are always float32. kernels: Kernels.
-# recompute: keep only each layer's input for the backward pass and compute the layer again there.
-Compute = collections.namedtuple("Compute", ["dtype", "kernels", "recompute"])
+
+class Compute(collections.namedtuple("Compute", ["dtype", "kernels", "recompute"])):
+    """How the encoder computes.
+
+    Attributes:
+      dtype: type of activations and matmuls; variables are always float32.
+      kernels: Kernels.
+      recompute: keep only each layer's input for the backward pass and compute the layer again there.
+    """
+
+    @property
+    def is_compiled(self):
+        """Whether XLA compiles the kernels, anew for each length of batch."""
+        return self.kernels is not PLAIN
 
 
 def can_fuse():

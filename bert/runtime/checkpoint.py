@@ -125,6 +125,29 @@ def check_shapes(prefix, shapes):
             )
 
 
+def check_model(prefix, shapes, optional=(), missing="{} is not in it", whole=True):
+    """Checks that a checkpoint is of a certain model before that is built.
+
+    Args:
+      prefix: checkpoint prefix.
+      shapes: dict from the name of each variable of the model to its shape, a list of ints; the names that tell best
+        what is missing come first.
+      optional: names of variables that the checkpoint may lack.
+      missing: what the error says of a variable that is missing; {} stands for its name.
+      whole: read every tensor, too, to find damage; false where that has been done or comes later.
+
+    Raises:
+      UserError: a variable is missing or has another shape, or the checkpoint is damaged.
+    """
+    found = open_checkpoint(prefix).get_variable_to_shape_map()
+    for name in shapes:
+        if name not in found and name not in optional:
+            raise UserError(f"{prefix}: {missing.format(name)}")
+    check_shapes(prefix, shapes)
+    if whole:
+        check_whole(prefix)
+
+
 def init_from_checkpoint(prefix):
     """Makes every trainable variable of the default graph that the checkpoint has start from it.
 

@@ -50,7 +50,7 @@ def load_encoder(files, shortest=3):
     return config, tokenizer
 
 
-def check_init_checkpoint(path, config, do_lower_case, output_dir=None):
+def check_init_checkpoint(path, config, do_lower_case, output_dir=None, head_shapes=()):
     """The prefix of the checkpoint that -init_checkpoint names, after a check that it is whole and fits the encoder.
 
     Args:
@@ -58,6 +58,8 @@ def check_init_checkpoint(path, config, do_lower_case, output_dir=None):
       config: BertConfig.
       do_lower_case: whether texts are lower-cased; the name of a release says whether its vocabulary is.
       output_dir: where a release is unpacked if nothing can be written beside it.
+      head_shapes: dict from the names of the model's other variables to their shapes. The checkpoint may lack any
+        variable, of the encoder too; those that it has must fit.
 
     Returns:
       The prefix, or None for random weights.
@@ -68,8 +70,8 @@ def check_init_checkpoint(path, config, do_lower_case, output_dir=None):
     prefix = checkpoint.resolve(path, output_dir)
     if prefix:
         tokenization.validate_case_matches_checkpoint(do_lower_case, prefix)
-        checkpoint.check_shapes(prefix, modeling.encoder_shapes(config))
-        checkpoint.check_whole(prefix)
+        shapes = dict(modeling.encoder_shapes(config), **dict(head_shapes))
+        checkpoint.check_model(prefix, shapes, optional=shapes)
     return prefix
 
 

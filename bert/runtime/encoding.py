@@ -5,6 +5,7 @@ array a text, in the order of the texts.
 """
 
 import collections
+import contextlib
 import os
 
 import numpy as np
@@ -13,11 +14,9 @@ import tensorflow.compat.v1 as tf
 from bert import modeling
 from bert.data import pairs as data_pairs
 from bert.data.lengths import batches_by_length
-from bert.encoder import kernels
 from bert.runtime import checkpoint, devices
 from bert.runtime.encoder_files import check_init_checkpoint, load_encoder
 from bert.runtime.saved_model import frozen_weights
-from bert.system.closing import Closing
 from bert.system.errors import UserError
 from bert.system.flags import require
 
@@ -38,7 +37,7 @@ def split_pair(line):
     return (first, second) if mark else (second, None)
 
 
-class Encoder(Closing):
+class Encoder(contextlib.AbstractContextManager):
     """A checkpoint's encoder, its weights as constants, in a graph and a session of its own, open until `close`.
 
     `encode` may be called from several threads at once.
@@ -65,7 +64,10 @@ class Encoder(Closing):
         config, self.tokenizer = load_encoder(files)
         _check_layers(layers, config, files.bert_config_file)
         prefix = check_init_checkpoint(files.init_checkpoint, config, files.do_lower_case)
-        _check_encoder_is_in(prefix, config)
+        # A random encoder gives no features, so all of it has to be there.
+        shapes, pooler = modeling.encoder_shapes(config), _pooler(config)
+        missing = "expected the encoder's variables; {} is not in it"
+        checkpoint.check_model(prefix, shapes, optional=pooler, missing=missing, whole=False)
 
         self.hidden_size = config.hidden_size
         self._segments = config.type_vocab_size
@@ -73,14 +75,14 @@ class Encoder(Closing):
         self._max_seq_length = files.max_seq_length
         self._batch_size = batch_size
         compute = devices.choose_compute(precision, config.hidden_size, 0, xla=xla)
-        self._round_lengths = compute.kernels is kernels.FUSED
+        self._round_lengths = compute.is_compiled
         graph = tf.Graph()
         with graph.as_default():
             self._inputs = {
                 name: tf.placeholder(tf.int32, [None, None], name)
                 for name in ("input_ids", "input_mask", "token_type_ids")
             }
-            with frozen_weights(prefix, unused=_pooler(config)):
+            with frozen_weights(prefix, unused=pooler):
                 model = modeling.BertModel(
                     config,
                     is_training=False,
@@ -95,6 +97,9 @@ class Encoder(Closing):
     def close(self):
         """Frees the session's memory; `encode` cannot be called afterwards."""
         self._session.close()
+
+    def __exit__(self, *exception):
+        self.close()
 
     def encode(self, pairs):
         """Encodes texts as they come; what is held in memory does not grow with their number.
@@ -146,15 +151,6 @@ def _check_layers(layers, config, config_file):
             raise UserError(
                 f"layer {layer}: expected {-count} to {count - 1}; the encoder of {config_file} has {count} layers"
             )
-
-
-def _check_encoder_is_in(init_checkpoint, config):
-    """UserError unless the checkpoint has every variable of the encoder: a random one gives no features."""
-    found = checkpoint.open_checkpoint(init_checkpoint).get_variable_to_shape_map()
-    needed = [name for name in modeling.encoder_shapes(config) if name not in _pooler(config)]
-    missing = [name for name in needed if name not in found]
-    if missing:
-        raise UserError(f"{init_checkpoint}: expected the encoder's variables; {missing[0]} is not in it")
 
 
 def _pooler(config):

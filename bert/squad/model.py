@@ -10,7 +10,7 @@ PADDING_LOGIT = -1e9
 
 def head_shapes(config):
     """The shape of every variable beside the encoder's: dict from name to list of ints."""
-    return {"cls/squad/output_weights": [2, config.hidden_size], "cls/squad/output_bias": [2]}
+    return {"cls/squad/output_bias": [2], "cls/squad/output_weights": [2, config.hidden_size]}
 
 
 def span_logits(bert_config, is_training, features, use_one_hot_embeddings=False, compute=kernels.REFERENCE):

@@ -211,10 +211,15 @@ def _check_trained(output_dir, resumes, state, model):
             raise UserError(f"{output_dir}: its model was trained with another {name}; expected that one")
     num_labels = len(model["labels"]) + 1
     found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("crf_loss/transitions")
-    if found is None:
-        raise UserError(f"{prefix}: no tagger in it (crf_loss/transitions); expected a checkpoint of one")
-    if found != [num_labels] * 2:
+    if found not in (None, [num_labels] * 2):
         raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
-    checkpoint.check_shapes(prefix, modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"])))
+    encoder_shapes = modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"]))
+    checkpoint.check_model(
+        prefix,
+        dict({"crf_loss/transitions": [num_labels] * 2}, **encoder_shapes),
+        optional=encoder_shapes,
+        missing="no tagger in it ({}); expected a checkpoint of one",
+        whole=False,
+    )
     if not resumes:  # a checkpoint to resume from was checked when it was found
         checkpoints.check_usable(output_dir, prefix)

@@ -5,6 +5,7 @@ anew. In: windows.Encoded, windows of pieces. Out: label ids, scores and losses,
 """
 
 import collections
+import contextlib
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -13,7 +14,6 @@ from bert.data.lengths import batches_by_length
 from bert.encoder import kernels
 from bert.runtime import devices
 from bert.runtime.saved_model import frozen_weights
-from bert.system.closing import Closing
 from train.data.labels import PIECE, SPECIAL, constraint
 from train.models import build_tagger_by_flags, predict_tags
 
@@ -62,13 +62,13 @@ def build_outputs(fed, word_start, inputs, args, compute=kernels.REFERENCE):
         tagger = build_tagger_by_flags(
             inputs.bert_config, False, fed, fed.get("label_ids"), len(inputs.labels) + 1, word_start, args, compute
         )
-    fused = compute.kernels is not kernels.PLAIN
+    fused = compute.is_compiled
     rules = constraint(inputs.labels, inputs.scheme) if args.constrain else None
     pred_ids, scores = predict_tags(tagger, fed["input_mask"], word_start, rules, inputs.label_ids[PIECE], fused)
     return FrozenGraph(fed, pred_ids, scores, tagger.losses)
 
 
-class Tagger(Closing):
+class Tagger(contextlib.AbstractContextManager):
     """A tagger in a session of its own; may be used from several threads. Use in a `with` statement.
 
     Args:
@@ -87,6 +87,9 @@ class Tagger(Closing):
     def close(self):
         """Frees the session's memory; `tag` cannot be called afterwards."""
         self._session.close()
+
+    def __exit__(self, *exception):
+        self.close()
 
     def tag(self, windows, batch_size):
         """Tags windows, batches of about the same length together.
@@ -139,6 +142,6 @@ class FrozenTagger(Tagger):
         with graph.as_default():
             frozen = build_graph(prefix, inputs, args, compute, with_losses=with_losses)
         session = tf.Session(graph=graph, config=devices.session_config())
-        compiles = compute.kernels is not kernels.PLAIN
+        compiles = compute.is_compiled
         longest = inputs.bert_config.max_position_embeddings if compiles else None
         super().__init__(session, frozen, inputs.label_ids, longest)

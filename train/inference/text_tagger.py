@@ -5,8 +5,8 @@ into the text as it was given.
 """
 
 import collections.abc
+import contextlib
 
-from bert.system.closing import Closing
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
 from train.data.conll import Sentence
@@ -43,7 +43,7 @@ def load_model(vocab_file, labels, settings, settings_file):
     return Model(tokenizer, labels, label_ids(labels), scheme, constrain, max_seq_length)
 
 
-class TextTagger(Closing):
+class TextTagger(contextlib.AbstractContextManager):
     """Tags text by the predictions that a subclass's `_tag_windows` makes for windows of pieces.
 
     Args:
@@ -52,6 +52,13 @@ class TextTagger(Closing):
 
     def __init__(self, model):
         self.model = model
+
+    def close(self):
+        """Frees what a subclass holds; nothing else can be called afterwards."""
+        raise NotImplementedError
+
+    def __exit__(self, *exception):
+        self.close()
 
     def _tag_windows(self, windows):
         """The model's predictions for windows.
