@@ -246,7 +246,8 @@ def _evaluate(args, inputs, records, split, prefix):
       evaluation.Evaluated.
     """
     sentences = inputs.sentences[split]
-    compute = training_loop.choose_compute(args, inputs.bert_config, records.count // args.batch_size)
+    hidden_size, batches = inputs.bert_config.hidden_size, records.count // args.batch_size
+    compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
     scheme = inputs.scheme if args.constrain else None
     with FrozenTagger(prefix, inputs, args, compute, with_losses=True) as tagger:
         tagged = evaluation.tag_file(tagger, sentences, records.encoded, inputs.labels, scheme, args.batch_size)
