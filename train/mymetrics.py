@@ -54,7 +54,7 @@ def confusion_matrix(gold, predicted, labels):
 
 
 def label_accuracy(gold, predicted, labels):
-    """Says of each gold label how many of its words were labelled so.
+    """Counts for each gold label how many of its words were predicted right.
 
     Arguments and errors as `confusion_matrix`.
 
@@ -145,7 +145,7 @@ def _score(support, correct):
 
 
 def _names(labels):
-    """What to print for each label, a list of str."""
+    """The printed names of the labels, a list of str."""
     return [str(name) for name in (labels.values() if isinstance(labels, dict) else labels)]
 
 

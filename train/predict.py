@@ -3,8 +3,8 @@
     python -m train.predict -model_dir output/demo news.txt -output news.jsonl
     echo 'Ann lives in Paris.' | python -m train.predict -model_dir output/demo
 
-Results come in the order of the input, and what is held in memory does not grow with it. A run with -output that was
-killed goes on with -resume and gives the same file. `-interactive` is a prompt.
+Results come in the order of the input, and memory does not grow with its size. A run with -output that was killed goes
+on with -resume and gives the same file. `-interactive` is a prompt.
 """
 
 from bert.system import startup  # noqa: I001  before TensorFlow
@@ -61,7 +61,15 @@ def parse_flags(argv=None):
 
 
 def _with_values(argv, switches):
-    """The arguments, `-resume` as `-resume=true`, so that a file that follows is not taken for the switch's value."""
+    """Gives `-resume` as `-resume=true`, so that a file name after it is not taken for the switch's value.
+
+    Args:
+      argv: list of command-line arguments.
+      switches: list of the names of the switches.
+
+    Returns:
+      list of arguments.
+    """
     changed = []
     for i, argument in enumerate(argv):
         if argument in [dashes + name for name in switches for dashes in ("-", "--")] and not _is_bool(argv[i + 1 :]):

@@ -4,8 +4,8 @@
     python -m train.predict_beam -model_dir output/demo -input_files 'news/*.txt' -output tagged/news
     python -m train.predict_beam ... --runner=FlinkRunner --flink_master=... --environment_type=...
 
-Lines are those of `python -m train.predict -format jsonl`; in shards, or with -ordered in one file and in order. Flags
-not listed here are Beam's. Workers need this project, -model_dir and the files under the names given.
+The lines are those of `python -m train.predict -format jsonl`, in shards, or with -ordered in one file and in order.
+Flags that are not listed here are Beam's. Workers need this project, and -model_dir and the files under these names.
 """
 
 from bert.system import startup  # noqa: I001  before TensorFlow
@@ -20,13 +20,13 @@ from train.bulk import texts
 from train.bulk.flags import add_model_flags, check_model, kinds_help, predictor_arguments
 
 log = logging.getLogger(__name__)
-# What Beam's DirectRunner is, without first looking for the program of another runner on the internet.
+# Beam's DirectRunner uses this one, but first looks for the program of another runner on the internet.
 IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 
 
 def main(argv=None):
     args, beam_flags = parse_flags(argv)
-    # Hides Beam's warnings of its optional parts, and a worker's error, which comes as an exception too.
+    # Hides Beam's warnings about its optional parts, and errors of workers, which are raised as exceptions too.
     logging.basicConfig(level=logging.WARNING if args.verbose else logging.CRITICAL)
     try:
         import apache_beam
@@ -60,7 +60,7 @@ def main(argv=None):
 
 
 def parse_flags(argv=None):
-    """(Namespace, list of flags for Beam)."""
+    """Parses the flags; returns (Namespace of ours, list of flags for Beam)."""
     parser = FlagParser(prog="predict_beam.py", description="Finds the entities in texts, on any of Beam's runners; "
                         "flags not listed here are Beam's, as --runner=FlinkRunner.")  # fmt: skip
     flag, switch = parser.flag_group("model")
@@ -85,7 +85,7 @@ def parse_flags(argv=None):
 
 
 def _as_user_error(error):
-    """The UserError that a worker raised, of which Beam may give no more than the traceback; else the error itself."""
+    """The UserError that a worker raised, found in the traceback if Beam gives no more; any other error unchanged."""
     found = re.search(r"bert\.system\.errors\.UserError: (.+)", str(error))
     if not found and not isinstance(error, UserError):
         return error

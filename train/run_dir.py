@@ -1,7 +1,7 @@
 """The directory of a run, -output_dir: the names of its files, its state, its labels, and what -clean removes.
 
-`run.json` is the run's memory: with which settings the model was made and trained, how the dev set was scored so far,
-which checkpoint is the best, whether training has come to its end. It is replaced as a whole, never half-written.
+The state of a run is in run.json: the settings of the model and of training, the scores on the dev set so far, which
+checkpoint is the best, and whether training is finished. The file is always replaced as a whole.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ BEST = "best"
 EXPORT = "export"
 EVAL_EVENTS = "eval"
 
-# The files of ours by their path from -output_dir; `-clean` touches nothing else.
+# Patterns of the paths, from -output_dir, of the files that this program writes; `-clean` removes no others.
 CHECKPOINT_FILE = r"(checkpoint|model\.ckpt(-\d+)?\.(index|meta|data-\d{5}-of-\d{5}))"
 _EVENTS = r"events\.out\.tfevents\..*"
 _NAMED = [LABEL2ID, LABEL_LIST_PICKLE, LABEL2ID_PICKLE, PIECES, EVAL_RESULTS, RUN_STATE, REPORT_PAGE]
@@ -49,7 +49,7 @@ _PATTERNS += [
     EXPORT + r"/(temp-)?\d+(\.tmp-\d+)?/(saved_model\.pb|(variables|assets|assets\.extra)/.*)",
     EXPORT + r"/(temp-\d+|\d+\.tmp-\d+)-assets/.*",
 ]
-# The endings are those of files that a killed run was writing.
+# The endings belong to files that were being written when a run was killed.
 OURS = re.compile(r"({})(\.tmp-\d+|\.tmp[0-9a-f]{{32}}|\.tempstate\d+)?$".format("|".join(_PATTERNS)))
 
 
@@ -57,7 +57,14 @@ _STATE_KEYS = {"model", "training", "finished", "evaluations", "best", "foreign"
 
 
 def read_state(output_dir):
-    """The run's state, or None where no run of ours has been; UserError where the file is damaged."""
+    """Reads the state of the run in a directory.
+
+    Returns:
+      dict as `new_state` makes it, or None where there was no run.
+
+    Raises:
+      UserError: the file is damaged.
+    """
     path = os.path.join(output_dir, RUN_STATE)
     if not os.path.exists(path):
         return None
@@ -82,15 +89,19 @@ def new_state(output_dir, model, training):
     """The state of a run that begins.
 
     Args:
-      model: settings that a checkpoint cannot be used without, a JSON dict.
+      output_dir: directory of the run.
+      model: the settings that are needed to use a checkpoint, a JSON dict.
       training: the other settings of the run, a JSON dict.
+
+    Returns:
+      JSON dict.
     """
     return {
         "model": model,
         "training": training,
         "finished": False,
         "evaluations": [],  # {"step", "loss", "accuracy", "precision", "recall", "f1"} in order
-        "best": None,  # the one whose checkpoint is in best/
+        "best": None,  # the evaluation whose checkpoint is in best/
         "foreign": _foreign_files(output_dir),
         "copied": _copied(output_dir),
     }
@@ -102,16 +113,16 @@ def evaluated_step(state):
 
 
 def copy_encoder_files(output_dir, state, vocab_file, bert_config_file):
-    """Lays vocab.txt and bert_config.json beside the checkpoints, so that nothing else is needed to use them.
+    """Copies vocab.txt and bert_config.json beside the checkpoints, so that nothing else is needed to use them.
 
-    A file of that name that no run of ours put there stays. What is copied is noted in the state, which is written.
+    A file of such a name that no run put there is left alone. The state, which is written, lists the copied files.
     """
     sources = {VOCAB: vocab_file, BERT_CONFIG: bert_config_file}
     noted = _copied(output_dir)
     copied = [name for name in sources if name in noted or not os.path.lexists(os.path.join(output_dir, name))]
     if copied != state.get("copied"):
         state["copied"] = copied
-        write_state(output_dir, state)  # before the files: what is there by then is known to be ours
+        write_state(output_dir, state)  # before the files, so that they are known as copies from the start
     for name in copied:
         target = os.path.join(output_dir, name)
         if not os.path.exists(target) or not os.path.samefile(sources[name], target):
@@ -120,15 +131,16 @@ def copy_encoder_files(output_dir, state, vocab_file, bert_config_file):
 
 
 def _copied(output_dir):
-    """The names under which `copy_encoder_files` laid files here, noted as such; runs of earlier versions did not."""
+    """The names of the files that `copy_encoder_files` copied; none where an earlier version made the run."""
     return (read_state(output_dir) or {}).get("copied", [])
 
 
 def clean(output_dir, kept=()):
-    """Removes what runs of this program wrote; folders only if they are empty then.
+    """Removes the files that runs of this program wrote, and the folders that are empty then.
 
     Args:
-      kept: paths of files that stay, as those that the next run is given.
+      output_dir: directory of the run.
+      kept: paths of files that stay, such as the inputs of the next run.
     """
     foreign = set(_foreign_files(output_dir))
     removed = [path for path in _files_of_ours(output_dir) if path not in foreign]
@@ -136,7 +148,7 @@ def clean(output_dir, kept=()):
     removed += [name for name in os.listdir(output_dir) if re.sub(r"\.tmp-\d+$", "", name) in copied]
     kept = {os.path.realpath(path) for path in kept}
     removed = [path for path in removed if os.path.realpath(os.path.join(output_dir, path)) not in kept]
-    # The state goes last: until then the run is known to be ours and a second -clean ends what one cut short began.
+    # The state goes last: while it is there a second -clean can finish the work of one that was interrupted.
     for path in sorted(removed, key=lambda path: path == RUN_STATE):
         os.remove(os.path.join(output_dir, path))
     folders = {os.path.dirname(path) for path in removed} - {""}
@@ -150,13 +162,13 @@ def clean(output_dir, kept=()):
 
 
 def _foreign_files(output_dir):
-    """Files with names of ours that were here before the first run: not ours, so never removed."""
+    """The files with names like ours that were there before the first run; they are never removed."""
     state = read_state(output_dir)
     return sorted(_files_of_ours(output_dir)) if state is None else state["foreign"]
 
 
 def _files_of_ours(output_dir):
-    """Paths from output_dir of the files in it whose names are ours."""
+    """The paths, from output_dir, of the files in it that have names of files of a run."""
     found = []
     for top in ("", BEST, EVAL_EVENTS, EXPORT):
         for folder, subfolders, files in os.walk(os.path.join(output_dir, top)):
@@ -168,7 +180,7 @@ def _files_of_ours(output_dir):
 
 
 def write_labels(output_dir, labels, ids):
-    """The label map: JSON for this project, pickles for the scripts that read those."""
+    """Writes the label map as JSON, and as the pickles that older scripts read."""
     write_json(os.path.join(output_dir, LABEL2ID), ids)
     for name, value in ((LABEL_LIST_PICKLE, list(labels)), (LABEL2ID_PICKLE, dict(ids))):
         with atomic_path(os.path.join(output_dir, name)) as temporary, open(temporary, "wb") as writer:

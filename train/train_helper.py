@@ -54,7 +54,7 @@ def _build_parser():
 
 
 def _add_task_flags(parser):
-    """What is read and written, and what is to be done with it."""
+    """Adds the flags for the files and for the steps of a run."""
     flag, switch = parser.flag_group("files")
     flag("data_dir", help="directory with train.txt, dev.txt and test.txt")
     flag("output_dir", help="directory for checkpoints, reports and the export")
@@ -75,7 +75,10 @@ def _add_task_flags(parser):
 
 
 def _add_model_flags(parser):
-    """What a trained checkpoint cannot be used without, but for -dropout_rate and -constrain."""
+    """Adds the flags of the model.
+
+    A checkpoint can only be used with the values it was trained with, except for -dropout_rate and -constrain.
+    """
     flag, switch = parser.flag_group("text")
     flag("max_seq_length", type=positive_int, default=128, help="pieces in a window; longer sentences become several")
     switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
@@ -137,7 +140,7 @@ def _fill_in_bert_dir(args):
         raise UserError(f"{args.bert_dir}: expected a directory with bert_config.json and vocab.txt")
     for name, file in BERT_FILES.items():
         path = os.path.join(args.bert_dir, file)
-        # A directory without a checkpoint, as of the demo, is an encoder to be trained from scratch.
+        # A directory without a checkpoint, such as the demo's, is an encoder with random weights.
         if getattr(args, name) is None and (name != "init_checkpoint" or os.path.exists(path + ".index")):
             setattr(args, name, path)
 

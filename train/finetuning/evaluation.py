@@ -14,10 +14,10 @@ from train.mymetrics import entity_table
 
 log = logging.getLogger(__name__)
 
-# tags: list of lists, one tag for every word of the file; loss: mean over windows; scores: as tags, the probability of
-# the label the model chose for each word, None for a word that tokenizes to nothing.
+# tags: for each sentence the list of its words' predicted tags; loss: mean over windows; scores: for each sentence the
+# list of the predicted tags' probabilities, None for a word that tokenizes to nothing.
 Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores"])
-# A data file as tagged. split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged: Tagged;
+# A tagged data file. split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged: Tagged;
 # counts: conlleval.EvalCounts.
 Evaluated = collections.namedtuple("Evaluated", ["split", "file", "sentences", "tagged", "counts"])
 
@@ -116,6 +116,6 @@ def report_split(output_dir, evaluated, step, with_scores, with_tags):
 
 
 def _print(text):
-    """Prints a text; what the terminal's encoding lacks, such as types in Chinese, as escapes."""
+    """Prints a text; characters that the terminal's encoding lacks, such as types in Chinese, become escapes."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)

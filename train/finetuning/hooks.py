@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 class DevEvaluation(tf.train.CheckpointSaverListener):
-    """Scores the dev set on checkpoints as they are saved, keeps the best one, and ends training when nothing improves.
+    """Scores each checkpoint that is due on the dev set, keeps the best one, and ends training when nothing improves.
 
-    The scores go to the run's state on disk at once, so a run that is killed and started again remembers them.
+    The scores are written to run.json at once, so a run that is killed and started again has them.
 
     Args:
       output_dir: directory of the checkpoints and of run.json.
@@ -35,20 +35,21 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
         self._events = tf.summary.FileWriter(os.path.join(output_dir, run_dir.EVAL_EVENTS))
 
     def after_save(self, session, global_step_value):
+        """Scores the checkpoint of this step if it is due; returns whether training ends."""
         step = int(global_step_value)
         if not self._is_due(step):
             return False
         if signals.received():
-            return True  # and the run that goes on from here begins with the evaluation
+            return True  # the run that goes on from here begins with this evaluation
         prefix = os.path.join(self._output_dir, f"{run_dir.CHECKPOINT}-{step}")
-        with signals.signals_not_deferred():  # it may take long, and all there is to be saved has been
+        with signals.signals_not_deferred():  # the checkpoint is saved, and this may take long
             scores = dict(self._evaluate(prefix), step=step)
         self._state["evaluations"].append(scores)
         best = self._state["best"]
         improved = best is None or scores["f1"] > best["f1"]
         if improved:
             self._state["best"] = scores
-        # State first: a run that is started again learns from it what best/ is to hold; the reverse would not do.
+        # The state comes first: a run that is started again reads there which checkpoint belongs into best/.
         run_dir.write_state(self._output_dir, self._state)
         if improved:
             checkpoints.keep_as_best(self._output_dir, prefix)
@@ -78,7 +79,7 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
 
 
 class ScheduledSaver(CheckpointSaver):
-    """Saves checkpoints at the steps of a schedule, at the start and at the end; tells the listeners.
+    """Saves checkpoints at chosen steps, at the start and at the end.
 
     Args:
       output_dir: directory of the checkpoints.
@@ -93,7 +94,7 @@ class ScheduledSaver(CheckpointSaver):
 
 
 class _StepTimer:
-    """Stands in for the saver's timer, which knows only regular intervals."""
+    """Takes the place of the saver's timer, which knows only regular intervals."""
 
     def __init__(self, is_scheduled):
         self._is_scheduled = is_scheduled
@@ -109,6 +110,6 @@ class _StepTimer:
         self._last = int(step)
 
     def should_trigger_for_step(self, step):
-        """Whether a step was due since the last save, this one included: none is missed where steps are skipped."""
+        """Whether a step was due after the last save, up to this step; training may skip steps."""
         first = step if self._last is None else self._last + 1
         return any(self._is_scheduled(due) for due in range(int(first), int(step) + 1))

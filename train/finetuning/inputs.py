@@ -1,4 +1,4 @@
-"""Everything a run is given, read and checked before anything is built or written; all bad input is refused here."""
+"""The inputs of a run: they are all read and checked here, before anything is built or written."""
 
 import collections
 import logging
@@ -36,10 +36,10 @@ TRAINING_FLAGS = (
 
 
 def load_inputs(args):
-    """Reads and checks all that the run will use.
+    """Reads and checks everything that the run uses.
 
-    Nothing is written but the output directory itself and, where the newest checkpoint in it is damaged, the name of
-    the one that training goes on from instead.
+    It writes nothing, with two exceptions: it makes the output directory, and if the newest checkpoint there is
+    damaged, it notes which one training goes on from instead.
 
     Args:
       args: Namespace of train_helper.get_args_parser.

@@ -15,8 +15,8 @@ from train.data.windows import encode
 
 log = logging.getLogger(__name__)
 
-# path: record file; encoded: list of windows.Encoded, the windows in it, None for the train split, which need not fit
-# in memory; count: how many windows.
+# path: the record file; encoded: its windows, a list of windows.Encoded, None for the train split, which may not fit in
+# memory; count: number of windows.
 Records = collections.namedtuple("Records", ["path", "encoded", "count"])
 
 
