@@ -28,6 +28,7 @@ from bert.classification import model, tasks
 from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
+from bert.system import run_lock
 from bert.system.errors import run_program
 from bert.system.files import write_results
 from bert.system.flags import FlagParser, HelpFormatter
@@ -81,7 +82,11 @@ def main(argv=None):
     if distribution is None:
         return
     writes = args.do_train or args.do_eval or args.do_predict
-    with loop.exclusive_run(args, classification_inputs.load_inputs, distribution.task.is_chief, writes) as inputs:
+    is_chief = distribution.task.is_chief
+    with run_lock.locked(args.output_dir, is_chief and writes):
+        inputs = classification_inputs.load_inputs(args)
+        if is_chief and args.do_train:
+            checkpoint.remove_unfinished(args.output_dir)
         run(args, inputs, distribution)
 
 

@@ -25,6 +25,7 @@ from bert.pretraining import model, records as pretraining_records
 from bert.encoder import kernels
 from bert.training import loop, stopping, strategies
 from bert.training.strategies import Training
+from bert.system import run_lock
 from bert.system.errors import UserError, run_program
 from bert.system.files import find_files, make_dir, write_results
 from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int, require
@@ -71,8 +72,12 @@ def main(argv=None):
     distribution = loop.start(args)
     if distribution is None:
         return
+    is_chief = distribution.task.is_chief
     try:
-        with loop.exclusive_run(args, load_inputs, distribution.task.is_chief) as inputs:
+        with run_lock.locked(args.output_dir, is_chief):
+            inputs = load_inputs(args)
+            if is_chief and args.do_train:
+                checkpoint.remove_unfinished(args.output_dir)
             run(args, inputs, distribution)
     except tf.errors.DataLossError as error:
         raise UserError(f"{args.input_file}: a record in it is damaged: {error.message}")

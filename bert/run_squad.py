@@ -32,6 +32,7 @@ from bert.squad import metrics, model, records
 from bert.squad import questions as squad_questions
 from bert.squad.answers import answer_question
 from bert.squad.windows import SPECIAL_PIECES
+from bert.system import run_lock
 from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, make_dir, sha256, write_results
 from bert.system.flags import FlagParser, positive_int, require
@@ -88,10 +89,14 @@ def run(args):
     distribution = loop.start(args)
     if distribution is None:
         return None
-    with loop.exclusive_run(args, load_inputs, distribution.task.is_chief) as inputs:
+    is_chief = distribution.task.is_chief
+    with run_lock.locked(args.output_dir, is_chief):
+        inputs = load_inputs(args)
         if args.do_train:
+            if is_chief:
+                checkpoint.remove_unfinished(args.output_dir)
             train(args, inputs, distribution)
-        if not distribution.task.is_chief:
+        if not is_chief:
             return None
         return predict(args, inputs) if args.do_predict else None
 

@@ -194,8 +194,8 @@ def train(args):
         args = argparse.Namespace(**dict(vars(args), **dict.fromkeys(later, False)))
     # An export alone writes only a directory of its own; every other run writes files that a second would write too.
     writes = args.do_train or args.do_eval or args.do_predict or args.filter_adam_var
-    with run_lock.locked(args.output_dir, lambda: load_inputs(args), writes and is_chief) as inputs:
-        return _run(args, inputs, distribution)
+    with run_lock.locked(args.output_dir, writes and is_chief):
+        return _run(args, load_inputs(args), distribution)
 
 
 def _run(args, inputs, distribution):

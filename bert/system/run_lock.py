@@ -14,6 +14,7 @@ import socket
 
 from bert.system import signals
 from bert.system.errors import UserError
+from bert.system.files import make_dir
 
 log = logging.getLogger(__name__)
 LOCK_FILE = "run.lock"
@@ -22,42 +23,56 @@ _held = set()  # descriptors of the locks that this process holds
 
 
 @contextlib.contextmanager
-def locked(directory, load, wanted=True):
-    """Gives what `load` returns, and holds the directory's lock from before that until the end.
+def locked(directory, wanted=True):
+    """Holds a directory's lock. Whatever a run reads in the directory before it writes there, it reads inside.
 
-    A file system without locks, as some network file systems are, gets a warning and no protection.
+    The directory is made if there is none. If it is still empty at the end, it is removed again, so that a run that is
+    refused leaves nothing behind. A file system without locks, as some network file systems are, gets a warning and no
+    protection.
 
     Args:
-      directory: the output directory; None where that flag is missing, which `load` is to say.
-      load: function without arguments that reads what the run goes on from and makes the directory if there is none.
-      wanted: false for a run that writes nothing another one writes: it takes no lock.
+      directory: the output directory; None where that flag is missing: there is nothing to lock then.
+      wanted: false for a run that writes nothing that another run writes: it takes no lock.
 
     Raises:
       UserError: another process holds the lock, or the directory cannot be written to.
     """
-    with contextlib.ExitStack() as stack:
+    if not (wanted and directory):
+        yield
+        return
+    made = _missing(directory)
+    with signals.cleanup_on_exit(lambda: _remove_empty(made)):
+        descriptor = _acquire(directory)
+        with signals.cleanup_on_exit(lambda: _release(directory, descriptor)):
+            yield
 
-        def acquire():
-            descriptor = _acquire(directory)
-            stack.enter_context(signals.cleanup_on_exit(lambda: _release(directory, descriptor)))
 
-        was_there = os.path.isdir(directory or "")
-        if wanted and was_there:
-            acquire()
-        loaded = load()
-        if wanted and not was_there:
-            acquire()
-            if os.listdir(directory) != [LOCK_FILE]:  # another run came, and went, before we had the lock
-                loaded = load()
-        yield loaded
+def _missing(directory):
+    """The directory and those above it, as far as there are none: a list of paths, the innermost first."""
+    path, missing = os.path.abspath(directory), []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing
+
+
+def _remove_empty(directories):
+    """Removes directories up to the first one, from the innermost on, that is not empty."""
+    with contextlib.suppress(OSError):
+        for path in directories:
+            os.rmdir(path)
 
 
 def _acquire(directory):
     path = os.path.join(directory, LOCK_FILE)
     while True:
+        if not os.path.isdir(directory):
+            make_dir(directory)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
+            if not os.path.isdir(directory):
+                continue  # a run that was refused has just removed it
             raise UserError(f"{directory}: expected a directory that can be written: {error.strerror}")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,7 +85,7 @@ def _acquire(directory):
             return descriptor
         if _is_same_file(descriptor, path):
             break
-        os.close(descriptor)  # its holder removed it between our two looks
+        os.close(descriptor)  # its holder removed it between the two calls
     _held.add(descriptor)
     with contextlib.suppress(OSError):  # a full disk; the lock holds all the same
         since = datetime.datetime.now().isoformat(" ", "seconds")

@@ -1,14 +1,12 @@
 """The training loop of the programs: the start of a process, the Estimator, its steps from the first to the last."""
 
 import collections
-import contextlib
 import logging
 import os
 
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import checkpoint, devices
-from bert.system import run_lock
+from bert.runtime import devices
 from bert.system.files import make_dir
 from bert.system.startup import set_up_logging
 from bert.training import stopping, strategies
@@ -78,23 +76,6 @@ def make_estimator(model_fn, settings, batch_size, distribution=None):
         seed=settings.seed,
         save_summary_steps=settings.save_checkpoints_steps,
     )
-
-
-@contextlib.contextmanager
-def exclusive_run(args, load_inputs, is_chief, writes=True):
-    """Gives what `load_inputs(args)` returns; from before that call on it keeps other runs out of -output_dir.
-
-    Args:
-      is_chief: whether this is the process of its run that writes there.
-      writes: whether it writes files that another run could write too.
-
-    Raises:
-      UserError: another run writes there.
-    """
-    with run_lock.locked(args.output_dir, lambda: load_inputs(args), is_chief and writes) as inputs:
-        if is_chief and args.do_train:
-            checkpoint.remove_unfinished(args.output_dir)
-        yield inputs
 
 
 def train(settings, estimator, distribution, input_fn, num_train_steps, start_step):

@@ -21,7 +21,7 @@ HOLD = """
 import os, sys, time
 sys.path.insert(0, {repository!r})
 from bert.system import run_lock
-with run_lock.locked({directory!r}, lambda: None):
+with run_lock.locked({directory!r}):
     {then}
     print("held", flush=True)
     time.sleep(60)
@@ -41,7 +41,7 @@ def holder(directory, then="pass"):
 
 
 def hold(directory, **kwargs):
-    return run_lock.locked(str(directory), lambda: "loaded", **kwargs)
+    return run_lock.locked(str(directory), **kwargs)
 
 
 def test_the_second_is_refused_and_told_by_whom(tmp_path):
@@ -51,13 +51,12 @@ def test_the_second_is_refused_and_told_by_whom(tmp_path):
         message = str(caught.value)
         assert message.startswith(f"{tmp_path}: another run (process {process.pid} on {socket.gethostname()}, since 20")
         assert message.endswith(" writes to it; expected that to end, or another -output_dir")
-        with hold(tmp_path, wanted=False) as loaded:  # a reader minds nobody
-            assert loaded == "loaded"
+        with hold(tmp_path, wanted=False):  # a reader minds nobody
+            pass
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert os.listdir(str(tmp_path)) == [run_lock.LOCK_FILE]
-        with hold(tmp_path) as loaded:  # what died holds nothing
-            assert loaded == "loaded"
+        with hold(tmp_path):  # what died holds nothing
             assert json.loads((tmp_path / run_lock.LOCK_FILE).read_text())["pid"] == os.getpid()
     assert os.listdir(str(tmp_path)) == []
 
@@ -96,39 +95,40 @@ def test_a_holder_that_has_not_said_who_it_is(tmp_path):
             pass
 
 
-def test_a_directory_that_is_made_in_it(tmp_path):
-    output = tmp_path / "output"
-
-    def make():
-        output.mkdir(exist_ok=True)
-        return sorted(os.listdir(str(output)))
-
-    with run_lock.locked(str(output), make) as found:
-        assert found == [] and os.listdir(str(output)) == [run_lock.LOCK_FILE]
-    assert os.listdir(str(output)) == []
+def test_a_directory_that_is_not_there_yet_is_made_and_locked(tmp_path):
+    output = tmp_path / "above" / "output"
+    with hold(output):
+        assert os.listdir(str(output)) == [run_lock.LOCK_FILE]
+        with pytest.raises(UserError, match="writes to it"), hold(output):
+            pass
+        (output / "result").write_text("")
+    assert os.listdir(str(output)) == ["result"]
 
 
-def test_what_was_read_before_another_run_came_and_went_is_read_again(tmp_path):
-    output = tmp_path / "output"
-    reads = []
-
-    def load():
-        output.mkdir(exist_ok=True)
-        reads.append(sorted(os.listdir(str(output))))
-        (output / "result").write_text("of the other run")
-        return len(reads)
-
-    with run_lock.locked(str(output), load) as loaded:
-        assert loaded == 2 and reads == [[], ["result", run_lock.LOCK_FILE]]
-
-
-def test_nothing_is_made_where_what_is_given_is_wrong(tmp_path):
-    def load():
+@pytest.mark.parametrize("above", [True, False])
+def test_nothing_is_left_where_what_is_given_is_wrong(above, tmp_path):
+    output = tmp_path / "above" / "output" if above else tmp_path / "output"
+    with pytest.raises(UserError, match="wrong"), hold(output):
         raise UserError("wrong")
+    assert os.listdir(str(tmp_path)) == []
+    output.mkdir(parents=True)
+    with pytest.raises(UserError, match="wrong"), hold(output):
+        raise UserError("wrong")
+    assert os.listdir(str(output)) == []  # it was there before
 
-    with pytest.raises(UserError, match="wrong"), run_lock.locked(str(tmp_path / "output"), load):
+
+def test_without_a_directory_there_is_no_lock(tmp_path):
+    with run_lock.locked(None), run_lock.locked(""), hold(tmp_path / "output", wanted=False):
         pass
     assert os.listdir(str(tmp_path)) == []
+
+
+def test_where_no_directory_can_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "output"):
+        with pytest.raises(UserError, match="expected a directory that can be written"), hold(output):
+            pass
+    assert os.listdir(str(tmp_path)) == ["file"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
@@ -151,8 +151,15 @@ def test_where_no_lock_file_can_be(tmp_path):
         pass
 
 
-def test_many_at_once_come_one_after_the_other(tmp_path):
-    """Each adds 1 to a number in a file, reading and writing it apart; what is refused tries again."""
+@pytest.mark.parametrize("is_there", [True, False])
+def test_many_at_once_come_one_after_the_other(is_there, tmp_path):
+    """Each adds 1 to a number in a file, reading and writing it apart; what is refused tries again.
+
+    A directory that is not there is made and removed by each of them.
+    """
+    output = tmp_path / "output"
+    if is_there:
+        output.mkdir()
     code = f"""
 import os, sys, time
 sys.path.insert(0, {REPOSITORY!r})
@@ -161,14 +168,15 @@ from bert.system.errors import UserError
 done = 0
 while done < 20:
     try:
-        with run_lock.locked({str(tmp_path)!r}, lambda: None):
+        with run_lock.locked({str(output)!r}):
             path = {str(tmp_path / "count")!r}
             count = int(open(path).read()) if os.path.exists(path) else 0
             time.sleep(0.001)
             with open(path, "w") as writer:
                 writer.write(str(count + 1))
             done += 1
-    except UserError:
+    except UserError as error:
+        assert " writes to it; " in str(error), error
         time.sleep(0.001)
 """
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
