@@ -13,7 +13,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
-from tests import small_task
+from tests import selection, small_task
 
 tf.disable_eager_execution()
 tf.logging.set_verbosity(tf.logging.ERROR)
@@ -27,6 +27,31 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no failure; in CI the examples are the same each time, elsewhere they are new ones.
 hypothesis.settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("project")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--everything", action="store_true", help="run all tests on this TensorFlow, see selection.py")
+
+
+def pytest_configure(config):
+    for name, meaning in selection.MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_collection_modifyitems(config, items):
+    selection.slowest_first(items)
+    if not selection.is_reference() and not config.getoption("--everything"):
+        selection.skip_what_runs_elsewhere(items)
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(selection.REASON in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_sep(
+            "=",
+            f"TensorFlow {tf.__version__}: {count} tests were left to {selection.REFERENCE}; --everything runs them",
+        )
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what the tests need and runs them: `bash tests/run.sh` on TensorFlow 2.15, `--tf1` on 1.15.
-# Further arguments go to pytest.
+# Further arguments go to pytest. What does not depend on TensorFlow runs on 2.15 only (tests/selection.py); with
+# --everything all tests run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/environment.sh
@@ -14,4 +15,4 @@ fi
 python=$(find_python $versions) || { echo "no Python of $versions on the PATH" >&2; exit 2; }
 command -v perl > /dev/null || { echo "the tests of train/conlleval.pl need perl on the PATH" >&2; exit 2; }
 make_venv "$venv" "$python" requirements.txt tests/requirements.txt
-exec "$venv/bin/python" -m pytest -n auto --maxprocesses 4 "$@"
+exec "$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist worksteal "$@"

@@ -42,7 +42,7 @@ def is_alive(pid):
 def run(folder, program, *flags):
     """(exit code, standard output, standard error) of the launcher."""
     process = start(folder, program, *flags)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
@@ -114,7 +114,7 @@ def test_output_of_any_bytes_and_a_reader_that_goes(tmp_path, monkeypatch):
     assert process.stdout.readline() == b"[chief 0] caf\xc3\xa9 \xff\n"
     process.stdout.close()
     assert b"Traceback" not in process.stderr.read()
-    process.wait(30)
+    process.wait(300)
     assert (tmp_path / "chief").exists()
 
 
@@ -149,7 +149,7 @@ def test_a_signal_to_one_task_ends_all_and_the_chief_saves(victim, tmp_path):
     process = start(tmp_path, ENDING, "-workers=2", "-evaluator")
     pids = dict(process.stdout.readline().split()[-2:] for _ in range(3))
     os.kill(int(pids[victim]), signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 143 and out == "[chief 0] saved\n"
     said = f"[launch] {victim} 0: asked to end, so all do; the same command goes on from the last checkpoint\n"
     assert err == ("" if victim == "chief" else said)
@@ -178,7 +178,7 @@ def test_a_signal_to_the_launcher_ends_all(signum, tmp_path):
     process = start(tmp_path, ENDING, "-workers=2", "-ps=1")
     pids = [int(process.stdout.readline().split()[-1]) for _ in range(3)]
     process.send_signal(signum)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=300)
     assert process.returncode == 128 + signum and out == "[chief 0] saved\n"
     assert not any(map(is_alive, pids))
 
@@ -188,7 +188,7 @@ def test_tasks_end_with_the_launcher(tmp_path):
     pids = [int(process.stdout.readline().split()[-1]) for _ in range(2)]
     process.kill()
     process.wait()
-    deadline = time.time() + 30
+    deadline = time.time() + 300
     while any(map(is_alive, pids)) and time.time() < deadline:
         time.sleep(0.01)
     assert not any(map(is_alive, pids))
