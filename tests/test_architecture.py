@@ -40,7 +40,13 @@ STEP = {
 }
 # Who may use what trains: bert's programs and the tagger's; a trained model at work does without.
 TRAINING = {"bert.training", "train.finetuning"}
-TRAINERS = {"bert.run_pretraining", "bert.run_classifier", "bert.run_squad", "train.bert_lstm_ner"} | TRAINING
+TRAINERS = {
+    "bert.launch",
+    "bert.run_pretraining",
+    "bert.run_classifier",
+    "bert.run_squad",
+    "train.bert_lstm_ner",
+} | TRAINING
 WITHOUT_TENSORFLOW = (
     "bert/system/ bert/data/lengths.py bert/data/shards.py bert/data/example_bytes.py bert/runtime/flags.py "
     "train/data/corpus.py train/data/conll.py train/data/windows.py train/train_helper.py train/pages/ "
@@ -91,8 +97,10 @@ def breaches(path, source):
             found.append(f"{path}: imports {other}, which stands beside it or above")
         elif room.startswith("bert.") and other.startswith("train."):
             found.append(f"{path}: imports {other}; bert/ knows nothing of train/")
-    at_once = [name for node in tree.body for name in imported(ast.Module(body=[node], type_ignores=[]))]
-    if path.startswith(tuple(WITHOUT_TENSORFLOW)) and any(name.split(".")[0] == "tensorflow" for name in at_once):
+    at_once = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    if path.startswith(tuple(WITHOUT_TENSORFLOW)) and any(
+        name.split(".")[0] == "tensorflow" for node in at_once for name in imported(node)
+    ):
         found.append(f"{path}: loads TensorFlow")
     return found
 
