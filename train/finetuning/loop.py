@@ -10,7 +10,9 @@ from train import run_dir
 from train.finetuning import checkpoints, cluster
 from train.finetuning.hooks import DevEvaluation, ScheduledSaver
 
-KEPT_CHECKPOINTS = 5
+# The newest ones, beside best/. Each takes three times the room of the weights, for Adam's two averages. The newest is
+# what a run goes on from, the one before it serves where a power cut has damaged the newest.
+KEPT_CHECKPOINTS = 2
 
 
 def train(args, state, distribution, schedule, model_fn, input_fn, evaluate):

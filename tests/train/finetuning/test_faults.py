@@ -34,7 +34,7 @@ from tests.paths import REPOSITORY
 from tests.small_task import NO_DROPOUT, data_file, run, succeed, tagged, write_task
 from train import bert_lstm_ner, run_dir
 from train.data.conll import read_conll
-from train.finetuning import checkpoints
+from train.finetuning import checkpoints, loop
 from train.train_helper import get_args_parser
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "2"))
@@ -63,12 +63,16 @@ def whole(given, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stopped_run(given, tmp_path_factory):
-    """The output directory of a run that SIGTERM stopped at step 10, and what the program said."""
+    """The output directory of a run that SIGTERM stopped at step 10, and what the program said.
+
+    It keeps checkpoints from before its last evaluation, to be fallen back to.
+    """
     output = str(tmp_path_factory.mktemp("stopped") / "output")
     # The hook that asks for the end comes before the one that acts here, so it is the next step that is the last.
     with at_step(STOPPED_AT - 1, lambda: os.kill(os.getpid(), signal.SIGTERM)), signals.handle_signals(), pytest.raises(
         signals.Interrupted
-    ) as stop:
+    ) as stop, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "KEPT_CHECKPOINTS", 5)
         train(given, output)
     return output, stop.value
 
@@ -431,6 +435,12 @@ def test_falling_back_behind_evaluations(given, whole, stopped, warnings):
     (line,) = warnings
     assert "model.ckpt-10: no checkpoint of that name" in line and line.endswith("-6, the newest that is whole")
     assert_as(whole, stopped, given)
+
+
+def test_the_two_newest_checkpoints_and_the_best_are_kept(whole):
+    kept = glob.glob(os.path.join(whole, "model.ckpt-*.index"))
+    assert sorted(checkpoint.step_of(path[: -len(".index")]) for path in kept) == [9, 12]
+    assert len(glob.glob(os.path.join(whole, "best", "*.index"))) == 1
 
 
 def test_only_the_best_checkpoint_is_left(stopped, warnings):
