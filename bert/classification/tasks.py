@@ -24,7 +24,7 @@ Layout = collections.namedtuple(
 
 # name: as -task_name has it, lower case; splits: dict from train, dev, test to a list of Layout;
 # labels: in the order of their ids, None for regression; metrics: beside accuracy (regression: instead of it), see
-# classifier_metrics; aliases: dict from a label in a file to the one that is meant.
+# metrics.py; aliases: dict from a label in a file to the one that is meant.
 Task = collections.namedtuple("Task", ["name", "splits", "labels", "metrics", "aliases"])
 
 # text_b: None for a single text; label: str, float for regression, None where the file has none.

@@ -150,7 +150,7 @@ def test_the_program_writes_it(tmp_path, monkeypatch):
     assert page.footer == "PER 2DATE 15 texts, 3 entities"
 
 
-# What html_spans says of its colours, in the light page and the dark one, held against the formulas.
+# What pages/spans.py says of its colours, in the light page and the dark one, held against the formulas.
 PAGES = {"light": (0, "#ffffff", "#1b1f24", "#57606a"), "dark": (1, "#14171b", "#e4e8ec", "#a3adb8")}
 
 
