@@ -165,8 +165,8 @@ FAULTS = [
     Fault(
         "a signal is heard and nothing is done",
         "bert/system/signals.py",
-        "        _end(signum)\n        return\n",
-        "        return\n",
+        "    if not _is_deferred:\n        _end(signum)\n",
+        "    if not _is_deferred:\n        return\n",
         "tests/bert/system/test_signals.py",
     ),
     Fault(

@@ -1,4 +1,4 @@
-"""Signals: what they do to a program, at once and put off, once and twice."""
+"""What a first and a second signal do to a program, deferred or not."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ def send(signum=signal.SIGTERM):
 
 
 def start(body, **kwargs):
-    """A process that does `body`, lines of Python, as a program."""
+    """A process that runs `body`, a list of lines of Python, as a program."""
     lines = [
         "import contextlib, ctypes, os, signal, sys, time",
         f"sys.path.insert(0, {REPOSITORY!r})",
@@ -40,7 +40,7 @@ def start(body, **kwargs):
 
 
 def start_until_ready(body, place):
-    """As `start`, when it has come to its `ready()`."""
+    """As `start`; returns when the program has called `ready()`."""
     process = start(body, cwd=str(place))
     deadline = time.time() + 300
     while not (place / "ready").exists() and time.time() < deadline:
@@ -50,7 +50,7 @@ def start_until_ready(body, place):
 
 
 def end_of(body, **kwargs):
-    """(exit code, standard output, standard error) of a program that does `body`."""
+    """(exit code, standard output, standard error) of a program that runs `body`."""
     process = start(body, **kwargs)
     output, errors = process.communicate(timeout=300)
     return process.returncode, output, errors
@@ -58,7 +58,7 @@ def end_of(body, **kwargs):
 
 @pytest.mark.parametrize("signum,name,code", [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "SIGINT", 130)])
 def test_a_signal_ends_the_program_where_it_stands(signum, name, code):
-    """What would keep an exception from its way has no part in it."""
+    """Without an exception, which `except` could catch."""
     body = [
         "try:",
         "    print('before')",
@@ -70,19 +70,19 @@ def test_a_signal_ends_the_program_where_it_stands(signum, name, code):
     assert end_of(body) == (code, "before\n", f"stopped by {name}; {AGAIN}")
 
 
-def test_a_signal_ends_it_in_a_library_that_does_not_come_back():
-    """As a long operation of TensorFlow's."""
+def test_a_signal_ends_a_program_in_a_library_that_does_not_return():
+    """As in a long operation of TensorFlow."""
     body = [
         "import threading",
         "threading.Timer(0.2, send).start()",
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",  # in this thread, which it would wake
         "with signals.cleanup_on_exit(lambda: os.write(1, b'cleaned up')):",
-        "    ctypes.CDLL(None).sleep(60)",
+        "    ctypes.CDLL(None).sleep(3600)",
     ]
     assert end_of(body) == (143, "cleaned up", f"stopped by SIGTERM; {AGAIN}")
 
 
-def test_what_was_begun_is_cleaned_up(tmp_path):
+def test_cleanups_are_called_from_the_latest_to_the_first():
     body = [
         "with contextlib.ExitStack() as stack:",
         "    for number in range(3):",
@@ -95,7 +95,7 @@ def test_what_was_begun_is_cleaned_up(tmp_path):
     assert end_of(body) == (143, "left\n2\n1\n0\n", f"stopped by SIGTERM; {AGAIN}")
 
 
-def test_files_that_are_being_written_leave_nothing_behind(tmp_path):
+def test_unfinished_files_are_removed(tmp_path):
     body = [
         "from bert.system.directories import complete_directory",
         "from bert.system.files import atomic_open",
@@ -115,7 +115,7 @@ def test_files_that_are_being_written_leave_nothing_behind(tmp_path):
     assert os.listdir(str(tmp_path)) == ["kept"] and (tmp_path / "kept").read_text() == "whole"
 
 
-def test_cleaning_up_without_a_signal():
+def test_cleanup_without_a_signal():
     done = []
     with signals.cleanup_on_exit(lambda: done.append(1)):
         assert not done
@@ -125,12 +125,12 @@ def test_cleaning_up_without_a_signal():
 
 
 @pytest.mark.parametrize("description,text", [("f'at {signum}'", "at 15\n"), ("1 / 0", f"stopped by SIGTERM; {AGAIN}")])
-def test_what_is_said(description, text):
+def test_exit_message(description, text):
     body = [f"with signals.exit_message(lambda signum: {description}):", "    send()"]
     assert end_of(body) == (143, "", text)
 
 
-def test_a_signal_that_is_put_off_only_makes_itself_known():
+def test_a_deferred_signal_only_sets_received():
     body = [
         "signals.defer_signals(True)",
         "assert signals.received() is None",
@@ -148,7 +148,7 @@ def test_a_signal_that_is_put_off_only_makes_itself_known():
     )  # fmt: skip
 
 
-def test_what_a_signal_waited_for_is_done(capsys):
+def test_interrupted_after_a_deferred_signal(capsys):
     def main():
         signals.defer_signals(True)
         send(signal.SIGINT)
@@ -161,7 +161,7 @@ def test_what_a_signal_waited_for_is_done(capsys):
 
 
 def test_a_deferred_signal_that_was_handled_leaves_the_end_to_the_program():
-    """However long it takes after the step: the line that names the step is the one that is printed."""
+    """However long that takes after the step, its line is printed, the one that names the step."""
     body = [
         "signals.defer_signals(True)",
         "send()",
@@ -173,7 +173,7 @@ def test_a_deferred_signal_that_was_handled_leaves_the_end_to_the_program():
     assert end_of(body) == (143, "", deferred + "at step 7\n")
 
 
-def test_it_is_put_off_again_behind_a_stretch_where_it_is_not():
+def test_signals_are_deferred_again_after_signals_not_deferred():
     with signals.handle_signals():
         signals.defer_signals(True)
         with signals.signals_not_deferred():
@@ -183,7 +183,7 @@ def test_it_is_put_off_again_behind_a_stretch_where_it_is_not():
     assert signals.received() is None
 
 
-def test_everything_is_as_before_behind_it():
+def test_handlers_threads_and_descriptors_are_restored():
     before = [signal.getsignal(signum) for signum in signals.SIGNALS]
     threads = threading.active_count()
     with pytest.raises(UserError), signals.handle_signals():
@@ -202,7 +202,7 @@ def test_a_signal_ignored_before_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
-def test_outside_of_the_main_thread_nothing_is_handled():
+def test_only_the_main_thread_handles_signals():
     found = []
 
     def main():
@@ -216,8 +216,8 @@ def test_outside_of_the_main_thread_nothing_is_handled():
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
-    """Even where the main thread never comes back to Python, as in a long step of TensorFlow's."""
-    body = ["signals.defer_signals(True)", "ready()", "while True: ctypes.CDLL(None).sleep(60)"]
+    """Even if the main thread never returns to Python, as in a long step of TensorFlow."""
+    body = ["signals.defer_signals(True)", "ready()", "while True: ctypes.CDLL(None).sleep(3600)"]
     process = start_until_ready(body, tmp_path)
     process.send_signal(signal.SIGTERM)
     time.sleep(signals.SAME_SIGNAL_SECONDS + signals.PATIENCE + 0.2)
@@ -228,24 +228,24 @@ def test_a_second_signal_ends_at_once(tmp_path):
 
 
 def assert_two_signals_end(process):
-    """SIGTERM twice, each with time to be dealt with."""
+    """Sends SIGTERM twice, each time leaving time to handle it."""
     for _ in range(2):
         process.send_signal(signal.SIGTERM)
         time.sleep(max(signals.PATIENCE, signals.SAME_SIGNAL_SECONDS) + 0.3)
     assert process.wait(300) == 143
 
 
-def test_a_second_signal_ends_a_program_that_hangs_in_its_cleaning_up(tmp_path):
+def test_a_second_signal_ends_a_program_that_hangs_in_a_cleanup(tmp_path):
     body = [
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
-        "with signals.cleanup_on_exit(lambda: time.sleep(60)):",
+        "with signals.cleanup_on_exit(lambda: time.sleep(3600)):",
         "    ready()",
-        "    ctypes.CDLL(None).sleep(60)",
+        "    ctypes.CDLL(None).sleep(3600)",
     ]
     assert_two_signals_end(start_until_ready(body, tmp_path))
 
 
-def test_nobody_reads_what_is_said(tmp_path):
+def test_a_second_signal_ends_a_program_whose_standard_error_is_full(tmp_path):
     body = [
         "signals.defer_signals(True)",
         "os.set_blocking(2, False)",
@@ -259,7 +259,7 @@ def test_nobody_reads_what_is_said(tmp_path):
 
 
 def test_what_is_being_removed_gets_no_final_name(tmp_path):
-    """Though the main thread, which was in a library when the signal came, is back before all is removed."""
+    """Even if the main thread, in a library when the signal came, returns before everything is removed."""
     body = [
         "import shutil, threading",
         "from bert.system.directories import complete_directory",
@@ -277,7 +277,7 @@ def test_what_is_being_removed_gets_no_final_name(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_a_signal_while_something_is_cleaned_up(tmp_path):
+def test_a_signal_during_a_cleanup(tmp_path):
     body = [
         "def clean_up():",
         "    for name in sorted(os.listdir('.')):",
@@ -290,7 +290,7 @@ def test_a_signal_while_something_is_cleaned_up(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_a_child_dies_of_its_signal_and_the_parent_hears_nothing(tmp_path):
+def test_a_forked_child_dies_of_its_signal_and_the_parent_goes_on(tmp_path):
     body = [
         "with signals.cleanup_on_exit(lambda: open('cleaned', 'a').write('x')):",
         "    child = os.fork()",
@@ -309,7 +309,7 @@ def test_a_child_dies_of_its_signal_and_the_parent_hears_nothing(tmp_path):
     assert "at once" not in process.stderr.read() and (tmp_path / "cleaned").read_text() == "x"
 
 
-def test_a_disk_full_elsewhere_than_in_files_of_ours(capsys):
+def test_a_full_disk_in_a_file_opened_without_a_helper(capsys):
     def main():
         with open("/dev/full", "w") as writer:
             writer.write("x")
@@ -321,8 +321,8 @@ def test_a_disk_full_elsewhere_than_in_files_of_ours(capsys):
 
 
 @pytest.mark.every_tensorflow
-def test_nothing_is_said_of_a_graph_left_half_built(tmp_path):
-    """TensorFlow would report what it calls objects that were never used, behind the one line of an error."""
+def test_an_error_in_building_a_graph_is_one_line():
+    """TensorFlow would add reports of objects that were never used."""
     body = [
         "from bert.system import startup",
         "from bert.system.errors import UserError",
