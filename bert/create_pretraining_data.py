@@ -40,7 +40,16 @@ log = logging.getLogger(__name__)
 def main():
     args = parse_flags()
     inputs, outputs, tokenizer = check(args)
-    settings = examples.make_settings(args, tokenizer)
+    settings = examples.make_settings(
+        tokenizer.vocab,
+        args.vocab_file,
+        max_seq_length=args.max_seq_length,
+        max_predictions_per_seq=args.max_predictions_per_seq,
+        masked_lm_prob=args.masked_lm_prob,
+        short_seq_prob=args.short_seq_prob,
+        do_whole_word_mask=args.do_whole_word_mask,
+        random_seed=args.random_seed,
+    )
     with _scratch_file(outputs[0]) as scratch:
         blocks = tokenize(inputs, tokenizer, scratch, args.num_processes)
         count = write_examples(blocks, settings, scratch.name, outputs, args.dupe_factor, args.num_processes)

@@ -25,13 +25,14 @@ from tqdm import tqdm
 
 from bert.classification import inputs as classification_inputs
 from bert.classification import model, tasks
+from bert.data import pairs
 from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
 from bert.system import run_lock
-from bert.system.errors import run_program
-from bert.system.files import write_results
-from bert.system.flags import FlagParser, HelpFormatter
+from bert.system.errors import UserError, run_program
+from bert.system.files import make_dir, write_results
+from bert.system.flags import FlagParser, HelpFormatter, require
 from bert.training import loop, strategies
 from bert.training.strategies import Training
 
@@ -84,10 +85,64 @@ def main(argv=None):
     writes = args.do_train or args.do_eval or args.do_predict
     is_chief = distribution.task.is_chief
     with run_lock.locked(args.output_dir, is_chief and writes):
-        inputs = classification_inputs.load_inputs(args)
+        inputs = load_inputs(args)
         if is_chief and args.do_train:
             checkpoint.remove_unfinished(args.output_dir)
         run(args, inputs, distribution)
+
+
+def load_inputs(args):
+    """Reads and checks everything before anything is written.
+
+    Returns:
+      inputs.Inputs.
+
+    Raises:
+      UserError: something given is not as expected.
+    """
+    wanted = {"train": args.do_train, "dev": args.do_eval, "test": args.do_predict}
+    splits = [split for split in wanted if wanted[split]]
+    if not splits and not args.do_export:
+        raise UserError("nothing to do: expected -do_train, -do_eval, -do_predict or -do_export")
+    require(args, "task_name", "bert_config_file", "vocab_file", "output_dir")
+    devices.check_possible(args.precision, args.xla)
+    if splits:
+        require(args, "data_dir")
+    trained = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
+    init_checkpoint = None if trained else checkpoint.resolve(args.init_checkpoint, args.output_dir)
+    task = _find_task(args, trained, init_checkpoint)
+    files = encoder_files.EncoderFiles.from_dict(vars(args))
+    config, tokenizer = encoder_files.load_encoder(files, pairs.shortest_length(tasks.is_pair(task)))
+    if tasks.is_pair(task) and config.type_vocab_size < 2:
+        raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; pairs of texts need an encoder with 2")
+    data = {split: classification_inputs.read_split(task, split, args.data_dir) for split in splits}
+    if trained or not args.do_train:
+        if not (trained or init_checkpoint):
+            raise UserError(
+                f"{args.output_dir}: no checkpoint of a trained classifier in it; expected one, or -do_train"
+            )
+        classification_inputs.check_trained(trained or init_checkpoint, task, config)
+    else:
+        head_shapes = model.head_shapes(config, tasks.num_outputs(task))
+        encoder_files.check_init_checkpoint(init_checkpoint, config, args.do_lower_case, head_shapes=head_shapes)
+    make_dir(args.output_dir)
+    return classification_inputs.Inputs(task, files, config, tokenizer, data, init_checkpoint)
+
+
+def _find_task(args, trained, init_checkpoint):
+    """The task of -task_name; for files of the user's own, as train.tsv or the trained classifier has it."""
+    is_own = tasks.is_tsv(args.task_name)
+    task = None if is_own else tasks.find_task(args.task_name, args.xnli_language)
+    if is_own and args.do_train:
+        task = tasks.tsv_task_of(args.data_dir, args.tsv_header)
+    is_used_from_elsewhere = init_checkpoint and not args.do_train
+    folder = os.path.dirname(init_checkpoint) if is_used_from_elsewhere else args.output_dir
+    path = os.path.join(folder, classification_inputs.TASK_FILE)
+    if os.path.exists(path) and (trained or not args.do_train):
+        return classification_inputs.read_task(path, task, args.tsv_header)
+    if task is None:
+        raise UserError(f"{path}: no such file; expected it beside a trained classifier, or -do_train")
+    return task
 
 
 def run(args, inputs, distribution):
@@ -178,7 +233,7 @@ def train(args, inputs, distribution):
     if distribution.task.is_chief:
         classification_inputs.write_task(args.output_dir, inputs.task)
     (data,) = inputs.data["train"]
-    path = classification_inputs.make_records(args, inputs, "train", data)
+    path = classification_inputs.make_records(inputs, "train", data, args.data_dir, args.output_dir)
     num_train_steps, num_warmup_steps = loop.steps_of_training(
         len(data.examples), args.num_train_epochs, args.train_batch_size, args.warmup_proportion
     )
@@ -254,7 +309,7 @@ def export(args, inputs):
 
 def _predict(args, inputs, split, data, batch_size):
     """The model's predictions for every example of a file, in order: a list of dicts."""
-    path = classification_inputs.make_records(args, inputs, split, data)
+    path = classification_inputs.make_records(inputs, split, data, args.data_dir, args.output_dir)
     compute = _choose_compute(args, inputs, count_records(path) // batch_size)
     input_fn = classification_inputs.input_fn_builder(
         path,

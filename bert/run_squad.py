@@ -220,7 +220,10 @@ def train(args, inputs, distribution):
     if is_current(path, made_from):
         log.info("%s is up to date, %d windows", path, count_records(path))
     else:
-        records.write_training(path, inputs.training, inputs.tokenizer, args, made_from)
+        settings = _window_settings(args)
+        records.write_training(
+            path, inputs.training, inputs.tokenizer, settings, made_from, args.train_file, args.verbose_logging
+        )
     windows = count_records(path)
     num_train_steps, num_warmup_steps = loop.steps_of_training(
         windows, args.num_train_epochs, args.train_batch_size, args.warmup_proportion
@@ -269,7 +272,7 @@ def answer_all(args, inputs):
     """OrderedDict from question id to Answer, in the order of -predict_file."""
     path = os.path.join(args.output_dir, "eval.tf_record")
     made_from = fingerprint(args, args.predict_file)
-    contents = records.write_prediction(path, inputs.prediction, inputs.tokenizer, args, made_from)
+    contents = records.write_prediction(path, inputs.prediction, inputs.tokenizer, _window_settings(args), made_from)
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
     compute = _choose_compute(args, inputs, count_records(path) // args.predict_batch_size)
     input_fn = records.input_fn_builder(
@@ -312,6 +315,10 @@ def _choose_compute(args, inputs, steps, announce=False):
     return devices.choose_compute(
         args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=announce
     )
+
+
+def _window_settings(args):
+    return records.WindowSettings(args.max_seq_length, args.doc_stride, args.max_query_length)
 
 
 def fingerprint(args, data_file):

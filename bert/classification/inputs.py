@@ -1,4 +1,4 @@
-"""What comes into the classifier: everything the user gave, checked first, and the record files made from it."""
+"""What goes into the classifier: the task, the examples of a split, and the record files made from them."""
 
 import collections
 import logging
@@ -10,59 +10,21 @@ from tqdm import tqdm
 from bert import modeling
 from bert.classification import model, tasks
 from bert.data import batches, pairs, records
-from bert.runtime import checkpoint, devices, encoder_files
+from bert.runtime import checkpoint
 from bert.system.errors import UserError
-from bert.system.files import make_dir, read_json, sha256, write_json
-from bert.system.flags import require
+from bert.system.files import read_json, sha256, write_json
 
 log = logging.getLogger(__name__)
 TASK_FILE = "task.json"  # in -output_dir: what the classifier there was trained for
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 RECORD_FILES = {"train": "train.tf_record", "dev": "eval.tf_record", "test": "predict.tf_record"}
 
-# task: tasks.Task; config: BertConfig; tokenizer: FullTokenizer; data: dict from the splits to be read to lists of
-# Data; init_checkpoint: prefix that the model starts from, None for random weights or the checkpoint in -output_dir.
-Inputs = collections.namedtuple("Inputs", ["task", "config", "tokenizer", "data", "init_checkpoint"])
+# task: tasks.Task; files: EncoderFiles; config: BertConfig; tokenizer: FullTokenizer; data: dict from the splits that
+# are read to lists of Data; init_checkpoint: prefix that the model starts from, None for random weights or the
+# checkpoint in -output_dir.
+Inputs = collections.namedtuple("Inputs", ["task", "files", "config", "tokenizer", "data", "init_checkpoint"])
 # layout: tasks.Layout; examples: list of tasks.Example.
 Data = collections.namedtuple("Data", ["layout", "examples"])
-
-
-def load_inputs(args):
-    """Reads and checks everything before anything is written.
-
-    Args:
-      args: Namespace of run_classifier's flags.
-
-    Returns:
-      Inputs.
-
-    Raises:
-      UserError: something given is not as expected.
-    """
-    splits = [split for split, wanted in _wanted(args).items() if wanted]
-    if not splits and not args.do_export:
-        raise UserError("nothing to do: expected -do_train, -do_eval, -do_predict or -do_export")
-    require(args, "task_name", "bert_config_file", "vocab_file", "output_dir")
-    devices.check_possible(args.precision, args.xla)
-    if splits:
-        require(args, "data_dir")
-    trained = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
-    if not trained:
-        args.init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
-    task = _find_task(args, trained)
-    files = encoder_files.EncoderFiles.from_dict(vars(args))
-    config, tokenizer = encoder_files.load_encoder(files, pairs.shortest_length(tasks.is_pair(task)))
-    if tasks.is_pair(task) and config.type_vocab_size < 2:
-        raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; pairs of texts need an encoder with 2")
-    data = {split: _read(task, split, args.data_dir) for split in splits}
-    init_checkpoint = None if trained else args.init_checkpoint
-    if trained or not args.do_train:
-        _check_trained(args, trained or init_checkpoint, task, config)
-    elif init_checkpoint:
-        head_shapes = model.head_shapes(config, tasks.num_outputs(task))
-        encoder_files.check_init_checkpoint(init_checkpoint, config, args.do_lower_case, head_shapes=head_shapes)
-    make_dir(args.output_dir)
-    return Inputs(task, config, tokenizer, data, init_checkpoint)
 
 
 def description(task):
@@ -76,28 +38,26 @@ def write_task(output_dir, task):
     write_json(os.path.join(output_dir, TASK_FILE), description(task))
 
 
-def _wanted(args):
-    return {"train": args.do_train, "dev": args.do_eval, "test": args.do_predict}
+def read_task(path, expected, header):
+    """The task that a classifier was trained for, as `write_task` wrote it.
 
+    Args:
+      path: TASK_FILE of the classifier.
+      expected: tasks.Task that the classifier is used for; None for files of the user's own.
+      header: whether files of the user's own begin with a line of column names.
 
-def _find_task(args, trained):
-    """The task of -task_name; for files of the user's own, as train.tsv or the trained classifier has it."""
-    is_own = tasks.is_tsv(args.task_name)
-    task = None if is_own else tasks.find_task(args.task_name, args.xnli_language)
-    if is_own and args.do_train:
-        task = tasks.tsv_task_of(args.data_dir, args.tsv_header)
-    is_used_from_elsewhere = args.init_checkpoint and not trained and not args.do_train
-    path = os.path.join(os.path.dirname(args.init_checkpoint) if is_used_from_elsewhere else args.output_dir, TASK_FILE)
-    if not os.path.exists(path) or (args.do_train and not trained):
-        if task is None:
-            raise UserError(f"{path}: no such file; expected it beside a trained classifier, or -do_train")
-        return task
+    Returns:
+      tasks.Task.
+
+    Raises:
+      UserError: the file cannot be read, or the classifier was trained for another task.
+    """
     known = read_json(path)
-    if task is None:
-        return _own_task(path, known, args.tsv_header)
-    if known != description(task):
-        raise UserError(f"{path}: the classifier was trained for {known}; expected {description(task)}")
-    return task
+    if expected is None:
+        return _own_task(path, known, header)
+    if known != description(expected):
+        raise UserError(f"{path}: the classifier was trained for {known}; expected {description(expected)}")
+    return expected
 
 
 def _own_task(path, known, header):
@@ -111,8 +71,8 @@ def _own_task(path, known, header):
     return task
 
 
-def _read(task, split, data_dir):
-    """A list of Data, one for each file of the split; a second part of it may be missing."""
+def read_split(task, split, data_dir):
+    """A list of Data, one for each file of the split; its second part may be missing."""
     data = []
     for layout in task.splits[split]:
         if layout.part and not os.path.exists(os.path.join(data_dir, layout.file)):
@@ -121,43 +81,48 @@ def _read(task, split, data_dir):
     return data
 
 
-def _check_trained(args, prefix, task, config):
+def check_trained(prefix, task, config):
     """UserError unless the checkpoint is a whole classifier of this task and this encoder."""
-    if not prefix:
-        raise UserError(f"{args.output_dir}: no checkpoint of a trained classifier in it; expected one, or -do_train")
     shapes = dict(model.head_shapes(config, tasks.num_outputs(task)), **modeling.encoder_shapes(config))
     checkpoint.check_model(prefix, shapes, missing="expected a trained classifier; {} is not in it")
 
 
-def make_records(args, inputs, split, data):
+def make_records(inputs, split, data, data_dir, output_dir):
     """The record file of a part of the data, written anew unless it was made from just this; returns its path.
 
     Each record has `input_ids`, `input_mask` and `segment_ids`, int64 [max_seq_length], and where the data has labels
     `label_ids`, the label's id, or its value as a float.
+
+    Args:
+      inputs: Inputs.
+      split: "train", "dev" or "test".
+      data: Data, one file of the split.
+      data_dir, output_dir: directories of the data file and of the record file.
     """
-    path = model.output_file(args.output_dir, RECORD_FILES[split], data.layout.part)
+    path = model.output_file(output_dir, RECORD_FILES[split], data.layout.part)
     made_from = {
         "format": FORMAT,
-        "data": sha256(os.path.join(args.data_dir, data.layout.file)),
+        "data": sha256(os.path.join(data_dir, data.layout.file)),
         "layout": list(data.layout),
         "task": description(inputs.task),
-        "vocab": sha256(args.vocab_file),
-        "do_lower_case": args.do_lower_case,
-        "max_seq_length": args.max_seq_length,
+        "vocab": sha256(inputs.files.vocab_file),
+        "do_lower_case": inputs.files.do_lower_case,
+        "max_seq_length": inputs.files.max_seq_length,
     }
     if records.is_current(path, made_from):
         log.info("%s is up to date", path)
     else:
         # Without a bar where standard error is no terminal.
         shown = tqdm(data.examples, desc=data.layout.file, unit=" examples", disable=None, leave=False)
-        count = records.write_records(path, (_record(args, inputs, example) for example in shown), made_from)
+        count = records.write_records(path, (_record(inputs, example) for example in shown), made_from)
         log.info("wrote %s: %d examples", path, count)
     return path
 
 
-def _record(args, inputs, example):
-    features = pairs.encode(inputs.tokenizer, example.text_a, example.text_b, args.max_seq_length)
-    values = pairs.padded(features, args.max_seq_length)
+def _record(inputs, example):
+    max_seq_length = inputs.files.max_seq_length
+    features = pairs.encode(inputs.tokenizer, example.text_a, example.text_b, max_seq_length)
+    values = pairs.padded(features, max_seq_length)
     if example.label is not None:
         values["label_ids"] = [label_id(inputs.task, example.label)]
     return records.make_example(values)

@@ -32,23 +32,27 @@ Group = collections.namedtuple("Group", "name blocks lending")
 Example = collections.namedtuple("Example", "input_ids first positions labels is_random")
 
 
-def make_settings(args, tokenizer):
-    """Settings of the flags; UserError where the vocabulary of -vocab_file lacks a special piece."""
+def make_settings(vocab, vocab_file, **flags):
+    """Settings, of a vocabulary and of flags.
+
+    Args:
+      vocab: dict from word piece to id.
+      vocab_file: path of the vocabulary, for errors.
+      flags: the fields of Settings that are flags, max_seq_length to random_seed, by name.
+
+    Raises:
+      UserError: the vocabulary lacks a special piece.
+    """
     for token in ("[CLS]", "[SEP]", "[MASK]"):
-        if token not in tokenizer.vocab:
-            raise UserError(f"{args.vocab_file}: expected an entry {token}")
+        if token not in vocab:
+            raise UserError(f"{vocab_file}: expected an entry {token}")
     return Settings(
-        args.max_seq_length,
-        args.max_predictions_per_seq,
-        args.masked_lm_prob,
-        args.short_seq_prob,
-        args.do_whole_word_mask,
-        args.random_seed,
-        len(tokenizer.vocab),
-        tokenizer.vocab["[CLS]"],
-        tokenizer.vocab["[SEP]"],
-        tokenizer.vocab["[MASK]"],
-        frozenset(index for piece, index in tokenizer.vocab.items() if piece.startswith("##")),
+        vocab_size=len(vocab),
+        cls=vocab["[CLS]"],
+        sep=vocab["[SEP]"],
+        mask=vocab["[MASK]"],
+        continues=frozenset(index for piece, index in vocab.items() if piece.startswith("##")),
+        **flags,
     )
 
 

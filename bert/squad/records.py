@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 FIRST_UNIQUE_ID = 1000000000
 
+# How a question and its context are cut into windows: the flags of these names, see windows.make_windows.
+WindowSettings = collections.namedtuple("WindowSettings", ["max_seq_length", "doc_stride", "max_query_length"])
+
 
 def input_fn_builder(path, max_seq_length, is_training, **reading):
     """An input function over a record file; a batch is as long as its longest window.
@@ -40,15 +43,17 @@ def input_fn_builder(path, max_seq_length, is_training, **reading):
     return batches.input_fn_builder(path, columns, data_pairs.FIELDS, is_training, **reading)
 
 
-def write_training(path, questions, tokenizer, args, made_from):
+def write_training(path, questions, tokenizer, settings, made_from, data_file, verbose=False):
     """Writes the windows of training questions; a question whose answer cannot be had from the pieces is left out.
 
     Args:
       path: record file to write.
       questions: list of questions.Question with spans.
       tokenizer: FullTokenizer.
-      args: Namespace with max_seq_length, doc_stride, max_query_length, train_file and verbose_logging.
+      settings: WindowSettings.
       made_from: JSON value, for the file's fingerprint.
+      data_file: path of the file that the questions are from, for messages.
+      verbose: log each answer that is left out or not met exactly.
 
     Raises:
       UserError: nothing is left.
@@ -57,18 +62,22 @@ def write_training(path, questions, tokenizer, args, made_from):
 
     def examples():
         for question, aligned in align_questions(_with_bar(questions, path), tokenizer):
-            pieces = _answer_pieces(question, aligned, seen, args)
+            pieces, kinds = _answer_pieces(question, aligned)
+            seen.update(kinds)
+            for kind in kinds if verbose else ():
+                answer = json.dumps(question.context[slice(*question.span)])
+                log.warning("%s: question %s: answer %s: %s", data_file, question.id, answer, kind)
             if question.span is not None and pieces is None:
                 continue
-            for window in _windows(question, aligned, tokenizer, args):
+            for window in make_windows(question, aligned, tokenizer, *settings):
                 start, end = target_of(window, pieces)
-                values = _values(window, aligned, seen["windows"], tokenizer, args.max_seq_length)
+                values = _values(window, aligned, seen["windows"], tokenizer, settings.max_seq_length)
                 values.update(start_positions=[start], end_positions=[end], is_impossible=[int(question.span is None)])
                 seen["windows"] += 1
                 seen["without answer"] += end == 0
                 yield records.make_example(values)
         if not seen["windows"]:
-            raise UserError(f"{args.train_file}: none of its answers can be had from word pieces; nothing to train on")
+            raise UserError(f"{data_file}: none of its answers can be had from word pieces; nothing to train on")
 
     records.write_records(path, examples(), made_from)
     log.info(
@@ -81,43 +90,48 @@ def write_training(path, questions, tokenizer, args, made_from):
         ("wider", "begin or end inside a word piece: trained on with the whole piece"),
     ):
         if seen[kind]:
-            hint = "" if args.verbose_logging else " (-verbose_logging lists them)"
+            hint = "" if verbose else " (-verbose_logging lists them)"
             log.warning("warning: %d of %d answers %s%s", seen[kind], len(questions), consequence, hint)
 
 
-def _answer_pieces(question, aligned, seen, args):
-    """(first, last) piece of the answer or None; counts in `seen` what is not as it should be."""
-    if question.span is None:
-        return None
-    start, end = question.span
-    answer = question.context[start:end]
-    pieces = pieces_of(aligned, start, end)
-    kinds = ["other white space"] if answer != question.answers[0].strip() else []
-    if pieces is None:
-        kinds = ["skipped"]
-    elif (aligned.starts[pieces[0]], aligned.ends[pieces[1]]) != (start, end):
-        kinds.append("wider")
-    for kind in kinds:
-        seen[kind] += 1
-        if args.verbose_logging:
-            log.warning("%s: question %s: answer %s: %s", args.train_file, question.id, json.dumps(answer), kind)
-    return pieces
-
-
-def write_prediction(path, questions, tokenizer, args, made_from):
-    """Writes the windows of questions to be answered.
-
-    Args: as of `write_training`.
+def _answer_pieces(question, aligned):
+    """Where the answer is among the pieces, and what is not as it should be.
 
     Returns:
-      List of (AlignedText, windows), one for each question.
+      (pieces, kinds): (first, last) piece of the answer, None where there is none; list of "skipped", "other white
+      space", "wider".
+    """
+    if question.span is None:
+        return None, []
+    start, end = question.span
+    pieces = pieces_of(aligned, start, end)
+    if pieces is None:
+        return None, ["skipped"]
+    kinds = ["other white space"] if question.context[start:end] != question.answers[0].strip() else []
+    if (aligned.starts[pieces[0]], aligned.ends[pieces[1]]) != (start, end):
+        kinds.append("wider")
+    return pieces, kinds
+
+
+def write_prediction(path, questions, tokenizer, settings, made_from):
+    """Writes the windows of questions to be answered.
+
+    Args:
+      path: record file to write.
+      questions: list of questions.Question.
+      tokenizer: FullTokenizer.
+      settings: WindowSettings.
+      made_from: JSON value, for the file's fingerprint.
+
+    Returns:
+      list of (AlignedText, windows), one for each question.
     """
     contents = []
     for question, aligned in align_questions(_with_bar(questions, path), tokenizer):
-        contents.append((aligned, _windows(question, aligned, tokenizer, args)))
+        contents.append((aligned, make_windows(question, aligned, tokenizer, *settings)))
     pairs = [(window, aligned) for aligned, windows in contents for window in windows]
     examples = (
-        records.make_example(_values(window, aligned, number, tokenizer, args.max_seq_length))
+        records.make_example(_values(window, aligned, number, tokenizer, settings.max_seq_length))
         for number, (window, aligned) in enumerate(pairs)
     )
     records.write_records(path, examples, made_from)
@@ -128,10 +142,6 @@ def write_prediction(path, questions, tokenizer, args, made_from):
 def _with_bar(questions, path):
     """The questions, with a progress bar where standard error is a terminal."""
     return tqdm(questions, desc=path, unit=" questions", disable=None, leave=False)
-
-
-def _windows(question, aligned, tokenizer, args):
-    return make_windows(question, aligned, tokenizer, args.max_seq_length, args.doc_stride, args.max_query_length)
 
 
 def _values(window, aligned, number, tokenizer, max_seq_length):

@@ -1,10 +1,11 @@
 """What training is spread over: which devices and machines compute one update together, and this process's part in it.
 
-In: the flags of flags.add_strategy_flags and, on several machines, TF_CONFIG (see cluster.py). Out: a Distribution. The
+In: a DeviceRequest, made of flags, and, on several machines, TF_CONFIG (see cluster.py). Out: a Distribution. The
 batch that the flags name is always the global one: all replicas together compute one update from it, the same as one
 device would. training/strategies.py trains as the Distribution says.
 """
 
+import collections
 import contextlib
 import logging
 import os
@@ -23,6 +24,33 @@ from bert.training import cluster
 log = logging.getLogger(__name__)
 
 NONE, MIRRORED, MULTI_WORKER, PARAMETER_SERVER, TPU = STRATEGIES
+
+
+class DeviceRequest(
+    collections.namedtuple(
+        "DeviceRequest",
+        "strategy use_tpu num_gpus num_cpus tpu_name tpu_zone gcp_project num_tpu_cores "
+        "precision accumulation_steps batch_flag batch_size",
+    )
+):
+    """What a user asks to train on, by the flags of the names, and what has to fit it.
+
+    Attributes:
+      strategy ... num_tpu_cores: flags of flags.add_strategy_flags.
+      precision: flag of flags.add_speed_flags.
+      accumulation_steps: batches in an update.
+      batch_flag, batch_size: name and value of the flag with the global batch.
+    """
+
+    @classmethod
+    def from_dict(cls, values, batch_flag="train_batch_size"):
+        """The DeviceRequest in a dict that may hold more, such as `vars` of parsed flags."""
+        own = {
+            "accumulation_steps": values.get("gradient_accumulation_steps", 1),
+            "batch_flag": batch_flag,
+            "batch_size": values[batch_flag],
+        }
+        return cls(**{name: values[name] for name in cls._fields if name not in own}, **own)
 
 
 class Distribution:
@@ -75,15 +103,16 @@ class Distribution:
         return batches.Share(self.replicas, self.task.number * len(self.local), len(self.local))
 
 
-def join_run(args, flag="train_batch_size"):
+def join_run(request, output_dir, trains):
     """Finds this process's part in the run; to be called before anything in -output_dir is read.
 
     A task that is not the chief waits here until the chief has prepared everything. A parameter server only serves
     and never comes back.
 
     Args:
-      args: Namespace with output_dir, do_train and the flags of flags.add_strategy_flags.
-      flag: name of the flag with the global batch.
+      request: DeviceRequest.
+      output_dir: directory of the run, the same in all its tasks.
+      trains: whether the run trains; otherwise the chief alone has something to do.
 
     Returns:
       Distribution; None where nothing is left for this task to do.
@@ -92,13 +121,13 @@ def join_run(args, flag="train_batch_size"):
       UserError: devices that are asked for are not there, flags contradict each other, the batch cannot be shared
         out equally, or another task does not arrive.
     """
-    if args.num_gpus == 0:
+    if request.num_gpus == 0:
         devices.prepare("-1")  # or TensorFlow would take one
-    devices.gpu_names(args.num_gpus)
+    devices.gpu_names(request.num_gpus)
     task = cluster.task()
-    if not args.do_train:
+    if not trains:
         return Distribution() if task.is_chief else None
-    distribution = choose(args, flag)
+    distribution = choose(request)
     if task.type == cluster.PS:
         _serve(task)
     elif task.is_chief and task.is_one_of_many:
@@ -108,10 +137,10 @@ def join_run(args, flag="train_batch_size"):
         if not task.is_evaluator:
             startup.log_warnings_only()
         found = cluster.wait_for_chief(task)
-        latest = os.path.basename(checkpoint.latest(args.output_dir) or "")
+        latest = os.path.basename(checkpoint.latest(output_dir) or "")
         if latest != found["checkpoint"]:
             raise UserError(
-                f"{args.output_dir}: {latest or 'no checkpoint'} in it, the chief goes on from "
+                f"{output_dir}: {latest or 'no checkpoint'} in it, the chief goes on from "
                 f"{found['checkpoint'] or 'none'}; expected a directory that all tasks share"
             )
         distribution.start_step = found["step"]
@@ -127,21 +156,25 @@ def _serve(task):
     tf.train.Server(addresses, job_name=task.type, task_index=task.index, config=devices.session_config()).join()
 
 
-def choose(args, flag="train_batch_size"):
+def choose(request):
     """The Distribution that follows from the flags, TF_CONFIG and the devices there are; says so in the log.
 
-    Args, Raises: as of `join_run`.
+    Args:
+      request: DeviceRequest.
 
     Returns:
       Distribution.
+
+    Raises:
+      UserError: devices that are asked for are not there, flags contradict each other, or the batch cannot be shared
+        out equally.
     """
     task = cluster.task()
-    name = _name_of(args, task)
-    distribution = _MAKERS[name](args, task)
-    batch_size = getattr(args, flag)
-    _check_divides(flag, batch_size, distribution.replicas)
+    name = _name_of(request, task)
+    distribution = _MAKERS[name](request, task)
+    _check_divides(request.batch_flag, request.batch_size, distribution.replicas)
     if task.is_chief and name != NONE:
-        log.info("%s", _description(distribution, batch_size))
+        log.info("%s", _description(distribution, request.batch_size))
     return distribution
 
 
@@ -159,15 +192,15 @@ def _description(distribution, batch_size):
     )
 
 
-def _name_of(args, task):
+def _name_of(request, task):
     """The strategy's name; UserError where flags and TF_CONFIG contradict each other."""
-    name = args.strategy
-    if args.use_tpu:
+    name = request.strategy
+    if request.use_tpu:
         if name not in (None, TPU):
             raise UserError(f"-use_tpu with -strategy {name}: expected -strategy tpu or none of the two")
         name = TPU
     if name is None:
-        name = _default_name(args, task)
+        name = _default_name(request, task)
     if task.is_one_of_many and name not in (MULTI_WORKER, PARAMETER_SERVER):
         raise UserError(f"-strategy {name}: TF_CONFIG names several tasks; expected multi_worker or parameter_server")
     if name in (MULTI_WORKER, PARAMETER_SERVER) and not task.is_one_of_many:
@@ -178,12 +211,12 @@ def _name_of(args, task):
     return name
 
 
-def _default_name(args, task):
+def _default_name(request, task):
     if task.is_one_of_many:
         return PARAMETER_SERVER if cluster.PS in task.addresses else MULTI_WORKER
-    if args.tpu_name and args.use_tpu is None:
+    if request.tpu_name and request.use_tpu is None:
         return TPU
-    if (args.num_cpus or 1) > 1 or len(devices.gpu_names(args.num_gpus)) > 1:
+    if (request.num_cpus or 1) > 1 or len(devices.gpu_names(request.num_gpus)) > 1:
         return MIRRORED
     return NONE
 
@@ -197,22 +230,22 @@ def _check_divides(flag, batch_size, replicas):
         )
 
 
-def _none(args, task):
-    gpus = devices.gpu_names(args.num_gpus)
-    if len(gpus) > 1 and args.num_gpus:
-        raise UserError(f"-strategy none uses one device, not -num_gpus {args.num_gpus}; expected mirrored")
-    if (args.num_cpus or 1) > 1:
-        raise UserError(f"-strategy none uses one device, not -num_cpus {args.num_cpus}; expected mirrored")
+def _none(request, task):
+    gpus = devices.gpu_names(request.num_gpus)
+    if len(gpus) > 1 and request.num_gpus:
+        raise UserError(f"-strategy none uses one device, not -num_gpus {request.num_gpus}; expected mirrored")
+    if (request.num_cpus or 1) > 1:
+        raise UserError(f"-strategy none uses one device, not -num_cpus {request.num_cpus}; expected mirrored")
     return Distribution(NONE, task, gpus[:1] or ["/cpu:0"])
 
 
-def _mirrored(args, task):
-    if args.num_cpus:
-        if args.num_gpus:
+def _mirrored(request, task):
+    if request.num_cpus:
+        if request.num_gpus:
             raise UserError("-num_gpus and -num_cpus: expected one of them, replicas are all of one kind")
-        local = [f"/cpu:{i}" for i in range(args.num_cpus)]
-        return Distribution(MIRRORED, task, local, len(local), cpus=args.num_cpus)
-    local = devices.gpu_names(args.num_gpus)
+        local = [f"/cpu:{i}" for i in range(request.num_cpus)]
+        return Distribution(MIRRORED, task, local, len(local), cpus=request.num_cpus)
+    local = devices.gpu_names(request.num_gpus)
     if not local:
         raise UserError(
             f"-strategy mirrored: no GPU among the devices {devices.listed()}; "
@@ -221,48 +254,50 @@ def _mirrored(args, task):
     return Distribution(MIRRORED, task, local, len(local))
 
 
-def _multi_worker(args, task):
+def _multi_worker(request, task):
     if cluster.PS in task.addresses:
         raise UserError("-strategy multi_worker: TF_CONFIG names parameter servers; expected none, or parameter_server")
-    _refuse_cpus(args, MULTI_WORKER)
+    _refuse_cpus(request, MULTI_WORKER)
     if task.is_evaluator:
         return Distribution(MULTI_WORKER, task)
-    local = devices.gpu_names(args.num_gpus)
-    if args.num_gpus and len(devices.gpus()) > args.num_gpus:
+    local = devices.gpu_names(request.num_gpus)
+    if request.num_gpus and len(devices.gpus()) > request.num_gpus:
         raise UserError(
-            f"-num_gpus {args.num_gpus}: multi_worker takes every GPU that a task sees, {devices.listed()}; "
+            f"-num_gpus {request.num_gpus}: multi_worker takes every GPU that a task sees, {devices.listed()}; "
             f"expected -device_map to hide the others"
         )
     local = local or ["/cpu:0"]
     return Distribution(MULTI_WORKER, task, local, len(local) * len(task.trainers))
 
 
-def _parameter_server(args, task):
+def _parameter_server(request, task):
     if cluster.PS not in task.addresses or cluster.CHIEF not in task.addresses:
         raise UserError("-strategy parameter_server: expected a chief and at least one ps in TF_CONFIG's cluster")
     if task.has_evaluator:
         raise UserError("-strategy parameter_server: the chief evaluates; expected no evaluator in TF_CONFIG's cluster")
-    _refuse_cpus(args, PARAMETER_SERVER)
-    if getattr(args, "gradient_accumulation_steps", 1) > 1 or args.precision == "fp16":
+    _refuse_cpus(request, PARAMETER_SERVER)
+    if request.accumulation_steps > 1 or request.precision == "fp16":
         raise UserError(
             "-strategy parameter_server: workers update on their own; -gradient_accumulation_steps and "
             "-precision fp16 keep account over updates; expected another strategy, or to do without"
         )
-    return Distribution(PARAMETER_SERVER, task, devices.gpu_names(args.num_gpus)[:1] or ["/cpu:0"])
+    return Distribution(PARAMETER_SERVER, task, devices.gpu_names(request.num_gpus)[:1] or ["/cpu:0"])
 
 
-def _refuse_cpus(args, name):
-    if (args.num_cpus or 1) > 1:
-        raise UserError(f"-num_cpus {args.num_cpus}: replicas of one process, for mirrored; {name} has one a task")
+def _refuse_cpus(request, name):
+    if (request.num_cpus or 1) > 1:
+        raise UserError(f"-num_cpus {request.num_cpus}: replicas of one process, for mirrored; {name} has one a task")
 
 
-def _tpu(args, task):
-    if args.num_cpus or args.num_gpus:
+def _tpu(request, task):
+    if request.num_cpus or request.num_gpus:
         raise UserError("-strategy tpu: its cores are the replicas; expected neither -num_gpus nor -num_cpus")
-    if args.precision == "fp16":
+    if request.precision == "fp16":
         raise UserError("-precision fp16: a TPU has no float16; expected bf16, fp32 or auto")
-    resolver = find_tpu(args.tpu_name, args.tpu_zone, args.gcp_project)
-    return Distribution(TPU, task, [f"TPU:{i}" for i in range(args.num_tpu_cores)], args.num_tpu_cores, tpu=resolver)
+    resolver = find_tpu(request.tpu_name, request.tpu_zone, request.gcp_project)
+    return Distribution(
+        TPU, task, [f"TPU:{i}" for i in range(request.num_tpu_cores)], request.num_tpu_cores, tpu=resolver
+    )
 
 
 def find_tpu(name, zone=None, project=None):

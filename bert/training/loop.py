@@ -10,7 +10,7 @@ from bert.runtime import devices
 from bert.system.files import make_dir
 from bert.system.startup import set_up_logging
 from bert.training import stopping, strategies
-from bert.training.distribution import Distribution, join_run
+from bert.training.distribution import DeviceRequest, Distribution, join_run
 
 log = logging.getLogger(__name__)
 PROFILE = "profile"  # directory of -profile in -output_dir
@@ -37,7 +37,7 @@ def start(args, batch_flag="train_batch_size"):
     """Sets devices and the log up, and takes this process's part in the run; comes first in a program that trains.
 
     Args:
-      args: Namespace with the flags of flags.add_device_flags.
+      args: Namespace with output_dir, do_train, and the flags of flags.add_device_flags and flags.add_speed_flags.
       batch_flag: name of the flag with the batch size of training.
 
     Returns:
@@ -48,7 +48,7 @@ def start(args, batch_flag="train_batch_size"):
     """
     devices.prepare(args.device_map)
     set_up_logging(args.verbose)
-    return join_run(args, batch_flag)
+    return join_run(DeviceRequest.from_dict(vars(args), batch_flag), args.output_dir, args.do_train)
 
 
 def profile_hooks(output_dir, steps):

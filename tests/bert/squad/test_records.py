@@ -1,6 +1,5 @@
 """What stands in the record files, which answers are left out of training and how that is told; logits and loss."""
 
-import argparse
 import logging
 
 import numpy as np
@@ -39,9 +38,7 @@ def messages(monkeypatch):
     logger.setLevel(before)
 
 
-def settings(verbose_logging=False):
-    values = {"max_seq_length": 10, "doc_stride": 2, "max_query_length": 2, "train_file": "train.json"}
-    return argparse.Namespace(**dict(values, verbose_logging=verbose_logging))
+SETTINGS = squad_records.WindowSettings(max_seq_length=10, doc_stride=2, max_query_length=2)
 
 
 def asked(context, answer, given=None, name="q"):
@@ -70,7 +67,7 @@ def shown(record):
 def test_training_records(tokenizer, tmp_path):
     path = str(tmp_path / "train.tf_record")
     questions = [asked("A b  c d E f g", "d E"), asked("a", None)]
-    squad_records.write_training(path, questions, tokenizer, settings(), {})
+    squad_records.write_training(path, questions, tokenizer, SETTINGS, {}, "train.json")
     records = read(path)
     assert count_records(path) == len(records) == 3
     assert [shown(record) for record in records] == [
@@ -89,7 +86,7 @@ def test_training_records(tokenizer, tmp_path):
 
 def test_a_window_without_the_whole_answer_points_to_cls(tokenizer, tmp_path):
     path = str(tmp_path / "train.tf_record")
-    squad_records.write_training(path, [asked("a b c d e f g", "b c")], tokenizer, settings(), {})
+    squad_records.write_training(path, [asked("a b c d e f g", "b c")], tokenizer, SETTINGS, {}, "train.json")
     assert [shown(record)[1] for record in read(path)] == [["b", "c"], ["[CLS]"]]
 
 
@@ -102,7 +99,7 @@ def test_answers_that_cannot_be_recovered(tokenizer, tmp_path, messages):
         asked("the Japanese", "Japan", name="inside"),
         asked("在北京.", "北京", name="fine"),
     ]
-    squad_records.write_training(path, questions, tokenizer, settings(), {})
+    squad_records.write_training(path, questions, tokenizer, SETTINGS, {}, "train.json")
     assert [shown(record)[1] for record in read(path)] == [["caf", "##e", "b"], ["jap", "##anese"], ["北", "京"]]
     told = "\n".join(messages)
     assert "3 questions, 3 windows, 0 of them without the answer" in told
@@ -112,7 +109,7 @@ def test_answers_that_cannot_be_recovered(tokenizer, tmp_path, messages):
     assert "question half" not in told and "-verbose_logging lists them" in told
 
     del messages[:]
-    squad_records.write_training(path, questions, tokenizer, settings(True), {})
+    squad_records.write_training(path, questions, tokenizer, SETTINGS, {}, "train.json", True)
     told = "\n".join(messages)
     for name, kind in (
         ("dropped", "skipped"),
@@ -128,7 +125,7 @@ def test_nothing_left_to_train_on(tokenizer, tmp_path):
     path = tmp_path / "train.tf_record"
     path.write_text("old")
     with pytest.raises(UserError, match="train.json: none of its answers"):
-        squad_records.write_training(str(path), [asked("\u200b a", "\u200b")], tokenizer, settings(), {})
+        squad_records.write_training(str(path), [asked("\u200b a", "\u200b")], tokenizer, SETTINGS, {}, "train.json")
     assert path.read_text() == "old"
 
 
@@ -147,7 +144,7 @@ def batches(input_fn, batch_size, count):
 def test_prediction_sees_every_window_once(tokenizer, tmp_path):
     path = str(tmp_path / "eval.tf_record")
     questions = [asked("a b c d e f g", None), asked("", None), asked("a", None)]
-    contents = squad_records.write_prediction(path, questions, tokenizer, settings(), {})
+    contents = squad_records.write_prediction(path, questions, tokenizer, SETTINGS, {})
     assert [len(windows) for _, windows in contents] == [2, 1, 1]
     found = batches(squad_records.input_fn_builder(path, 10, False), 3, 10)
     assert [batch["unique_ids"].tolist() for batch in found] == [[1000000000, 1000000001, 1000000002], [1000000003]]
@@ -156,7 +153,7 @@ def test_prediction_sees_every_window_once(tokenizer, tmp_path):
 
 def test_training_goes_on_where_it_was(tokenizer, tmp_path):
     path = str(tmp_path / "train.tf_record")
-    squad_records.write_training(path, [asked("a b c d e f g", "c")] * 4, tokenizer, settings(), {})
+    squad_records.write_training(path, [asked("a b c d e f g", "c")] * 4, tokenizer, SETTINGS, {}, "train.json")
     whole = batches(squad_records.input_fn_builder(path, 10, True, seed=3), 3, 8)
     rest = batches(squad_records.input_fn_builder(path, 10, True, seed=3, start_step=5), 3, 3)
     for one, other in zip(whole[5:], rest):

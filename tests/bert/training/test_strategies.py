@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 from bert.runtime import checkpoint, devices
 from bert.system.errors import UserError
 from bert.training import distribution, strategies
-from bert.training.distribution import choose
+from bert.training.distribution import DeviceRequest, choose
 from tests import small_task
 from tests.training import recorded_losses
 from train.bert_lstm_ner import train
@@ -81,6 +81,10 @@ def test_every_example_is_scored_once(given, tmp_path):
     assert results["dev"]["accuracy"] == pytest.approx(right / 3003)
 
 
+def chosen(args):
+    return choose(DeviceRequest.from_dict(vars(args), "batch_size"))
+
+
 def parsed(*flags):
     return get_args_parser(["-output_dir=out", *flags])
 
@@ -122,14 +126,14 @@ TWO_WORKERS = {"chief": ["a:1"], "worker": ["b:1"]}
 )
 def test_what_a_run_uses(kind, flags, name, local, replicas, machine):
     machine(**kind)
-    found = choose(parsed(*flags), "batch_size")
+    found = chosen(parsed(*flags))
     assert (found.name, found.local, found.replicas) == (name, local, replicas)
 
 
 @pytest.mark.parametrize("number,index", [(("chief", 0), 0), (("worker", 0), 2)])
 def test_each_task_reads_its_own_share(number, index, machine):
     machine(gpus=2, task=number, **TWO_WORKERS)
-    share = choose(parsed(), "batch_size").share
+    share = chosen(parsed()).share
     assert (share.count, share.index, share.replicas) == (4, index, 2)
 
 
@@ -178,7 +182,7 @@ def test_each_task_reads_its_own_share(number, index, machine):
 def test_what_is_not_there_is_refused(kind, flags, expected, machine):
     machine(**kind)
     with pytest.raises(UserError, match=expected):
-        choose(parsed(*flags), "batch_size")
+        chosen(parsed(*flags))
 
 
 @pytest.mark.parametrize(
@@ -198,10 +202,10 @@ def test_it_says_what_it_uses(machine, monkeypatch):
     lines = []
     monkeypatch.setattr(distribution.log, "info", lambda text, *values: lines.append(text % values))
     machine()
-    choose(parsed(), "batch_size")
-    choose(parsed("-num_cpus=2"), "batch_size")
+    chosen(parsed())
+    chosen(parsed("-num_cpus=2"))
     machine(gpus=2, task=("chief", 0), **TWO_WORKERS)
-    choose(parsed(), "batch_size")
+    chosen(parsed())
     assert lines == [
         "mirrored: 2 replicas on /cpu:0, /cpu:1; batch 64 global, 32 per replica",
         "multi_worker: 2 tasks, 4 replicas on /gpu:0, /gpu:1; batch 64 global, 16 per replica",
