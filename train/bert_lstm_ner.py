@@ -1,10 +1,10 @@
 """Fine-tuning, evaluation, prediction and export of a BERT + BiLSTM + CRF tagger on tf.estimator.
 
-In: the flags of train_helper. Out: what run_dir lists, in -output_dir.
+In: the flags of train_helper. Out: the files in -output_dir that run_dir names.
 
     python -m train.bert_lstm_ner -data_dir ... -bert_dir ... -output_dir ...
 
-`model_fn_builder` gives the model function for an Estimator of one's own, `train` is the whole flow.
+`model_fn_builder` gives the model function, for use with any Estimator; `train` is the whole run.
 """
 
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
@@ -173,26 +173,26 @@ def _head_multiplier(learning_rate, head_learning_rate):
 
 
 def train(args):
-    """The whole flow: check, encode, train, evaluate, predict, export, as the flags say.
+    """The whole run: checks the inputs, then trains, evaluates, predicts and exports, as the flags say.
 
     Args:
       args: Namespace of train_helper.get_args_parser.
 
     Returns:
-      dict: "dev" and "test", scores as evaluation.scores_of gives them, of what was evaluated; "export", the directory
-      written.
+      dict: "dev" and "test", the scores of the splits that were evaluated, see evaluation.scores_of; "export", the
+      directory of the export.
 
     Raises:
-      UserError: something given is not as expected.
+      UserError: an input or a flag is not as expected.
     """
     distribution = training_loop.start(args, "batch_size")
     if distribution is None:
         return {}
     is_chief = distribution.task.is_chief
-    if not is_chief:  # what follows training is the chief's
+    if not is_chief:  # the chief alone does what follows training
         later = ("do_eval", "do_predict", "do_export", "filter_adam_var", "report", "clean")
         args = argparse.Namespace(**dict(vars(args), **dict.fromkeys(later, False)))
-    # An export alone writes only a directory of its own; every other run writes files that a second would write too.
+    # Two runs may export at once, each to a new directory; all other runs write to the same files.
     writes = args.do_train or args.do_eval or args.do_predict or args.filter_adam_var
     with run_lock.locked(args.output_dir, writes and is_chief):
         return _run(args, load_inputs(args), distribution)
@@ -240,7 +240,7 @@ def _run(args, inputs, distribution):
 
 
 def _evaluate(args, inputs, records, split, prefix):
-    """Tags a split with a checkpoint; every evaluation and every prediction goes through here.
+    """Tags a split with a checkpoint, for all evaluations and predictions.
 
     Returns:
       evaluation.Evaluated.
@@ -256,7 +256,16 @@ def _evaluate(args, inputs, records, split, prefix):
 
 
 def _train(args, inputs, state, records, distribution, dev_scores):
-    """Trains on the train split's records; `dev_scores` is a function from a checkpoint's prefix to scores."""
+    """Makes the schedule, the model function and the input function, and trains.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+      inputs: inputs.Inputs.
+      state: the run's state, see run_dir.
+      records: splits.Records of the train split.
+      distribution: bert.training.distribution.Distribution.
+      dev_scores: function from a checkpoint's prefix to its scores on the dev set.
+    """
     is_chief = distribution.task.is_chief
     if is_chief and state["finished"]:
         log.info("training has come to its end before; -clean starts it afresh")
@@ -297,10 +306,20 @@ def _train(args, inputs, state, records, distribution, dev_scores):
 
 
 def _schedule(args, windows, latest, distribution):
-    """The Schedule for this many windows, from the newest checkpoint on if there is one; the log shows it."""
+    """Makes the schedule and shows it in the log.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+      windows: number of windows in the train split.
+      latest: prefix of the newest checkpoint, which training goes on from, or None.
+      distribution: bert.training.distribution.Distribution.
+
+    Returns:
+      schedule.Schedule.
+    """
     first_step = checkpoint.step_of(latest) if latest else 0
     if not distribution.task.is_chief:
-        first_step = distribution.start_step  # there may be newer checkpoints already
+        first_step = distribution.start_step  # the chief may have saved newer checkpoints by now
     batch_size = args.batch_size * args.gradient_accumulation_steps
     schedule = make_schedule(
         windows,
