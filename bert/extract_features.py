@@ -29,8 +29,9 @@ from tqdm import tqdm
 
 from bert.runtime import devices, encoding, flags
 from bert.runtime.encoder_files import EncoderFiles
+from bert.system import lines
 from bert.system.errors import UserError, run_program
-from bert.system.files import atomic_open, atomic_path
+from bert.system.files import atomic_open, atomic_path, check_output
 from bert.system.flags import FlagParser, positive_int, require
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,8 @@ def main():
     args = parse_flags()
     devices.prepare(args.device_map)
     startup.set_up_logging(args.verbose)
-    encoding.check_output(args.output_file, args.input_file)
-    count = encoding.count_lines(args.input_file)
+    check_output(args.output_file, args.input_file)
+    count = lines.count(args.input_file, "one text per line")
     encoder = encoding.Encoder(
         EncoderFiles.from_dict(vars(args)),
         args.layers,
@@ -51,8 +52,8 @@ def main():
         args.precision,
         args.xla,
     )
-    with encoder, open(args.input_file, "rb") as reader:
-        pairs = map(encoding.split_pair, encoding.read_lines(reader, args.input_file))
+    with encoder:
+        pairs = (encoding.split_pair(line) for _, line in lines.read(args.input_file, "one text per line, in UTF-8"))
         features = tqdm(encoder.encode(pairs), total=count, unit="line", disable=None)
         if args.format == "npz":
             count = write_npz(args.output_file, features, args.layers, encoder)

@@ -21,9 +21,10 @@ import logging
 
 from tqdm import tqdm
 
-from bert.runtime import devices, encoding, flags
+from bert.runtime import devices, flags
+from bert.system import lines
 from bert.system.errors import run_program
-from bert.system.files import atomic_open
+from bert.system.files import atomic_open, check_output
 from bert.system.flags import FlagParser, positive_int
 from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
 
@@ -38,12 +39,12 @@ def main():
     config = read_config(args.config)
     config.update({key: getattr(args, key) for key in KEYS if getattr(args, key) is not None})
     if args.output_file:
-        encoding.check_output(args.output_file, args.input_file)
-    total = encoding.count_lines(args.input_file) if args.input_file else None
+        check_output(args.output_file, args.input_file)
+    total = lines.count(args.input_file, "one text per line") if args.input_file else None
 
     with Sentence2Vec(config) as sentence2vec, _input(args.input_file) as reader:
-        lines = encoding.read_lines(reader, args.input_file or "standard input")
-        texts, again = itertools.tee(map(parse_line, itertools.count(1), lines))
+        numbered = lines.numbered(reader, args.input_file or "standard input", expected="one text per line, in UTF-8")
+        texts, again = itertools.tee(itertools.starmap(parse_line, numbered))
         vectors = sentence2vec.encode_each(text for _, text in texts)
         rows = tqdm(zip(again, vectors), total=total, unit="line", disable=None)
         with _output(args.output_file) as writer:

@@ -15,6 +15,7 @@ import re
 import string
 import unicodedata
 
+from bert.system import lines
 from bert.system.errors import UserError
 
 UNKNOWN = "[UNK]"
@@ -105,18 +106,8 @@ def load_vocab(vocab_file):
     Raises:
         UserError: the file cannot be read, is empty or not UTF-8, or has an entry twice.
     """
-    try:
-        with open(vocab_file, "rb") as file:
-            text = file.read().decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{vocab_file}: {error.strerror}, expected a vocabulary file") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        byte = error.object[error.start]
-        message = "{} line {}: byte 0x{:02x} is not UTF-8, expected one piece per line in UTF-8"
-        raise UserError(message.format(vocab_file, line, byte)) from error
-
-    pieces = [line.strip(" \t\r") for line in text.split("\n")]
+    expected = "a vocabulary file, one piece per line, in UTF-8"
+    pieces = [line.strip(" \t\r") for _, line in lines.read(vocab_file, expected)]
     while pieces and not pieces[-1]:
         pieces.pop()
     if not pieces:
@@ -125,8 +116,9 @@ def load_vocab(vocab_file):
     vocab = collections.OrderedDict()
     for index, piece in enumerate(pieces):
         if piece in vocab:
-            message = "{} line {}: {!r} is on line {} already, expected each piece once"
-            raise UserError(message.format(vocab_file, index + 1, piece, vocab[piece] + 1))
+            raise UserError(
+                f"{vocab_file}:{index + 1}: {piece!r} is on line {vocab[piece] + 1} already; expected each piece once"
+            )
         vocab[piece] = index
     return vocab
 

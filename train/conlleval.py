@@ -24,6 +24,7 @@ import sys
 from collections import Counter, namedtuple
 
 from bert.system.errors import UserError, run_program
+from bert.system.lines import decode, reading
 
 USAGE = "python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [file]"
 
@@ -302,18 +303,9 @@ def return_report(input_file):
 
 def _read_lines(file, name):
     """Yields the lines (str) of a UTF-8 file; `file` is a path or the number of an open file."""
-    try:
-        with open(file, "rb", closefd=not isinstance(file, int)) as stream:
-            # A byte stream divides at \n only.
-            for number, line in enumerate(stream, 1):
-                try:
-                    yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise UserError(
-                        f"{name}, line {number}: byte 0x{line[error.start]:02x} found, expected UTF-8 text"
-                    ) from error
-    except OSError as error:
-        raise UserError(f"{name}: {error.strerror}, expected a readable file") from error
+    with reading(name, "a file of tagged text"), open(file, "rb", closefd=not isinstance(file, int)) as stream:
+        for number, raw in enumerate(stream, 1):
+            yield decode(raw, name, number)
 
 
 def _parse_command_line(arguments):

@@ -9,6 +9,7 @@ import collections
 import logging
 import os
 
+from bert.system import lines
 from bert.system.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -243,25 +244,12 @@ def _label(task, path, number, text):
 
 
 def _rows(path):
-    """[(line number, columns)] of a UTF-8 file with or without BOM; empty lines at its end are left out."""
-    try:
-        with open(path, "rb") as reader:
-            content = reader.read()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}")
-    if content.startswith(b"\xef\xbb\xbf"):
-        content = content[3:]
-    content = content.rstrip(b"\r\n")
-    if not content:
+    """[(line number, columns)] of a file; empty lines at its end are left out."""
+    with lines.open_bytes(path, "one example per line, in UTF-8") as stream:
+        text = lines.decode(stream.read(), path).rstrip("\r\n")
+    if not text:
         raise UserError(f"{path}: the file is empty; expected one example per line")
-    return [(number, _split(path, number, line)) for number, line in enumerate(content.split(b"\n"), 1)]
-
-
-def _split(path, number, line):
-    try:
-        return (line[:-1] if line.endswith(b"\r") else line).decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}:{number}: byte {error.start + 1} of the line is not UTF-8; expected a UTF-8 file")
+    return [(number, line.split("\t")) for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1)]
 
 
 def _check_widths(path, rows, width):

@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 
-from bert.system.errors import UserError
+from bert.system import lines
 
 RANGE_BYTES = 1 << 17  # of text in a block
 LONGEST_LINE = 1 << 20  # bytes; a file with longer lines has no sentence a line
@@ -31,11 +31,8 @@ def ranges(files):
     """
     found = []
     for path in files:
-        try:
-            with open(path, "rb") as reader:
-                size = reader.seek(0, os.SEEK_END)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}")
+        with lines.open_bytes(path) as stream:
+            size = stream.seek(0, os.SEEK_END)
         found.extend((path, start, min(start + RANGE_BYTES, size)) for start in range(0, size, RANGE_BYTES))
     return found
 
@@ -57,7 +54,7 @@ def tokenize_range(tokenizer, path_start_end):
     content = array.array("i")
     documents = 0
     broken_before, broken = False, start == 0  # documents do not go on from one file to the next
-    for line in _lines(path, start, end):
+    for line in lines.read_range(path, start, end, LONGEST_LINE, "one sentence per line"):
         if not line.strip():
             broken = True
             continue
@@ -115,36 +112,3 @@ def read_block(path, block):
         else:
             documents.append((documents[-1][0] + 1, []))
     return documents
-
-
-def _lines(path, start, end):
-    """The lines of a file whose first byte is in the range, decoded."""
-    with open(path, "rb") as reader:
-        if start:
-            # The line that byte start - 1 belongs to is another range's.
-            reader.seek(start - 1)
-            reader.readline(end - start + 1)
-        while reader.tell() < end:
-            offset = reader.tell()
-            line = reader.readline(LONGEST_LINE + 1)
-            if len(line) > LONGEST_LINE:
-                place = f"{path}:{_line_number(path, offset)}"
-                raise UserError(f"{place}: longer than {LONGEST_LINE} bytes; expected one sentence per line")
-            if offset == 0 and line.startswith(b"\xef\xbb\xbf"):
-                line = line[3:]
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                place = f"{path}:{_line_number(path, offset)}"
-                raise UserError(f"{place}: byte {error.start + 1} of the line is not UTF-8; expected a UTF-8 file")
-
-
-def _line_number(path, offset):
-    """The number, from 1, of the line that begins there."""
-    with open(path, "rb") as reader:
-        count = 1
-        while offset:
-            piece = reader.read(min(offset, 1 << 20))
-            count += piece.count(b"\n")
-            offset -= len(piece)
-    return count

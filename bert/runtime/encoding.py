@@ -6,7 +6,6 @@ array a text, in the order of the texts.
 
 import collections
 import contextlib
-import os
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -156,66 +155,3 @@ def _check_layers(layers, config, config_file):
 def _pooler(config):
     """The variables that no layer depends on and that some fine-tuned models do without."""
     return [name for name in modeling.encoder_shapes(config) if "/pooler/" in name]
-
-
-def read_lines(reader, name):
-    """The lines of a UTF-8 stream, without their ends, which are LF or CRLF; a BOM is passed over.
-
-    Args:
-      reader: binary stream.
-      name: what to call it in an error.
-
-    Yields:
-      str.
-
-    Raises:
-      UserError: a line is not UTF-8.
-    """
-    for number, raw in enumerate(reader, 1):
-        if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
-            raw = raw[3:]
-        if raw.endswith(b"\n"):
-            raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-        try:
-            yield raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{name}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; expected one text per line")
-
-
-def count_lines(input_file):
-    """Reads the input once, before the work begins.
-
-    Args:
-      input_file: path.
-
-    Returns:
-      The number of lines; None for a pipe, which can be read but once.
-
-    Raises:
-      UserError: the file cannot be read, is empty or is not UTF-8.
-    """
-    if os.path.exists(input_file) and not os.path.isfile(input_file) and not os.path.isdir(input_file):
-        return None
-    try:
-        with open(input_file, "rb") as reader:
-            count = sum(1 for _ in read_lines(reader, input_file))
-    except OSError as error:
-        raise UserError(f"{input_file}: cannot be read: {error.strerror}")
-    if not count:
-        raise UserError(f"{input_file}: the file is empty; expected one text per line")
-    return count
-
-
-def check_output(output_file, input_file):
-    """UserError where it is known beforehand that the output cannot be written, or would be written over the input.
-
-    Args:
-      output_file: path.
-      input_file: path, or None.
-    """
-    if os.path.isdir(output_file):
-        raise UserError(f"{output_file}: a directory; expected the name of a file to write")
-    if not os.path.isdir(os.path.dirname(os.path.abspath(output_file))):
-        raise UserError(f"{output_file}: cannot be written: there is no such directory")
-    if input_file and os.path.realpath(output_file) == os.path.realpath(input_file):
-        raise UserError(f"{output_file}: input and output are the same file")

@@ -128,6 +128,21 @@ def make_dir(path):
         raise UserError(f"{path}: expected a directory that can be written: permission denied")
 
 
+def check_output(output_file, input_file):
+    """UserError where it is known beforehand that the output cannot be written, or would be written over the input.
+
+    Args:
+      output_file: path.
+      input_file: path, or None.
+    """
+    if os.path.isdir(output_file):
+        raise UserError(f"{output_file}: a directory; expected the name of a file to write")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(output_file))):
+        raise UserError(f"{output_file}: cannot be written: there is no such directory")
+    if input_file and os.path.realpath(output_file) == os.path.realpath(input_file):
+        raise UserError(f"{output_file}: input and output are the same file")
+
+
 def find_files(patterns):
     """The files of a comma-separated list of names and patterns: list of paths, those of a pattern sorted, each once.
 

@@ -457,7 +457,7 @@ def test_a_weight_under_both_its_names(tmp_path, convert):
         ("config.json", b"\xff{}", r"config\.json: expected JSON"),
         ("vocab.txt", None, r"vocab\.txt: no such file; expected it, or tokenizer\.json"),
         ("vocab.txt", b"", r"vocab\.txt: the file is empty"),
-        ("vocab.txt", b"\xff\n", r"vocab\.txt line 1: byte 0xff is not UTF-8"),
+        ("vocab.txt", b"\xff\n", r"vocab\.txt:1: byte 1 of the line is not UTF-8"),
         ("tokenizer_config.json", b"1", r"tokenizer_config\.json: expected a JSON object"),
         ("model.safetensors", None, r"hf: no weights in it; expected model\.safetensors or pytorch_model\.bin"),
         ("model.safetensors", b"", r"model\.safetensors: cut off or no safetensors file"),

@@ -290,7 +290,7 @@ def test_flags(flags, expected, setting, check):
 
 @pytest.mark.parametrize(
     "content,expected",
-    [(b"", r"input\.txt: the file is empty"), (b"cat\n\nc\xff\n", r"input\.txt:3: byte 0xff is not UTF-8")],
+    [(b"", r"input\.txt: the file is empty"), (b"cat\n\nc\xff\n", r"input\.txt:3: byte 2 of the line is not UTF-8")],
 )
 def test_what_was_there_before_stays(content, expected, setting, check):
     source, output, flags = setting

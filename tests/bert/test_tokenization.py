@@ -307,11 +307,11 @@ def test_load_vocab_asks_for_no_particular_piece(vocab_file):
     [
         (b"", ["empty"]),
         (b"\n\r\n \n", ["empty"]),
-        (b"[UNK]\na\nb\na\n", ["line 4", "'a'", "line 2"]),
-        (b"[UNK]\n\na\n\nb\n", ["line 4", "''", "line 2"]),
-        (b"[UNK]\r\nok\r\n\xe4\xb8\n", ["line 3", "0xe4", "UTF-8"]),
-        (b"\xef\xbb\xbf[UNK]\n\xff\n", ["line 2", "0xff"]),
-        ("[UNK]\na\n".encode("utf-16"), ["line 1", "0xff", "UTF-8"]),
+        (b"[UNK]\na\nb\na\n", [":4:", "'a'", "line 2"]),
+        (b"[UNK]\n\na\n\nb\n", [":4:", "''", "line 2"]),
+        (b"[UNK]\r\nok\r\n\xe4\xb8\n", [":3: byte 1 of the line", "UTF-8"]),
+        (b"\xef\xbb\xbf[UNK]\n\xff\n", [":2: byte 1 of the line"]),
+        ("[UNK]\na\n".encode("utf-16"), [":1: byte 1 of the line", "UTF-8"]),
         (b"[PAD]\n[unk]\n", ["[UNK]", "2 lines"]),
     ],
 )

@@ -498,7 +498,7 @@ def test_undecodable_byte_names_its_line(tmp_path):
     path.write_bytes(b"a O O\n\ncaf\xe9 O O\n")
     done = run("python", str(path))
     assert done.returncode == 2
-    expected = f"error: {path}, line 3: byte 0xe9 found, expected UTF-8 text\n"
+    expected = f"error: {path}:3: byte 4 of the line is not UTF-8; expected a UTF-8 file\n"
     assert done.stderr.decode("utf-8") == expected
     # Perl passes bytes through, as the shared task's script does.
     assert run("perl", str(path)).stdout.decode("ascii") == OUTSIDE_REPORT

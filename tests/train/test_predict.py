@@ -225,7 +225,7 @@ def test_standard_input_and_output(place):
     assert code == 2 and out == b"" and err == "error: standard input: nothing in it; expected one text per line\n"
     code, out, err = tagged(["-output", "x"], b"Ann\nBob\xff\n")
     assert code == 2
-    assert err == "error: standard input:2: byte 0xff is not UTF-8; expected one text per line, in UTF-8\n"
+    assert err == "error: standard input:2: byte 4 of the line is not UTF-8; expected one text per line, in UTF-8\n"
     assert not os.path.exists("x") and not os.path.exists("x.partial")
 
     code, out, _ = tagged(["-interactive"], b"Ann ran\n\n \nin 42\r\n")
@@ -476,8 +476,8 @@ def test_a_pipe_as_input(place):
     [
         (["in.txt", "nowhere.txt"], r"nowhere\.txt: cannot be read: No such file"),
         (["model"], r"model: cannot be read: Is a directory"),
-        (["bad.txt"], r"bad\.txt:2: byte 0xff is not UTF-8; expected one text per line, in UTF-8"),
-        (["bad.txt", "-input", "file"], r"bad\.txt:2: byte 0xff is not UTF-8; expected one text per file"),
+        (["bad.txt"], r"bad\.txt:2: byte 5 of the line is not UTF-8; expected one text per line, in UTF-8"),
+        (["bad.txt", "-input", "file"], r"bad\.txt:2: byte 5 of the line is not UTF-8; expected one text per file"),
         (["empty.txt"], r"empty\.txt: nothing in it; expected one text per line"),
         (["blank.txt", "-input", "conll"], r"blank\.txt: nothing in it; expected one word per line"),
         (["in.txt", "-output", "model"], r"model: a directory; expected the name of a file"),

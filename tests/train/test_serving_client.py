@@ -252,7 +252,7 @@ def test_standard_input_that_is_not_utf_8_and_a_reader_that_goes(rest):
             cwd=REPOSITORY, env=environment,
         )  # fmt: skip
         assert done.returncode == 2 and len(done.stdout.decode("utf-8").splitlines()) == 2
-        expected = "error: standard input:3: byte 0xff is not UTF-8; expected one text per line, in UTF-8\n"
+        expected = "error: standard input:3: byte 5 of the line is not UTF-8; expected one text per line, in UTF-8\n"
         assert done.stderr.decode() == expected
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY

@@ -6,11 +6,12 @@ results as a run over everything.
 """
 
 import collections
-import os
 import sys
 
 from bert.system.errors import UserError
 from bert.system.files import sha256
+from bert.system.lines import decode, decode_line, is_pipe, reading
+from train.data.conll import split_columns
 
 # How a file is cut into texts, and what it is expected to hold.
 KINDS = {
@@ -61,7 +62,7 @@ def inspect(names, kind, fingerprint=False):
     """
     sources = []
     for name in names:
-        if name == STANDARD_INPUT or (os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)):
+        if name == STANDARD_INPUT or is_pipe(name):
             sources.append(Source(name, None, None))
         else:
             count = sum(1 for _ in read([name], kind))
@@ -86,14 +87,12 @@ def read(names, kind, start=START):
     for file in range(start.file, len(names)):
         position = start if file == start.file else Position(file, 0, 0)
         name = "standard input" if names[file] == STANDARD_INPUT else names[file]
-        try:
+        with reading(name):
             if names[file] == STANDARD_INPUT:
                 yield from read_stream(sys.stdin.buffer, name, kind, position)
             else:
                 with open(name, "rb") as stream:
                     yield from read_stream(stream, name, kind, position)
-        except OSError as error:
-            raise UserError(f"{name}: cannot be read: {error.strerror}")
 
 
 def read_stream(stream, name, kind, position=START):
@@ -116,8 +115,8 @@ def read_stream(stream, name, kind, position=START):
     if position.offset:
         stream.seek(position.offset)
     if kind == "file":
-        content = stream.read()
-        yield Text(_decode(_without_bom(content), name, kind), 1, Position(position.file + 1, 0, 0))
+        content = decode(stream.read(), name, expected=_expected(kind))
+        yield Text(content, 1, Position(position.file + 1, 0, 0))
         return
     empty = position.offset == 0
     lines = _lines(stream, name, kind, position)
@@ -134,35 +133,22 @@ def _lines(stream, name, kind, position):
     for raw in stream:
         offset += len(raw)
         number += 1
-        if number == 1:
-            raw = _without_bom(raw)
-        if raw.endswith(b"\n"):
-            raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-        yield _decode(raw, f"{name}:{number}", kind), Position(position.file, offset, number)
+        yield decode_line(raw, name, number, _expected(kind)), Position(position.file, offset, number)
 
 
-def _without_bom(content):
-    return content[3:] if content.startswith(b"\xef\xbb\xbf") else content
-
-
-def _decode(raw, where, kind):
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if kind == "file":
-            where += f":{raw.count(10, 0, error.start) + 1}"
-        raise UserError(f"{where}: byte 0x{raw[error.start]:02x} is not UTF-8; expected {KINDS[kind]}, in UTF-8")
+def _expected(kind):
+    return f"{KINDS[kind]}, in UTF-8"
 
 
 def _each_line(lines, kind):
     for line, position in lines:
-        yield Text(_columns(line) if kind == "words" else line, position.line, position)
+        yield Text(split_columns(line) if kind == "words" else line, position.line, position)
 
 
 def _sentences(lines):
     words, first = [], None
     for line, position in lines:
-        columns = _columns(line)
+        columns = split_columns(line)
         if columns and columns[0] != "-DOCSTART-":
             words.append(columns[0])
             first = first or position.line
@@ -171,10 +157,6 @@ def _sentences(lines):
             words, first = [], None
     if words:
         yield Text(words, first, position)
-
-
-def _columns(line):
-    return [column for column in line.replace("\t", " ").split(" ") if column]
 
 
 def groups(texts, kind):

@@ -4,9 +4,10 @@ A file is read whole or block by block; a block is a range of bytes, about 256 K
 """
 
 import collections
-import contextlib
+import io
 
 from bert.system.errors import UserError
+from bert.system.lines import numbered, open_bytes
 from train.data.labels import PADDING, SPECIAL
 
 # words, tags: lists of str of one length; line: number of the first word's line in the file.
@@ -58,12 +59,12 @@ def find_blocks(path):
     Raises:
       UserError: the file cannot be read.
     """
-    with _opened(path) as reader:
+    with open_bytes(path) as stream:
         offset, line = 0, 1
         while True:
-            pieces = [reader.read(BLOCK_BYTES), reader.readline(), reader.readline()]  # the first line is a line's rest
+            pieces = [stream.read(BLOCK_BYTES), stream.readline(), stream.readline()]  # the first line is a line's rest
             while pieces[-1] and not _is_blank(pieces[-1]):
-                pieces.append(reader.readline())
+                pieces.append(stream.readline())
             size = sum(map(len, pieces))
             if not size:
                 return
@@ -75,17 +76,15 @@ def find_blocks(path):
 def read_block(block):
     """The sentences of a block; see `read_conll`."""
     path = block.path
-    with _opened(path) as reader:
-        reader.seek(block.offset)
-        content = reader.read(block.size)
-    if block.offset == 0 and content.startswith(b"\xef\xbb\xbf"):
-        content = content[3:]
+    with open_bytes(path) as stream:
+        stream.seek(block.offset)
+        content = stream.read(block.size)
+    if content.endswith(b"\r"):
+        content += b"\n"  # a line end that was cut off with the file
 
     words, tags = [], []
-    for number, raw in enumerate(content.split(b"\n"), block.line):
-        if raw.endswith(b"\r"):
-            raw = raw[:-1]
-        columns = _columns(path, number, raw)
+    for number, line in numbered(io.BytesIO(content), path, block.line):
+        columns = split_columns(line)
         if not columns or columns[0] == "-DOCSTART-":
             if words:
                 yield Sentence(words, tags, number - len(words))
@@ -101,25 +100,13 @@ def read_block(block):
         yield Sentence(words, tags, number - len(words) + 1)
 
 
-@contextlib.contextmanager
-def _opened(path):
-    try:
-        with open(path, "rb") as reader:
-            yield reader
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}")
-
-
 def _is_blank(raw):
     """Whether a line, its end included, is an empty one."""
     return raw.endswith(b"\n") and not (raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]).strip(b" \t")
 
 
-def _columns(path, number, raw):
-    try:
-        line = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}:{number}: byte {error.start + 1} of the line is not UTF-8; expected a UTF-8 file")
+def split_columns(line):
+    """The columns of a line, which spaces and tabs part and no other white space does."""
     return [column for column in line.replace("\t", " ").split(" ") if column]
 
 

@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from bert.system import lines
 from bert.system.errors import UserError
 
 PADDING = "[PAD]"
@@ -68,18 +69,7 @@ def read_label_list(spec):
 
 
 def _label_lines(path):
-    """The lines of a label file, in a list."""
-    try:
-        with open(path, "rb") as reader:
-            lines = reader.read().split(b"\n")
-    except OSError as error:
-        raise UserError(f"{path}: expected a file with one label per line, or a comma-separated list: {error.strerror}")
-    for number, line in enumerate(lines, 1):
-        try:
-            lines[number - 1] = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}:{number}: byte {error.start + 1} of the line is not UTF-8; expected a UTF-8 file")
-    return lines
+    return [line for _, line in lines.read(path, "a file with one label per line, or a comma-separated list")]
 
 
 def label_ids(labels):

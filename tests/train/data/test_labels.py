@@ -35,7 +35,7 @@ def test_a_file_may_have_a_comma_in_its_name(tmp_path):
         (" , ", "no label in it; expected a file with one label per line"),
         (
             "no_such_file",
-            "no_such_file: expected a file with one label per line, or a comma-separated list: No such",
+            "no_such_file: cannot be read: No such file or directory; expected a file with one label per line, or a ",
         ),
     ],
 )
