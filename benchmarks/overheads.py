@@ -23,10 +23,11 @@ from benchmarks import ours, speed, workload  # noqa: E402
 from benchmarks.workload import timed  # noqa: E402
 from bert import tokenization  # noqa: E402
 from bert.data.batches import WHOLE, Share  # noqa: E402
+from bert.data.records import write_records  # noqa: E402
 from bert.runtime import devices  # noqa: E402
 from bert.system import workers  # noqa: E402
 from train.data import corpus  # noqa: E402
-from train.data.records import file_based_input_fn_builder, write_file  # noqa: E402
+from train.data.records import file_based_input_fn_builder, file_examples  # noqa: E402
 
 MAX_SEQ_LENGTH = 128
 BATCHES = 400
@@ -78,8 +79,9 @@ def measure_input(args):
         print(f"{args.processes} processes on {workers.cores()} cores: reads {size / seconds:.1f} MB/s")
         for shards in (1, SHARDS):
             path = os.path.join(folder, f"records-{shards}")
-            encoding = (data, tokenizer, ours.IDS, MAX_SEQ_LENGTH, {}, shards, args.processes)
-            seconds = timed(lambda path=path, encoding=encoding: write_file(path, *encoding))
+            examples = file_examples(data, tokenizer, ours.IDS, MAX_SEQ_LENGTH, args.processes)
+            writing = (path, examples, {}, shards)
+            seconds = timed(lambda writing=writing: write_records(*writing))
             print(f"{shards} shards: encodes {size / seconds:.2f} MB/s; input pipeline, batches/s:")
             for share, reader in (
                 (WHOLE, "the only process"),

@@ -25,7 +25,7 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from bert import modeling
-from bert.data.records import count_records, is_current
+from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
 from bert.squad import metrics, model, records
@@ -217,14 +217,10 @@ def train(args, inputs, distribution):
     """Fine-tunes, from the newest checkpoint in -output_dir if there is one."""
     path = os.path.join(args.output_dir, "train.tf_record")
     made_from = fingerprint(args, args.train_file)
-    if is_current(path, made_from):
-        log.info("%s is up to date, %d windows", path, count_records(path))
-    else:
-        settings = _window_settings(args)
-        records.write_training(
-            path, inputs.training, inputs.tokenizer, settings, made_from, args.train_file, args.verbose_logging
-        )
-    windows = count_records(path)
+    settings = _window_settings(args)
+    windows = records.write_training(
+        path, inputs.training, inputs.tokenizer, settings, made_from, args.train_file, args.verbose_logging
+    )
     num_train_steps, num_warmup_steps = loop.steps_of_training(
         windows, args.num_train_epochs, args.train_batch_size, args.warmup_proportion
     )

@@ -1,7 +1,6 @@
 """What goes into the classifier: the task, the examples of a split, and the record files made from them."""
 
 import collections
-import logging
 import os
 
 import tensorflow.compat.v1 as tf
@@ -14,7 +13,6 @@ from bert.runtime import checkpoint
 from bert.system.errors import UserError
 from bert.system.files import read_json, sha256, write_json
 
-log = logging.getLogger(__name__)
 TASK_FILE = "task.json"  # in -output_dir: what the classifier there was trained for
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 RECORD_FILES = {"train": "train.tf_record", "dev": "eval.tf_record", "test": "predict.tf_record"}
@@ -109,13 +107,13 @@ def make_records(inputs, split, data, data_dir, output_dir):
         "do_lower_case": inputs.files.do_lower_case,
         "max_seq_length": inputs.files.max_seq_length,
     }
-    if records.is_current(path, made_from):
-        log.info("%s is up to date", path)
-    else:
+
+    def examples():
         # Without a bar where standard error is no terminal.
         shown = tqdm(data.examples, desc=data.layout.file, unit=" examples", disable=None, leave=False)
-        count = records.write_records(path, (_record(inputs, example) for example in shown), made_from)
-        log.info("wrote %s: %d examples", path, count)
+        return (_record(inputs, example) for example in shown)
+
+    records.made(path, made_from, examples, what="examples")
     return path
 
 

@@ -5,6 +5,7 @@ there are and, as a JSON value, all that went into them, so that they are used a
 """
 
 import contextlib
+import logging
 import os
 
 import tensorflow.compat.v1 as tf
@@ -12,6 +13,8 @@ import tensorflow.compat.v1 as tf
 from bert.data.shards import count_by_length, find_shards, other_shards, shard_names
 from bert.system.errors import UserError, cannot_be_written
 from bert.system.files import atomic_path, read_json, write_json
+
+log = logging.getLogger(__name__)
 
 
 def make_example(values):
@@ -45,6 +48,29 @@ def count_records(path):
     if isinstance(path, str) and os.path.exists(_fingerprint_file(path)):
         return read_json(_fingerprint_file(path))["records"]
     return sum(map(count_by_length, find_shards(path)))
+
+
+def made(path, made_from, examples, shards=1, what="windows"):
+    """Sees to it that the records are there: those made from the same before are kept, others are written anew.
+
+    Args:
+      path, made_from, shards: as of `write_records`.
+      examples: iterable as of `write_records`, or a function that returns one; used only where records are written.
+      what: what the log calls the records.
+
+    Returns:
+      The number of records.
+
+    Raises:
+      UserError: as `write_records`.
+    """
+    if is_current(path, made_from, shards):
+        count = count_records(path)
+        log.info("%s is up to date, %d %s", path, count, what)
+    else:
+        count = write_records(path, examples() if callable(examples) else examples, made_from, shards)
+        log.info("wrote %s: %d %s", path, count, what)
+    return count
 
 
 def write_records(path, examples, made_from, shards=1):

@@ -44,7 +44,9 @@ def input_fn_builder(path, max_seq_length, is_training, **reading):
 
 
 def write_training(path, questions, tokenizer, settings, made_from, data_file, verbose=False):
-    """Writes the windows of training questions; a question whose answer cannot be had from the pieces is left out.
+    """Writes the windows of training questions, unless the file is up to date.
+
+    A question whose answer cannot be had from the pieces is left out, and the log says how many were.
 
     Args:
       path: record file to write.
@@ -54,6 +56,9 @@ def write_training(path, questions, tokenizer, settings, made_from, data_file, v
       made_from: JSON value, for the file's fingerprint.
       data_file: path of the file that the questions are from, for messages.
       verbose: log each answer that is left out or not met exactly.
+
+    Returns:
+      The number of windows.
 
     Raises:
       UserError: nothing is left.
@@ -79,11 +84,11 @@ def write_training(path, questions, tokenizer, settings, made_from, data_file, v
         if not seen["windows"]:
             raise UserError(f"{data_file}: none of its answers can be had from word pieces; nothing to train on")
 
-    records.write_records(path, examples(), made_from)
-    log.info(
-        "wrote %s: %d questions, %d windows, %d of them without the answer",
-        path, len(questions) - seen["skipped"], seen["windows"], seen["without answer"],
-    )  # fmt: skip
+    count = records.made(path, made_from, examples)
+    if not seen:
+        return count
+    skipped, without_answer = seen["skipped"], seen["without answer"]
+    log.info("%d questions, %d windows, %d of them without the answer", len(questions) - skipped, count, without_answer)
     for kind, consequence in (
         ("skipped", "cannot be recovered from the word pieces of the context: LEFT OUT of training"),
         ("other white space", "differ from the context in white space: trained on as the context has them"),
@@ -92,6 +97,7 @@ def write_training(path, questions, tokenizer, settings, made_from, data_file, v
         if seen[kind]:
             hint = "" if verbose else " (-verbose_logging lists them)"
             log.warning("warning: %d of %d answers %s%s", seen[kind], len(questions), consequence, hint)
+    return count
 
 
 def _answer_pieces(question, aligned):
@@ -114,7 +120,7 @@ def _answer_pieces(question, aligned):
 
 
 def write_prediction(path, questions, tokenizer, settings, made_from):
-    """Writes the windows of questions to be answered.
+    """Writes the windows of questions to be answered, unless the file is up to date.
 
     Args:
       path: record file to write.
@@ -134,8 +140,7 @@ def write_prediction(path, questions, tokenizer, settings, made_from):
         records.make_example(_values(window, aligned, number, tokenizer, settings.max_seq_length))
         for number, (window, aligned) in enumerate(pairs)
     )
-    records.write_records(path, examples, made_from)
-    log.info("wrote %s: %d questions, %d windows", path, len(questions), len(pairs))
+    records.made(path, made_from, examples, what=f"windows of {len(questions)} questions")
     return contents
 
 

@@ -8,7 +8,7 @@ bert/data/records.py.
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert.data import batches, records
+from bert.data import batches
 from bert.system.errors import UserError
 from bert.system.files import sha256
 from train.data import corpus
@@ -30,38 +30,29 @@ def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length):
     }
 
 
-def write_records(path, encoded, max_seq_length, made_from):
-    """Writes windows to a TFRecord file and its fingerprint beside it; returns how many there are.
+def window_examples(encoded, max_seq_length):
+    """The records, as bytes, of an iterable of windows.Encoded."""
+    return (corpus.record(window, max_seq_length) for window in encoded)
+
+
+def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=None):
+    """The records of a CoNLL file, which need not fit in memory.
 
     Args:
-      encoded: iterable of windows.Encoded.
-      made_from: JSON value, see `fingerprint`.
-    """
-    return records.write_records(path, (corpus.record(window, max_seq_length) for window in encoded), made_from)
-
-
-def write_file(path, data_file, tokenizer, label_ids, max_seq_length, made_from, shards=1, processes=None):
-    """Writes the windows of a CoNLL file, which need not fit in memory; returns how many there are.
-
-    Args:
-      path: TFRecord file, or the name of its shards.
       data_file: CoNLL file whose tags are all in label_ids.
       tokenizer: FullTokenizer.
       label_ids: dict from label to id.
-      made_from: JSON value, see `fingerprint`.
-      shards: how many files.
-      processes: how many encode, see corpus.summarize; the files do not depend on it.
+      max_seq_length: length of a record's lists.
+      processes: how many encode, see corpus.summarize; the records do not depend on it.
+
+    Yields:
+      bytes of tf.train.Example.
 
     Raises:
-      UserError: there is no window, or the files cannot be written; what was there before is still whole.
+      UserError: there is no window.
     """
-    examples = corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes)
-    return records.write_records(path, _one_or_more(examples, data_file), made_from, shards)
-
-
-def _one_or_more(examples, data_file):
     is_empty = True
-    for example in examples:
+    for example in corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes):
         is_empty = False
         yield example
     if is_empty:

@@ -4,16 +4,13 @@ In: the checked inputs. Out: `*.tf_record` and token_test.txt in -output_dir.
 """
 
 import collections
-import logging
 import os
 
-from bert.data.records import count_records, is_current
+from bert.data import records
 from bert.system.files import atomic_open
 from train import run_dir
-from train.data.records import fingerprint, write_file, write_records
+from train.data.records import file_examples, fingerprint, window_examples
 from train.data.windows import encode
-
-log = logging.getLogger(__name__)
 
 # path: the record file; encoded: its windows, a list of windows.Encoded, None for the train split, which may not fit in
 # memory; count: number of windows.
@@ -38,20 +35,16 @@ def make_records(output_dir, inputs, split, vocab_file, shards=1, processes=None
     max_seq_length, data_file = inputs.model["max_seq_length"], inputs.files[split]
     encoding = inputs.tokenizer, inputs.label_ids, max_seq_length
     made_from = fingerprint(data_file, vocab_file, inputs.labels, inputs.model["do_lower_case"], max_seq_length)
-    is_train = split == "train"
-    shards = shards if is_train else 1
-    encoded = None if is_train else list(encode(inputs.sentences[split], *encoding))
-    if is_current(path, made_from, shards):
-        log.info("%s is up to date, %d windows", path, count_records(path))
-    elif is_train:
-        count = write_file(path, data_file, *encoding, made_from, shards, processes)
-        log.info("wrote %s: %d sentences, %d windows", path, inputs.corpus.sentences, count)
-    else:
-        write_records(path, encoded, max_seq_length, made_from)
-        log.info("wrote %s: %d sentences, %d windows", path, len(inputs.sentences[split]), len(encoded))
+    if split == "train":
+        examples = file_examples(data_file, *encoding, processes)
+        what = f"windows of {inputs.corpus.sentences} sentences"
+        return Records(path, None, records.made(path, made_from, examples, shards, what))
+    encoded = list(encode(inputs.sentences[split], *encoding))
+    what = f"windows of {len(inputs.sentences[split])} sentences"
+    count = records.made(path, made_from, window_examples(encoded, max_seq_length), what=what)
     if split == "test":
         _write_pieces(os.path.join(output_dir, run_dir.PIECES), encoded)
-    return Records(path, encoded, count_records(path))
+    return Records(path, encoded, count)
 
 
 def _write_pieces(path, encoded):

@@ -30,7 +30,7 @@ def window(number, size):
 
 def write(path, count, made_from="test"):
     windows = [window(number, 3 + number % 4) for number in range(count)]
-    assert records.write_records(str(path), windows, LENGTH, made_from) == count
+    assert record_files.write_records(str(path), records.window_examples(windows, LENGTH), made_from) == count
     return windows
 
 
@@ -84,7 +84,7 @@ def test_fields_types_and_padding(tmp_path):
 def test_a_full_window_has_no_padding(tmp_path):
     path = str(tmp_path / "records")
     full = Encoded(["?"] * LENGTH, list(range(1, 9)), [5, 1, 1, 1, 1, 1, 1, 6], [], slice(1, 7), 0)
-    records.write_records(path, [full], LENGTH, None)
+    record_files.write_records(path, records.window_examples([full], LENGTH), None)
     (batch,) = batches(path, None)
     assert batch["input_ids"].tolist() == [list(range(1, 9))] and batch["input_mask"].all()
 
@@ -133,6 +133,32 @@ def test_records_of_another_format_are_not_used(tmp_path, settings_of_a_run, mon
     assert not record_files.is_current(path, records.fingerprint(**settings_of_a_run))
 
 
+def test_records_are_made_once(tmp_path, monkeypatch):
+    path = str(tmp_path / "train.tf_record")
+    calls, messages = [], []
+    monkeypatch.setattr(record_files.log, "info", lambda message, *values: messages.append(message % values))
+
+    def examples():
+        calls.append(1)
+        return records.window_examples([window(number, 5) for number in range(3)], LENGTH)
+
+    def unused():
+        raise AssertionError("read, though the records are there")
+        yield
+
+    assert record_files.made(path, "test", examples) == 3 and len(calls) == 1
+    assert messages[-1] == f"wrote {path}: 3 windows"
+    for source in (examples, unused()):
+        assert record_files.made(path, "test", source, what="windows of 2 sentences") == 3 and len(calls) == 1
+        assert messages[-1] == f"{path} is up to date, 3 windows of 2 sentences"
+    assert record_files.made(path, "test", examples, shards=2) == 3 and len(calls) == 2
+    assert sorted(name for name in os.listdir(str(tmp_path)) if "-of-" in name) == [
+        f"train.tf_record-0000{number}-of-00002" for number in (0, 1)
+    ]
+    assert record_files.made(path, "other", examples(), shards=2) == 3
+    assert record_files.is_current(path, "other", 2)
+
+
 @pytest.mark.parametrize("missing", ["train.tf_record", "train.tf_record.json"])
 def test_one_file_of_the_two_is_not_enough(missing, tmp_path):
     write(tmp_path / "train.tf_record", 3)
@@ -164,7 +190,7 @@ def test_a_fingerprint_never_stands_beside_other_records(error, tmp_path):
         raise error
 
     with pytest.raises(error):
-        records.write_records(str(path), cut_short(), LENGTH, "test")
+        record_files.write_records(str(path), records.window_examples(cut_short(), LENGTH), "test")
     assert path.read_bytes() == before
     assert os.listdir(str(tmp_path)) == ["train.tf_record"]
     assert not record_files.is_current(str(path), "test")
@@ -213,7 +239,8 @@ def test_word_start_goes_by_the_label_map(tmp_path):
     write(path, 1)
     ids = label_ids(["X", "O", "[SEP]", "B-A", "[CLS]", "I-A"])
     labels = [ids[name] for name in ("[CLS]", "O", "X", "X", "I-A", "B-A", "[SEP]")]
-    records.write_records(str(path), [Encoded([], [1] * 7, labels, [], slice(0), 0)], LENGTH, None)
+    windows = [Encoded([], [1] * 7, labels, [], slice(0), 0)]
+    record_files.write_records(str(path), records.window_examples(windows, LENGTH), None)
     (batch,) = batches(path, None, label_ids=ids)
     assert batch["word_start"].tolist() == [[0, 1, 0, 0, 1, 1, 0]]
 
@@ -338,7 +365,7 @@ def by_length(tmp_path_factory):
         if count not in written:
             rng = np.random.RandomState(count)
             windows = [window(number, 3 + rng.randint(4)) for number in range(count)]
-            records.write_records(str(path), windows, LENGTH, "test")
+            record_files.write_records(str(path), records.window_examples(windows, LENGTH), "test")
             written.add(count)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(data_batches, "POOL_BATCHES", pool_batches)

@@ -406,7 +406,9 @@ def test_the_same_files_for_any_number_of_processes(tmp_path, tokenizer, monkeyp
     for processes in (1, 2, 3):
         (tmp_path / str(processes)).mkdir()
         path = str(tmp_path / str(processes) / "r")
-        count = records.write_file(path, str(data), tokenizer, ids, LENGTH, "test", 4, processes)
+        count = record_files.write_records(
+            path, records.file_examples(str(data), tokenizer, ids, LENGTH, processes), "test", 4
+        )
         found[processes] = contents(tmp_path / str(processes))
         assert corpus.summarize(str(data), processes) == corpus.summarize(str(data), 1)
     assert found[1] == found[2] == found[3]
@@ -449,7 +451,8 @@ def test_bad_lines_are_named_wherever_they_are(processes, tmp_path, tokenizer, m
         corpus.summarize(str(data), processes)
     data.write_bytes("\u200b O\n\n".encode("utf-8") * 40)
     with pytest.raises(UserError, match="train.txt: no word in it tokenizes to anything"):
-        records.write_file(str(tmp_path / "r"), str(data), tokenizer, IDS, LENGTH, "test", 2, processes)
+        examples = records.file_examples(str(data), tokenizer, IDS, LENGTH, processes)
+        record_files.write_records(str(tmp_path / "r"), examples, "test", 2)
     assert os.listdir(str(tmp_path)) == ["train.txt"]
     data.write_bytes(good * 50 + b"the B-B\n")
     with pytest.raises(UserError, match=f"{data}:151: the tag 'B-B' was not seen in training"):
