@@ -7,6 +7,8 @@ sorted by name, and so the same on every version. https://protobuf.dev/programmi
 
 import struct
 
+_LENGTH_DELIMITED = 2  # protobuf's wire type of bytes, strings and messages
+
 
 def example_bytes(features):
     """Serialises the features.
@@ -17,22 +19,35 @@ def example_bytes(features):
     Returns:
       bytes that tf.train.Example.FromString reads.
     """
-    entries = (_field(1, name.encode("utf-8")) + _field(2, features[name]) for name in sorted(features))
-    return _field(1, b"".join(_field(1, entry) for entry in entries))
+    entries = (bytes_field(1, name.encode("utf-8")) + bytes_field(2, features[name]) for name in sorted(features))
+    return bytes_field(1, b"".join(bytes_field(1, entry) for entry in entries))
 
 
 def int64_feature(values):
     """A feature of integers from 0 up."""
-    return _field(3, _field(1, b"".join(map(_VARINTS.__getitem__, values))))
+    return bytes_field(3, bytes_field(1, b"".join(map(_VARINTS.__getitem__, values))))
 
 
 def float_feature(values):
     """A feature of floats, kept in 32 bits."""
-    return _field(2, _field(1, struct.pack(f"<{len(values)}f", *values)))
+    return bytes_field(2, bytes_field(1, struct.pack(f"<{len(values)}f", *values)))
+
+
+def bytes_field(number, content):
+    """A field of a protobuf message: bytes, a string or a message.
+
+    Args:
+      number: of the field in its message.
+      content: bytes; of a string its UTF-8, of a message what it serializes to.
+
+    Returns:
+      bytes.
+    """
+    return _VARINTS[number << 3 | _LENGTH_DELIMITED] + _VARINTS[len(content)] + content
 
 
 class _Varints(dict):
-    """From a number to its bytes: seven bits each, lowest first, the top bit set in all but the last."""
+    """From a number to its bytes: seven bits each, the lowest first; the top bit says that more bytes follow."""
 
     def __missing__(self, number):
         low, rest = number & 0x7F, number >> 7
@@ -41,8 +56,3 @@ class _Varints(dict):
 
 
 _VARINTS = _Varints()
-
-
-def _field(number, content):
-    """A length-delimited field (wire type 2)."""
-    return bytes([number << 3 | 2]) + _VARINTS[len(content)] + content

@@ -9,6 +9,7 @@ import os
 
 import tensorflow.compat.v1 as tf
 
+from bert.data.example_bytes import bytes_field
 from bert.system.files import make_dir
 
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
@@ -19,8 +20,6 @@ PREDICT_LOG_REQUEST = 1
 PREDICT_REQUEST_MODEL_SPEC, PREDICT_REQUEST_INPUTS = 1, 2
 MODEL_SPEC_SIGNATURE_NAME = 3
 MAP_KEY, MAP_VALUE = 1, 2
-
-LENGTH_DELIMITED = 2  # wire type of strings, bytes and messages
 
 
 def write(directory, requests):
@@ -39,23 +38,10 @@ def write(directory, requests):
 
 def prediction_log(signature_name, inputs):
     """A serialized PredictionLog with a PredictRequest; it names no model, as it lies in the one it is for."""
-    request = _field(PREDICT_REQUEST_MODEL_SPEC, _field(MODEL_SPEC_SIGNATURE_NAME, signature_name.encode("utf-8")))
+    model_spec = bytes_field(MODEL_SPEC_SIGNATURE_NAME, signature_name.encode("utf-8"))
+    request = bytes_field(PREDICT_REQUEST_MODEL_SPEC, model_spec)
     for name, value in sorted(inputs.items()):
-        entry = _field(MAP_KEY, name.encode("utf-8"))
-        entry += _field(MAP_VALUE, tf.make_tensor_proto(value).SerializeToString())
-        request += _field(PREDICT_REQUEST_INPUTS, entry)
-    return _field(PREDICTION_LOG_PREDICT_LOG, _field(PREDICT_LOG_REQUEST, request))
-
-
-def _field(number, content):
-    return _varint(number << 3 | LENGTH_DELIMITED) + _varint(len(content)) + content
-
-
-def _varint(number):
-    """Seven bits a byte, the lowest first; the eighth says that more follow."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+        entry = bytes_field(MAP_KEY, name.encode("utf-8"))
+        entry += bytes_field(MAP_VALUE, tf.make_tensor_proto(value).SerializeToString())
+        request += bytes_field(PREDICT_REQUEST_INPUTS, entry)
+    return bytes_field(PREDICTION_LOG_PREDICT_LOG, bytes_field(PREDICT_LOG_REQUEST, request))
