@@ -22,7 +22,7 @@ import tensorflow.compat.v1 as tf  # noqa: E402
 from benchmarks import ours, speed, workload  # noqa: E402
 from benchmarks.workload import timed  # noqa: E402
 from bert import tokenization  # noqa: E402
-from bert.data.batches import WHOLE, Share  # noqa: E402
+from bert.data.batches import WHOLE, Reading, Share  # noqa: E402
 from bert.data.records import write_records  # noqa: E402
 from bert.runtime import devices  # noqa: E402
 from bert.system import workers  # noqa: E402
@@ -104,7 +104,7 @@ def batches_a_second(path, batch_size, share):
     """Of training's input function over a record file."""
     with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
         input_fn = file_based_input_fn_builder(
-            path, MAX_SEQ_LENGTH, True, False, ours.IDS, batch_size, bucket=True, share=share
+            path, MAX_SEQ_LENGTH, True, False, ours.IDS, batch_size, reading=Reading(by_length=True, share=share)
         )
         batch = tf.data.make_one_shot_iterator(input_fn()).get_next()
         session.run(batch)

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from bert.classification import inputs as classification_inputs
 from bert.classification import model, tasks
 from bert.data import pairs
+from bert.data.batches import Reading
 from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
@@ -247,12 +248,8 @@ def train(args, inputs, distribution):
         args.max_seq_length,
         _label_type(inputs, data),
         is_training=True,
-        seed=args.seed,
-        start_step=start_step,
-        bucket=args.bucket,
-        round_lengths=compute.is_compiled,
-        share=distribution.share,
         static=distribution.is_tpu,
+        reading=Reading(args.seed, start_step, args.bucket, compute.is_compiled, distribution.share),
     )
     training = Training(
         inputs.init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size
@@ -315,8 +312,7 @@ def _predict(args, inputs, split, data, batch_size):
         path,
         args.max_seq_length,
         _label_type(inputs, data),
-        bucket=True,
-        round_lengths=compute.is_compiled,
+        reading=Reading(by_length=True, round_lengths=compute.is_compiled),
     )
     model_fn = make_model_fn(inputs.config, tasks.num_outputs(inputs.task), compute=compute)
     predictions = prediction.predict(_checkpoint(args, inputs), model_fn, input_fn, batch_size)

@@ -21,6 +21,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint, devices, encoder_files, flags
 from bert import modeling
+from bert.data.batches import Reading
 from bert.pretraining import model, records as pretraining_records
 from bert.encoder import kernels
 from bert.training import loop, stopping, strategies
@@ -218,9 +219,7 @@ def train(args, inputs, distribution):
         args.max_seq_length,
         args.max_predictions_per_seq,
         is_training=True,
-        seed=args.seed,
-        start_step=start_step,
-        share=distribution.share,
+        reading=Reading(args.seed, start_step, share=distribution.share),
     )
     steps = args.num_train_steps - start_step
     estimator = _estimator(args, inputs, args.train_batch_size, steps, distribution)

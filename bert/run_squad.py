@@ -25,6 +25,7 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from bert import modeling
+from bert.data.batches import Reading
 from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
@@ -239,12 +240,8 @@ def train(args, inputs, distribution):
         path,
         args.max_seq_length,
         is_training=True,
-        seed=args.seed,
-        start_step=start_step,
-        bucket=args.bucket,
-        round_lengths=compute.is_compiled,
-        share=distribution.share,
         static=distribution.is_tpu,
+        reading=Reading(args.seed, start_step, args.bucket, compute.is_compiled, distribution.share),
     )
     settings = loop.RunSettings.from_dict(vars(args))
     estimator = loop.make_estimator(model_fn, settings, args.train_batch_size, distribution)
@@ -272,7 +269,10 @@ def answer_all(args, inputs):
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
     compute = _choose_compute(args, inputs, count_records(path) // args.predict_batch_size)
     input_fn = records.input_fn_builder(
-        path, args.max_seq_length, is_training=False, bucket=True, round_lengths=compute.is_compiled
+        path,
+        args.max_seq_length,
+        is_training=False,
+        reading=Reading(by_length=True, round_lengths=compute.is_compiled),
     )
     prefix = checkpoint.latest(args.output_dir) or inputs.init_checkpoint
     model_fn = make_model_fn(inputs.config, compute=compute)

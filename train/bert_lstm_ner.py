@@ -16,6 +16,7 @@ import re
 
 import tensorflow.compat.v1 as tf
 
+from bert.data.batches import Reading
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices
 from bert.system import run_lock
@@ -294,13 +295,15 @@ def _train(args, inputs, state, records, distribution, dev_scores):
         distribution.is_tpu,
         inputs.label_ids,
         args.batch_size,
-        seed=args.seed,
-        start_step=schedule.first_step * args.gradient_accumulation_steps,
         trim=not distribution.is_tpu,
-        bucket=args.bucket and not distribution.is_tpu,
-        round_lengths=compute.is_compiled,
-        share=distribution.share._replace(by_file=args.share_records == "file"),
-        deterministic=args.deterministic,
+        reading=Reading(
+            args.seed,
+            schedule.first_step * args.gradient_accumulation_steps,
+            by_length=args.bucket and not distribution.is_tpu,
+            round_lengths=compute.is_compiled,
+            share=distribution.share._replace(by_file=args.share_records == "file"),
+            deterministic=args.deterministic,
+        ),
     )
     finetuning_loop.train(args, state, distribution, schedule, model_fn, input_fn, dev_scores)
 

@@ -131,14 +131,14 @@ def label_id(task, label):
     return label if task.labels is None else task.labels.index(label)
 
 
-def input_fn_builder(path, max_seq_length, label_type, **reading):
+def input_fn_builder(path, max_seq_length, label_type, is_training=False, static=False, reading=batches.PLAIN):
     """An input function over a record file of `make_records`.
 
     Args:
       path: record file.
       max_seq_length: that of the file.
       label_type: tf.int64 or tf.float32; None for a file without labels.
-      reading: further arguments of batches.input_fn_builder, by name: is_training, seed, start_step, bucket, ...
+      is_training, static, reading: as of batches.input_fn_builder.
 
     Returns:
       input_fn(params) giving batches of params["batch_size"] features, each as long as its longest text.
@@ -146,4 +146,4 @@ def input_fn_builder(path, max_seq_length, label_type, **reading):
     columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in pairs.FIELDS}
     if label_type is not None:
         columns["label_ids"] = tf.io.FixedLenFeature([], label_type)
-    return batches.input_fn_builder(path, columns, pairs.FIELDS, **reading)
+    return batches.input_fn_builder(path, columns, pairs.FIELDS, is_training, static, reading)

@@ -19,10 +19,23 @@ SHARDS_AT_ONCE = 4
 
 # What one process of a run reads. count: replicas of the whole run, one for each device that computes a share of the
 # batch; index: number of the first one this process feeds; replicas: how many it feeds, which take turns; by_file:
-# whether it reads files of its own instead of a part of every batch, see `batches`.
+# whether it reads files of its own instead of a part of every batch, see `training_batches`.
 Share = collections.namedtuple("Share", ["count", "index", "replicas", "by_file"])
 Share.__new__.__defaults__ = (1, False)
 WHOLE = Share(1, 0)
+
+# How records are read.
+#   seed: int, of the shuffle; start_step: batches of training to leave out at the start.
+#   by_length: make batches of examples of about the same length; round_lengths: see `trim`.
+#   share: Share, what this process reads.
+#   deterministic: false lets several threads read shards in training and pass records on as they arrive: faster where
+#     files are slow to come, but no two runs are the same. Processes that share out by batch need one order and do
+#     without.
+Reading = collections.namedtuple(
+    "Reading", ["seed", "start_step", "by_length", "round_lengths", "share", "deterministic"]
+)
+Reading.__new__.__defaults__ = (0, 0, False, False, WHOLE, True)
+PLAIN = Reading()
 
 
 def read_records(files, epoch=None, seed=0, deterministic=True):
@@ -98,85 +111,93 @@ def trim(features, names, round_lengths=False):
     return {name: value[:, :longest] if name in names else value for name, value in features.items()}
 
 
-# The functions it maps are written in TensorFlow's operations: AutoGraph would read and rewrite their sources at each
-# start, for seconds, and change nothing.
+# The functions that are mapped are written in TensorFlow's operations: AutoGraph would read and rewrite their sources
+# at each start, for seconds, and change nothing.
 @tf.autograph.experimental.do_not_convert
-def batches(
-    path,
-    parse,
-    batch_size,
-    is_training,
-    seed=0,
-    start_step=0,
-    drop_remainder=False,
-    trimmed=(),
-    bucket=False,
-    round_lengths=False,
-    share=WHOLE,
-    deterministic=True,
-):
-    """The parsed batches of a record file: once, or for training shuffled and without end.
+def training_batches(path, parse, size, reading=PLAIN, trimmed=(), drop_remainder=False):
+    """The parsed batches of a record file for training: shuffled and without end.
 
-    A run of several processes can share out the records of training in two ways. By batch, the default: each process
-    goes through all records in the same order and takes its rows of each batch, so the batches are those of a run of
-    one process, whatever the cluster; parsing is done for the own rows only (with `bucket`, for all), but all is read
-    everywhere. By file: of n processes each reads every n-th shard only (where there are fewer shards than processes,
-    it keeps every n-th record only) and goes through those in epochs of its own, for corpora where reading
-    everything everywhere costs too much; batches then depend on the cluster. Either way all processes together see
-    every record once an epoch. Without is_training each of n processes gets every n-th record.
+    A run of several processes can share out the records in two ways. By batch, the default: each process goes through
+    all records in the same order and takes its rows of each batch, so the batches are those of a run of one process,
+    whatever the cluster; it parses its own rows only (by length: all), but it reads all records. By file: of n
+    processes each reads every n-th shard only (where there are fewer shards than processes, it keeps every n-th
+    record only) and goes through those in epochs of its own, for corpora where reading everything everywhere costs too
+    much; batches then depend on the cluster. Either way all processes together see every record once an epoch.
 
     Args:
       path: what `write_records` wrote: a file, the name of a set of shards, a pattern, or a list of these.
       parse: function from a batch of serialized examples to features, among them `input_mask`.
-      batch_size: examples in a batch, over all replicas of the run.
-      is_training: whether to shuffle and repeat.
-      seed: int, of the shuffle.
-      start_step: batches of training to leave out at the start.
-      drop_remainder: leave out a last batch that is not full.
+      size: examples in a batch, over all replicas of the run.
+      reading: Reading. With a share, each batch has size / share.count examples, and of one batch of the whole run
+        come share.replicas batches, one after another: that of replica k has the rows k, k + count, k + 2 count, ...
+        By length, where rows are sorted, no replica then waits for one with longer texts.
       trimmed: names of the features to cut to the longest of their batch.
-      bucket: make batches of examples of about the same length. Without is_training the features then have
-        `position`, int64 [batch], each example's place in the file; a place is at most POOL_BATCHES batches off.
-      round_lengths: see `trim`.
-      share: Share, what this process reads. Each batch has batch_size / share.count examples then, and of one batch
-        of the whole run come share.replicas batches, one after another: that of replica k has the rows k, k + count,
-        k + 2 count, ... With `bucket`, in which rows are sorted, no replica then waits for one with longer texts.
-      deterministic: false lets several threads read shards in training and pass records on as they arrive: faster
-        where files are slow to come, but no two runs are the same. Processes that share out by batch need one order
-        and do without.
+      drop_remainder: tell TensorFlow that all batches are full, for static shapes.
 
     Returns:
       tf.data.Dataset.
 
     Raises:
-      ValueError: batch_size is no multiple of share.count.
+      ValueError: size is no multiple of share.count.
+      UserError: a file is missing, or there are too few records.
+    """
+    seed, start_step, share = reading.seed, reading.start_step, reading.share
+    own_size, files = _own_size(size, share), find_shards(path)
+    if share.by_file:
+        read, records = _own_epochs(files, seed, reading.deterministic, share)
+        size, start_step, share = own_size, start_step * share.replicas, WHOLE
+    else:
+        one_order = reading.deterministic or share.count > share.replicas
+        read, records = _epochs(files, seed, one_order), count_records(path)
+    if reading.by_length:
+        dataset = _shuffled_batches_by_length(read, records, parse, size, seed or 0, start_step)
+        dataset = _own_rows(dataset, share)
+    else:
+        dataset = shuffled_epochs(read, records, seed, start_step * size)
+        dataset = _own_rows(dataset.batch(size, drop_remainder=drop_remainder), share)
+        dataset = dataset.map(parse, num_parallel_calls=2)
+    return _finished(dataset, reading, trimmed)
+
+
+@tf.autograph.experimental.do_not_convert
+def batches_once(path, parse, size, reading=PLAIN, trimmed=(), drop_remainder=False):
+    """The parsed batches of a record file, each record once.
+
+    Args:
+      path, parse, trimmed: as of `training_batches`.
+      size: examples in a batch, over all replicas of the run.
+      reading: Reading; the order of the records depends on by_length alone. Of n processes each gets every n-th record.
+        By length, the features also have `position`, int64 [batch], each example's place in the file; a place is at
+        most POOL_BATCHES batches off.
+      drop_remainder: leave out a last batch that is not full; has no effect by length.
+
+    Returns:
+      tf.data.Dataset.
+
+    Raises:
+      ValueError: size is no multiple of share.count.
       UserError: a file is missing.
     """
-    if batch_size % share.count:
-        raise ValueError(f"a batch of {batch_size} cannot be shared out evenly to {share.count} replicas")
-    files = find_shards(path)
-    if not is_training:
-        dataset, size = read_records(files), batch_size // share.count
-        if bucket:
-            dataset = _batches_by_length(dataset, parse, size, share)
-        else:
-            dataset = _own_records(dataset, share).batch(size, drop_remainder=drop_remainder)
-            dataset = dataset.map(parse, num_parallel_calls=2)
+    dataset, own_size = read_records(find_shards(path)), _own_size(size, reading.share)
+    if reading.by_length:
+        dataset = _batches_by_length(dataset, parse, own_size, reading.share)
     else:
-        if share.by_file:
-            read, records = _own_epochs(files, seed, deterministic, share)
-            batch_size, start_step, share = batch_size // share.count, start_step * share.replicas, WHOLE
-        else:
-            one_order = deterministic or share.count > share.replicas
-            read, records = _epochs(files, seed, one_order), count_records(path)
-        if bucket:
-            dataset = _shuffled_batches_by_length(read, records, parse, batch_size, seed or 0, start_step)
-            dataset = _own_rows(dataset, share)
-        else:
-            dataset = shuffled_epochs(read, records, seed, start_step * batch_size)
-            dataset = _own_rows(dataset.batch(batch_size, drop_remainder=drop_remainder), share)
-            dataset = dataset.map(parse, num_parallel_calls=2)
+        dataset = _own_records(dataset, reading.share).batch(own_size, drop_remainder=drop_remainder)
+        dataset = dataset.map(parse, num_parallel_calls=2)
+    return _finished(dataset, reading, trimmed)
+
+
+def _own_size(size, share):
+    """Examples of a batch for one replica."""
+    if size % share.count:
+        raise ValueError(f"a batch of {size} cannot be shared out evenly to {share.count} replicas")
+    return size // share.count
+
+
+def _finished(dataset, reading, trimmed):
+    """The last steps for all batches: they are cut to their longest example and made ahead of time."""
     if trimmed:
-        dataset = dataset.map(lambda features: trim(features, trimmed, round_lengths))
+        dataset = dataset.map(lambda features: trim(features, trimmed, reading.round_lengths))
     return _without_autotuning(dataset.prefetch(2))
 
 
@@ -238,34 +259,28 @@ def _own_rows(dataset, share):
     return dataset.flat_map(cut)
 
 
-def input_fn_builder(path, columns, trimmed, is_training=False, static=False, **reading):
+def input_fn_builder(path, columns, trimmed, is_training=False, static=False, reading=PLAIN):
     """An Estimator's input function over a record file.
 
     Args:
-      path, is_training: as in `batches`.
+      path: as of `training_batches`.
       columns: what a record holds, as tf.io.parse_example takes it.
       trimmed: names of the columns to cut to the longest example of their batch.
+      is_training: `training_batches`; else `batches_once`.
       static: batches of one shape that is known beforehand, as a TPU needs them: neither trimmed nor by length.
-      reading: other arguments of `batches`: seed, start_step, bucket, round_lengths, share, deterministic.
+      reading: Reading.
 
     Returns:
       input_fn(params) giving a dataset of batches of params["batch_size"] examples.
     """
     if static:
-        trimmed, reading["bucket"] = (), False
+        trimmed, reading = (), reading._replace(by_length=False)
+    make_batches = training_batches if is_training else batches_once
 
-    def input_fn(params):
-        return batches(
-            path,
-            lambda serialized: parse_batch(serialized, columns),
-            params["batch_size"],
-            is_training,
-            drop_remainder=static,
-            trimmed=trimmed,
-            **reading,
-        )
+    def parse(serialized):
+        return parse_batch(serialized, columns)
 
-    return input_fn
+    return lambda params: make_batches(path, parse, params["batch_size"], reading, trimmed, drop_remainder=static)
 
 
 def _shuffled_batches_by_length(dataset, records, parse, batch_size, seed, start_step):

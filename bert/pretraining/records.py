@@ -71,7 +71,7 @@ def _check(path, content, expected, vocab_size):
         )
 
 
-def input_fn_builder(files, max_seq_length, max_predictions_per_seq, is_training=False, **reading):
+def input_fn_builder(files, max_seq_length, max_predictions_per_seq, is_training=False, reading=batches.PLAIN):
     """An input function over record files.
 
     Args:
@@ -79,11 +79,11 @@ def input_fn_builder(files, max_seq_length, max_predictions_per_seq, is_training
       max_seq_length, max_predictions_per_seq: of the records.
       is_training: goes on for ever, every record once an epoch, in an order of its own each epoch, in batches of one
         shape. Without it: all records once, in order.
-      reading: further arguments of batches.input_fn_builder, by name: seed, start_step, share.
+      reading: batches.Reading, not by length.
 
     Returns:
       input_fn(params) giving batches of params["batch_size"]: dict from name to int32, or float32 for the weights,
       [batch, length].
     """
     parsed = columns(max_seq_length, max_predictions_per_seq)
-    return batches.input_fn_builder(files, parsed, (), is_training, static=is_training, **reading)
+    return batches.input_fn_builder(files, parsed, (), is_training, is_training, reading)

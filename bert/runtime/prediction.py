@@ -17,8 +17,8 @@ def predict(prefix, model_fn, input_fn, batch_size):
     Args:
       prefix: checkpoint prefix; it has every variable of the model.
       model_fn: an Estimator's model function; its predictions have the batch as their first dimension.
-      input_fn: function from params to a dataset of features, `position` among them, as batches.batches with
-        bucket gives it.
+      input_fn: function from params to a dataset of features, `position` among them, as batches.batches_once gives
+        it by length.
       batch_size: records in a batch.
 
     Yields:

@@ -24,14 +24,14 @@ FIRST_UNIQUE_ID = 1000000000
 WindowSettings = collections.namedtuple("WindowSettings", ["max_seq_length", "doc_stride", "max_query_length"])
 
 
-def input_fn_builder(path, max_seq_length, is_training, **reading):
+def input_fn_builder(path, max_seq_length, is_training, static=False, reading=batches.PLAIN):
     """An input function over a record file; a batch is as long as its longest window.
 
     Args:
       path: record file of `write_training` or `write_prediction`.
       max_seq_length: that of the file.
       is_training: shuffle and go on for ever; the features then hold start_positions and end_positions, int [batch].
-      reading: further arguments of batches.input_fn_builder, by name: seed, start_step, bucket, ...
+      static, reading: as of batches.input_fn_builder.
 
     Returns:
       input_fn(params) giving dicts: unique_ids int32 [batch], and input_ids, input_mask, segment_ids int32
@@ -40,7 +40,7 @@ def input_fn_builder(path, max_seq_length, is_training, **reading):
     numbers = ("unique_ids", "start_positions", "end_positions") if is_training else ("unique_ids",)
     columns = {name: tf.io.FixedLenFeature([max_seq_length], tf.int64) for name in data_pairs.FIELDS}
     columns.update({name: tf.io.FixedLenFeature([], tf.int64) for name in numbers})
-    return batches.input_fn_builder(path, columns, data_pairs.FIELDS, is_training, **reading)
+    return batches.input_fn_builder(path, columns, data_pairs.FIELDS, is_training, static, reading)
 
 
 def write_training(path, questions, tokenizer, settings, made_from, data_file, verbose=False):

@@ -11,6 +11,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import create_pretraining_data, run_classifier, run_pretraining
+from bert.data.batches import Reading
 from bert.data.records import make_example
 from bert.encoder import kernels
 from bert.modeling import BertConfig, encoder_shapes
@@ -242,9 +243,9 @@ def write_numbered(path, numbers):
             writer.write(make_example(values).SerializeToString())
 
 
-def numbers_of(files, steps, size=3, **kwargs):
+def numbers_of(files, steps, size=3, is_training=False, **reading):
     """The numbers of the records in the first `steps` batches."""
-    input_fn = pretraining_records.input_fn_builder(files, 4, 2, **kwargs)
+    input_fn = pretraining_records.input_fn_builder(files, 4, 2, is_training, Reading(**reading))
     with tf.Graph().as_default(), tf.Session() as session:
         batch = tf.data.make_one_shot_iterator(input_fn({"batch_size": size})).get_next()
         return [int(number) for _ in range(steps) for number in session.run(batch)["masked_lm_ids"][:, 0]]

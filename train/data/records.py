@@ -60,19 +60,12 @@ def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=Non
 
 
 def file_based_input_fn_builder(
-    input_file,
-    seq_length,
-    is_training,
-    drop_remainder,
-    label_ids,
-    batch_size,
-    trim=True,
-    **reading,
+    input_file, seq_length, is_training, drop_remainder, label_ids, batch_size, trim=True, reading=batches.PLAIN
 ):
     """An input function over a record file.
 
     Training goes on for ever, every record once an epoch in an order that depends on the seed and the epoch alone, so
-    a run that stopped after `start_step` batches goes on with the records it would have seen next.
+    a run that stopped after `reading.start_step` batches goes on with the records it would have seen next.
 
     Args:
       input_file: the record file, the name of its shards, a pattern, or a list of these.
@@ -82,8 +75,7 @@ def file_based_input_fn_builder(
       label_ids: dict from label to id.
       batch_size: windows a batch, over all replicas; a `batch_size` in the estimator's params goes before.
       trim: cut each batch to its longest window.
-      reading: further arguments of bert.data.batches.batches, by name: seed, start_step, bucket, round_lengths, share,
-        deterministic.
+      reading: batches.Reading.
 
     Returns:
       input_fn(params) giving batches of features: the four fields, int32 [batch, seq_len], and `word_start`, 1 at the
@@ -91,6 +83,8 @@ def file_based_input_fn_builder(
     """
     columns = {name: tf.io.FixedLenFeature([seq_length], tf.int64) for name in FIELDS}
     not_a_word = np.array([0] + [label_ids[label] for label in (PIECE, CLS, SEP)])
+    make_batches = batches.training_batches if is_training else batches.batches_once
+    trimmed = FIELDS + ("word_start",) if trim else ()
 
     def parse(serialized):
         features = batches.parse_batch(serialized, columns)
@@ -100,14 +94,6 @@ def file_based_input_fn_builder(
 
     def input_fn(params=None):
         size = (params or {}).get("batch_size", batch_size)
-        return batches.batches(
-            input_file,
-            parse,
-            size,
-            is_training,
-            drop_remainder=drop_remainder,
-            trimmed=FIELDS + ("word_start",) if trim else (),
-            **reading,
-        )
+        return make_batches(input_file, parse, size, reading, trimmed, drop_remainder)
 
     return input_fn

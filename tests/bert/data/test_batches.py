@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bert.data import batches as data_batches
 from bert.data import records as record_files
+from bert.data.batches import Reading
 from bert.system.errors import UserError
 from train.data import records
 from train.data.labels import label_ids
@@ -35,7 +36,8 @@ def write(path, count, made_from="test"):
 
 
 def batches(path, steps, is_training=False, graph_seed=None, label_ids=IDS, params=None, batch_size=4, **kwargs):
-    """The first `steps` batches, or all up to the end."""
+    """The first `steps` batches, or all up to the end; further arguments are fields of Reading."""
+    reading = Reading(**{name: kwargs.pop(name) for name in Reading._fields if name in kwargs})
     kwargs.setdefault("drop_remainder", False)
     input_fn = records.file_based_input_fn_builder(
         path if isinstance(path, list) else str(path),
@@ -43,6 +45,7 @@ def batches(path, steps, is_training=False, graph_seed=None, label_ids=IDS, para
         is_training,
         label_ids=label_ids,
         batch_size=batch_size,
+        reading=reading,
         **kwargs,
     )
     found = []
@@ -131,32 +134,6 @@ def test_records_of_another_format_are_not_used(tmp_path, settings_of_a_run, mon
     write(path, 3, records.fingerprint(**settings_of_a_run))
     monkeypatch.setattr(records, "FORMAT", records.FORMAT + 1)
     assert not record_files.is_current(path, records.fingerprint(**settings_of_a_run))
-
-
-def test_records_are_made_once(tmp_path, monkeypatch):
-    path = str(tmp_path / "train.tf_record")
-    calls, messages = [], []
-    monkeypatch.setattr(record_files.log, "info", lambda message, *values: messages.append(message % values))
-
-    def examples():
-        calls.append(1)
-        return records.window_examples([window(number, 5) for number in range(3)], LENGTH)
-
-    def unused():
-        raise AssertionError("read, though the records are there")
-        yield
-
-    assert record_files.made(path, "test", examples) == 3 and len(calls) == 1
-    assert messages[-1] == f"wrote {path}: 3 windows"
-    for source in (examples, unused()):
-        assert record_files.made(path, "test", source, what="windows of 2 sentences") == 3 and len(calls) == 1
-        assert messages[-1] == f"{path} is up to date, 3 windows of 2 sentences"
-    assert record_files.made(path, "test", examples, shards=2) == 3 and len(calls) == 2
-    assert sorted(name for name in os.listdir(str(tmp_path)) if "-of-" in name) == [
-        f"train.tf_record-0000{number}-of-00002" for number in (0, 1)
-    ]
-    assert record_files.made(path, "other", examples(), shards=2) == 3
-    assert record_files.is_current(path, "other", 2)
 
 
 @pytest.mark.parametrize("missing", ["train.tf_record", "train.tf_record.json"])
@@ -344,7 +321,7 @@ def test_a_prediction_s_batches_by_length_say_where_they_are_from(tmp_path, monk
     monkeypatch.setattr(data_batches, "POOL_BATCHES", 3)
     path = tmp_path / "records"
     windows = write(path, 29)
-    found = batches(path, None, bucket=True)
+    found = batches(path, None, by_length=True)
     assert [len(batch["position"]) for batch in found] == [4] * 7 + [1]
     positions = np.concatenate([batch["position"] for batch in found]).tolist()
     assert positions == numbers(found) and sorted(positions) == list(range(29))
@@ -355,8 +332,8 @@ def test_a_prediction_s_batches_by_length_say_where_they_are_from(tmp_path, monk
 
 
 @pytest.fixture(scope="module")
-def by_length(tmp_path_factory):
-    """`by_length(count, batch_size, pool_batches, steps, ...)`: numbers of the windows in each batch, and lengths."""
+def sorted_batches(tmp_path_factory):
+    """`sorted_batches(count, batch_size, pool_batches, steps, ...)`: the batches of a file of so many windows."""
     folder = tmp_path_factory.mktemp("by_length")
     written = set()
 
@@ -369,7 +346,7 @@ def by_length(tmp_path_factory):
             written.add(count)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(data_batches, "POOL_BATCHES", pool_batches)
-            kwargs = dict({"is_training": True, "seed": 3, "graph_seed": 3, "bucket": True}, **kwargs)
+            kwargs = dict({"is_training": True, "seed": 3, "graph_seed": 3, "by_length": True}, **kwargs)
             return batches(path, steps, params={"batch_size": batch_size}, **kwargs)
 
     return run
@@ -379,17 +356,17 @@ def by_length(tmp_path_factory):
 @given(st.sampled_from([1, 2, 3]), st.integers(1, 9), st.integers(1, 5), st.integers(0, 20))
 @example(2, 9, 5, 3)
 @example(1, 7, 4, 0)
-def test_training_by_length_sees_every_record_once_an_epoch(by_length, batch_size, per_epoch, pool_batches, seed):
+def test_training_by_length_sees_every_record_once_an_epoch(sorted_batches, batch_size, per_epoch, pool_batches, seed):
     """Where batches divide the records; no pool reaches from one epoch into the next, whatever its size."""
-    found = by_length(per_epoch * batch_size, batch_size, pool_batches, 3 * per_epoch, seed=seed)
+    found = sorted_batches(per_epoch * batch_size, batch_size, pool_batches, 3 * per_epoch, seed=seed)
     for epoch in epochs(found, per_epoch):
         assert sorted(numbers(epoch)) == list(range(per_epoch * batch_size))
 
 
-def test_by_length_every_record_is_seen_as_often_where_batches_do_not_divide_them(by_length):
+def test_by_length_every_record_is_seen_as_often_where_batches_do_not_divide_them(sorted_batches):
     """What is left over begins the next epoch: after 10 epochs of 10 records in batches of 3, each was seen 9 to 11
     times at any step, and all batches are full."""
-    found = by_length(10, 3, 2, 33)
+    found = sorted_batches(10, 3, 2, 33)
     assert {len(batch["input_ids"]) for batch in found} == {3}
     seen = collections.Counter(numbers(found))
     assert len(seen) == 10 and set(seen.values()) <= {9, 10, 11}
@@ -397,25 +374,25 @@ def test_by_length_every_record_is_seen_as_often_where_batches_do_not_divide_the
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([(12, 2), (10, 3), (20, 2), (3, 4)]), st.integers(1, 7), st.integers(0, 24))
-def test_training_by_length_goes_on_where_it_was(by_length, shape, pool_batches, start_step):
+def test_training_by_length_goes_on_where_it_was(sorted_batches, shape, pool_batches, start_step):
     """Amid a pool, at its borders and at an epoch's."""
-    whole = by_length(*shape, pool_batches, 28)
-    again = by_length(*shape, pool_batches, 28 - start_step, start_step=start_step)
+    whole = sorted_batches(*shape, pool_batches, 28)
+    again = sorted_batches(*shape, pool_batches, 28 - start_step, start_step=start_step)
     assert [batch["input_ids"].tolist() for batch in again] == [
         batch["input_ids"].tolist() for batch in whole[start_step:]
     ]
 
 
-def test_batches_by_length_depend_on_the_seed_alone(by_length):
-    first, again, other = (numbers(by_length(40, 4, 4, 20, seed=seed)) for seed in (7, 7, 8))
+def test_batches_by_length_depend_on_the_seed_alone(sorted_batches):
+    first, again, other = (numbers(sorted_batches(40, 4, 4, 20, seed=seed)) for seed in (7, 7, 8))
     assert first == again != other
-    assert numbers(by_length(40, 4, 4, 20, seed=None, graph_seed=None)) == numbers(
-        by_length(40, 4, 4, 20, seed=None, graph_seed=None)
+    assert numbers(sorted_batches(40, 4, 4, 20, seed=None, graph_seed=None)) == numbers(
+        sorted_batches(40, 4, 4, 20, seed=None, graph_seed=None)
     )
 
 
-def test_batches_by_length_hold_little_padding_and_come_in_no_order(by_length):
-    found, plain = (by_length(160, 4, 40, 40, bucket=bucket) for bucket in (True, False))
+def test_batches_by_length_hold_little_padding_and_come_in_no_order(sorted_batches):
+    found, plain = (sorted_batches(160, 4, 40, 40, by_length=by_length) for by_length in (True, False))
     shares = [
         sum((batch["input_mask"] == 0).sum() for batch in run) / sum(batch["input_mask"].size for batch in run)
         for run in (found, plain)
@@ -424,7 +401,7 @@ def test_batches_by_length_hold_little_padding_and_come_in_no_order(by_length):
     lengths = [batch["input_mask"].shape[1] for batch in found]
     assert lengths != sorted(lengths) and set(lengths[:15]) == {3, 4, 5, 6}
     # Another epoch puts other examples together.
-    second = by_length(160, 4, 40, 40, start_step=40)
+    second = sorted_batches(160, 4, 40, 40, start_step=40)
     assert {tuple(sorted(numbers([batch]))) for batch in found} != {tuple(sorted(numbers([batch]))) for batch in second}
 
 
@@ -440,14 +417,14 @@ def test_lengths_are_rounded_up_where_each_costs_a_compilation(evaluate):
         assert found["input_mask"].tolist() == fed[:, :rounded].tolist() and found["other"].shape == (2, 515)
 
 
-def test_coarse_lengths_in_training(by_length):
-    found = by_length(40, 4, 4, 20, round_lengths=True)
+def test_coarse_lengths_in_training(sorted_batches):
+    found = sorted_batches(40, 4, 4, 20, round_lengths=True)
     assert {batch["input_mask"].shape[1] for batch in found} == {4, 6}
-    assert [numbers([batch]) for batch in found] == [numbers([batch]) for batch in by_length(40, 4, 4, 20)]
+    assert [numbers([batch]) for batch in found] == [numbers([batch]) for batch in sorted_batches(40, 4, 4, 20)]
 
 
-@pytest.mark.parametrize("is_training,bucket", [(False, True), (True, False), (True, True)])
-def test_no_source_is_rewritten_for_the_pipeline(is_training, bucket, tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_training,by_length", [(False, True), (True, False), (True, True)])
+def test_no_source_is_rewritten_for_the_pipeline(is_training, by_length, tmp_path, monkeypatch):
     """AutoGraph writes what it makes of a function to a temporary file; here there is nothing to make of any."""
     path = tmp_path / "train.tf_record"
     write(path, 9)
@@ -459,17 +436,18 @@ def test_no_source_is_rewritten_for_the_pipeline(is_training, bucket, tmp_path, 
         return data_batches.parse_batch(serialized, {"input_mask": tf.io.FixedLenFeature([LENGTH], tf.int64)})
 
     with tf.Graph().as_default():
-        data_batches.batches(str(path), parse, 4, is_training, trimmed=["input_mask"], bucket=bucket)
+        make_batches = data_batches.training_batches if is_training else data_batches.batches_once
+        make_batches(str(path), parse, 4, Reading(by_length=by_length), trimmed=["input_mask"])
     assert os.listdir(str(temporary)) == []
 
 
 @pytest.mark.parametrize("is_training", [True, False])
-@pytest.mark.parametrize("bucket", [True, False])
-def test_the_pipeline_has_no_tuner_that_closing_a_session_would_wait_for(is_training, bucket, tmp_path):
+@pytest.mark.parametrize("by_length", [True, False])
+def test_the_pipeline_has_no_tuner_that_closing_a_session_would_wait_for(is_training, by_length, tmp_path):
     write(tmp_path / "data", 3)
-    dataset = data_batches.batches(
-        str(tmp_path / "data"), lambda serialized: {"input_mask": tf.ones([1, 2])}, 2, is_training, bucket=bucket
-    )
+    make_batches = data_batches.training_batches if is_training else data_batches.batches_once
+    path, reading = str(tmp_path / "data"), Reading(by_length=by_length)
+    dataset = make_batches(path, lambda serialized: {"input_mask": tf.ones([1, 2])}, 2, reading)
     options = dataset.options()
     if hasattr(options, "autotune"):
         assert options.autotune.enabled is False

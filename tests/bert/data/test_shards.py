@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bert.data import batches as data_batches
 from bert.data import records as record_files
 from bert.data import shards
-from bert.data.batches import WHOLE, Share
+from bert.data.batches import WHOLE, Reading, Share
 from bert.system import workers as system_workers
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
@@ -228,18 +228,18 @@ def test_the_shuffle_goes_across_shards_even_with_a_small_buffer(read, monkeypat
 
 @FEW
 @given(st.sampled_from([(12, 3), (24, 5)]), st.booleans(), st.integers(0, 13), st.integers(1, 4))
-def test_training_on_shards_goes_on_where_it_was(read, shape, bucket, start_step, pool_batches):
-    whole = read(*shape, 16, pool_batches, bucket=bucket)
-    again = read(*shape, 16 - start_step, pool_batches, bucket=bucket, start_step=start_step)
+def test_training_on_shards_goes_on_where_it_was(read, shape, by_length, start_step, pool_batches):
+    whole = read(*shape, 16, pool_batches, by_length=by_length)
+    again = read(*shape, 16 - start_step, pool_batches, by_length=by_length, start_step=start_step)
     assert rows(again) == rows(whole)[start_step:]
 
 
-@pytest.mark.parametrize("bucket", [False, True])
-def test_records_as_they_come_are_all_the_records(bucket, read):
-    found = numbers(read(48, 6, 24, deterministic=False, bucket=bucket))
+@pytest.mark.parametrize("by_length", [False, True])
+def test_records_as_they_come_are_all_the_records(by_length, read):
+    found = numbers(read(48, 6, 24, deterministic=False, by_length=by_length))
     assert [sorted(found[start : start + 48]) for start in (0, 48)] == [list(range(48))] * 2
     # Two processes would take rows of two different orders.
-    own = [numbers(read(48, 6, 24, deterministic=False, bucket=bucket, share=Share(2, k))) for k in range(2)]
+    own = [numbers(read(48, 6, 24, deterministic=False, by_length=by_length, share=Share(2, k))) for k in range(2)]
     assert sorted(own[0][:24] + own[1][:24]) == list(range(48))
 
 
@@ -259,11 +259,11 @@ def shares(count, replicas, by_file=False):
     st.integers(0, 6),
 )
 @example((4, 2), True, 5, 3)
-def test_the_batches_of_a_run_are_the_same_for_any_number_of_workers(read, cluster, bucket, shard_count, start_step):
+def test_the_batches_of_a_run_are_the_same_for_any_number_of_workers(read, cluster, by_length, shard_count, start_step):
     """1, 2 and 4 replicas in 1, 2 or 4 processes: replica k of n has the rows k, k + n, ... of each batch."""
     count, replicas = cluster
     steps = 9
-    kwargs = {"bucket": bucket, "pool_batches": 3, "start_step": start_step}
+    kwargs = {"by_length": by_length, "pool_batches": 3, "start_step": start_step}
     whole = read(24, shard_count, steps, **kwargs)
     own = [read(24, shard_count, steps * replicas, share=share, **kwargs) for share in shares(count, replicas)]
     for step, batch in enumerate(whole):
@@ -299,22 +299,26 @@ def test_by_file_all_workers_together_see_every_record_once_an_epoch(read, clust
 
 
 def test_by_file_goes_on_where_it_was_too(read):
-    for bucket in (False, True):
+    for by_length in (False, True):
         for share in shares(4, 2, by_file=True):
-            whole = rows(read(32, 4, 24, share=share, bucket=bucket))
-            assert rows(read(32, 4, 14, share=share, bucket=bucket, start_step=5)) == whole[10:]  # 2 replicas: 2 a step
+            whole = rows(read(32, 4, 24, share=share, by_length=by_length))
+            assert (
+                rows(read(32, 4, 14, share=share, by_length=by_length, start_step=5)) == whole[10:]
+            )  # 2 replicas: 2 a step
 
 
 @FEW
 @given(st.sampled_from([1, 2, 3, 4]), st.booleans(), st.sampled_from([1, 3]), st.sampled_from([1, 7, 29]))
-def test_evaluation_gives_every_record_to_one_worker(read, workers, bucket, shard_count, count):
+def test_evaluation_gives_every_record_to_one_worker(read, workers, by_length, shard_count, count):
     found = collections.Counter()
     for index in range(workers):
         share = Share(workers, index)
-        own = read(count, shard_count, None, is_training=False, share=share, bucket=bucket, batch_size=4 * workers)
+        own = read(
+            count, shard_count, None, is_training=False, share=share, by_length=by_length, batch_size=4 * workers
+        )
         assert all(len(batch["input_ids"]) <= 4 for batch in own)
         assert sorted(numbers(own)) == list(range(index, count, workers))
-        if bucket:
+        if by_length:
             assert [place for batch in own for place in batch["position"].tolist()] == numbers(own)
         found.update(numbers(own))
     assert found == collections.Counter(range(count))
@@ -324,7 +328,7 @@ def test_shares_keep_static_shapes(tmp_path):
     write_shards(tmp_path / "r", 12, 2)
     for share in (WHOLE, Share(2, 1), Share(4, 2, 2), Share(2, 0, by_file=True)):
         input_fn = records.file_based_input_fn_builder(
-            str(tmp_path / "r"), LENGTH, True, True, IDS, 8, trim=False, share=share
+            str(tmp_path / "r"), LENGTH, True, True, IDS, 8, trim=False, reading=Reading(share=share)
         )
         with tf.Graph().as_default():
             shapes = tf.data.get_output_shapes(input_fn())

@@ -39,13 +39,12 @@ def predict(given, batch_size):
     path, prefix, _ = given
 
     def input_fn(params):
-        return batches.batches(
+        return batches.batches_once(
             path,
             lambda serialized: batches.parse_batch(serialized, COLUMNS),
             params["batch_size"],
-            False,
+            batches.Reading(by_length=True),
             trimmed=tuple(COLUMNS),
-            bucket=True,
         )
 
     return prediction.predict(prefix, model_fn, input_fn, batch_size)

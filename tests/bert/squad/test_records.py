@@ -7,6 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import modeling
+from bert.data.batches import Reading
 from bert.data.records import count_records
 from bert.squad import model
 from bert.squad import records as squad_records
@@ -109,7 +110,7 @@ def test_answers_that_cannot_be_recovered(tokenizer, tmp_path, messages):
     assert "question half" not in told and "-verbose_logging lists them" in told
 
     del messages[:]
-    squad_records.write_training(path, questions, tokenizer, SETTINGS, {}, "train.json", True)
+    squad_records.write_training(path + "-again", questions, tokenizer, SETTINGS, {}, "train.json", True)
     told = "\n".join(messages)
     for name, kind in (
         ("dropped", "skipped"),
@@ -154,8 +155,8 @@ def test_prediction_sees_every_window_once(tokenizer, tmp_path):
 def test_training_goes_on_where_it_was(tokenizer, tmp_path):
     path = str(tmp_path / "train.tf_record")
     squad_records.write_training(path, [asked("a b c d e f g", "c")] * 4, tokenizer, SETTINGS, {}, "train.json")
-    whole = batches(squad_records.input_fn_builder(path, 10, True, seed=3), 3, 8)
-    rest = batches(squad_records.input_fn_builder(path, 10, True, seed=3, start_step=5), 3, 3)
+    whole = batches(squad_records.input_fn_builder(path, 10, True, reading=Reading(3)), 3, 8)
+    rest = batches(squad_records.input_fn_builder(path, 10, True, reading=Reading(3, 5)), 3, 3)
     for one, other in zip(whole[5:], rest):
         np.testing.assert_array_equal(one["unique_ids"], other["unique_ids"])
     seen = np.concatenate([batch["unique_ids"] for batch in whole])
