@@ -1,4 +1,4 @@
-"""From TFRecord files to batches: what an input function gives, shuffled, by length, shared out among processes.
+"""From TFRecord files to batches for an input function: shuffled, by length, shared out among processes.
 
 In: what data/records.py wrote, or any TFRecord files of tf.train.Example. Out: a tf.data.Dataset of dicts of tensors.
 """
@@ -202,7 +202,7 @@ def _finished(dataset, reading, trimmed):
 
 
 def _without_autotuning(dataset):
-    """There is nothing to tune here, and closing a session would wait for the tuner's next turn, up to a minute."""
+    """Turns the tuner off: there is nothing to tune, and closing a session would wait for it, up to a minute."""
     options = tf.data.Options()
     if hasattr(options, "autotune"):
         options.autotune.enabled = False
@@ -212,12 +212,12 @@ def _without_autotuning(dataset):
 
 
 def _epochs(files, seed, deterministic):
-    """Function from the number of an epoch to all records, for `shuffled_epochs`."""
+    """For `shuffled_epochs`: a function from the number of an epoch to a dataset of all records."""
     return lambda epoch: read_records(files, epoch, seed, deterministic)
 
 
 def _own_epochs(files, seed, deterministic, share):
-    """(function as that of `_epochs`, records) of the part of the files that this process reads by itself."""
+    """What this process reads by itself: (function as `_epochs` returns it, number of records)."""
     process, processes = _process(share)
     if len(files) >= processes:
         own = files[process::processes]

@@ -4,13 +4,13 @@ import collections
 
 CLS, SEP = "[CLS]", "[SEP]"
 
-# The arrays a model is fed with; tokens, input_ids, segment_ids: lists of one length, without padding.
+# tokens, input_ids, segment_ids: lists of one length, without padding.
 PairFeatures = collections.namedtuple("PairFeatures", ["tokens", "input_ids", "segment_ids"])
-FIELDS = ("input_ids", "input_mask", "segment_ids")
+FIELDS = ("input_ids", "input_mask", "segment_ids")  # the arrays that a model is fed with
 
 
 def shortest_length(is_pair):
-    """The least max_seq_length that leaves a piece of each text between the special ones."""
+    """The least max_seq_length that has room for a piece of each text beside the special pieces."""
     return 5 if is_pair else 3
 
 
@@ -45,8 +45,8 @@ def join(tokenizer, tokens_a, tokens_b, max_seq_length):
 def truncate(tokens_a, tokens_b, max_seq_length):
     """Cuts pieces off the ends until they fit with their special pieces; returns both lists.
 
-    As Google BERT does: one at a time from the longer text, from b where both are as long, so that the shorter one,
-    whose pieces are dearer, stays whole as long as it can.
+    As Google BERT does: one piece at a time from the longer text, from b where both are of one length. So the shorter
+    text, where each piece says more, stays whole as long as possible.
     """
     if tokens_b is None:
         return tokens_a[: max(max_seq_length - 2, 0)], None

@@ -1,7 +1,7 @@
-"""TFRecord files of examples, written: what every program here feeds its model with. data/batches.py reads them.
+"""Writes TFRecord files of examples, which every program here feeds its model with; data/batches.py reads them.
 
-A file may lie in shards, see data/shards.py. Beside it lies `<file>.json`, of all shards together: how many records
-there are and, as a JSON value, all that went into them, so that they are used again only if made from the same.
+A file may lie in shards, see data/shards.py. Beside it lies `<file>.json`, one for all shards together: the number of
+records and, as a JSON value, all that they were made from. They are used again only if that is still the same.
 """
 
 import contextlib
@@ -40,7 +40,10 @@ def is_current(path, made_from, shards=1):
 
 
 def count_records(path):
-    """Records in what `path` stands for, see shards.find_shards: as the fingerprint says, else counted.
+    """The number of records that a name stands for: read from the fingerprint if there is one, else counted.
+
+    Args:
+      path: as of shards.find_shards.
 
     Raises:
       UserError: there is no such file, a shard is missing, or a file ends within a record.

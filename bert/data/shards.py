@@ -27,7 +27,7 @@ def shard_names(path, count):
 
 
 def _members(path, count):
-    """The names of a whole set; other programs write sets of one, too."""
+    """The names of all shards of a set; other programs also write sets of one."""
     return [f"{path}-{number:05d}-of-{count:05d}" for number in range(count)]
 
 
@@ -79,7 +79,7 @@ def is_set(files):
 
 
 def other_shards(path, count):
-    """The files that stand for a name beside its `count` shards: left by a set of another size."""
+    """The files of this name that are not among its `count` shards: an earlier set of another size left them."""
     sets = sets_of(glob.glob(glob.escape(path) + "-*"), path)
     names = {path}.union(*(_members(*found) for found in sets)) - set(shard_names(path, count))
     return sorted(filter(os.path.exists, names))

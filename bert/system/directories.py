@@ -1,4 +1,4 @@
-"""Directories whose files appear together: none half-written, and none of another content overwritten unasked."""
+"""Directories whose files appear together: none is half-written, none is overwritten unless that was asked for."""
 
 import contextlib
 import filecmp
@@ -11,7 +11,8 @@ from bert.system import signals
 from bert.system.errors import UserError
 from bert.system.files import is_leftover, make_dir, sync_tree
 
-# Process numbers say nothing of another machine that shares the file system; what it is filling is younger than this.
+# A process number may be that of another machine, which shares the file system. A directory that a process there is
+# still filling is younger than this.
 LEFTOVER_SECONDS = 3600
 
 
@@ -33,7 +34,7 @@ def complete_directory(path, overwrite=False, remedy="expected another directory
     path = os.path.abspath(path)
     is_new = not os.path.lexists(path)
     make_dir(os.path.dirname(path) if is_new else path)
-    # An existing one may be a file system of its own, to which nothing beside it can be renamed.
+    # An existing directory may be a mount point, and nothing outside it can then be renamed into it.
     temporary = f"{path}.tmp-{os.getpid()}" if is_new else os.path.join(path, f".tmp-{os.getpid()}")
     _remove_leftovers(temporary)
     with signals.cleanup_on_exit(lambda: shutil.rmtree(temporary, ignore_errors=True)):

@@ -23,7 +23,7 @@ class UserError(Exception):
 def cannot_be_written(path, error):
     """The UserError for an error in writing, an OSError or TensorFlow's OpError.
 
-    Of an OpError's many lines it takes the operating system's reason, from the line "<file>; <reason>".
+    An OpError has many lines; the operating system's reason is in the line "<file>; <reason>".
     """
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
@@ -35,7 +35,7 @@ def cannot_be_written(path, error):
 
 
 def first_line(error):
-    """The first line of an exception's text, of which TensorFlow's have many; its type's name where it has none."""
+    """The first line of an exception's text, as TensorFlow's have many; the name of its type where it has no text."""
     text = str(getattr(error, "message", None) or error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
@@ -43,8 +43,8 @@ def first_line(error):
 def run_program(main):
     """Calls `main()`; what ends it early becomes one line on standard error and an exit code.
 
-    2 for a UserError and a full disk, 143 for SIGTERM, 130 for Ctrl-C, and without a line 141 where whoever read our
-    output has seen enough.
+    The code is 2 for a UserError and a full disk, 143 for SIGTERM and 130 for Ctrl-C. Where the reader of our output
+    has closed the pipe, it is 141, without a line.
     """
     try:
         with signals.handle_signals():
@@ -64,7 +64,7 @@ def run_program(main):
 
 
 def _end(text, exit_code):
-    # Of a graph left half-built TensorFlow would report, when that is collected, what was never used.
+    # When a half-built graph is collected, TensorFlow would report what was never used.
     logging.getLogger("tensorflow").setLevel(logging.CRITICAL + 1)
     with contextlib.suppress(OSError):  # where standard error itself cannot be written
         sys.stderr.write(" ".join(text.splitlines()) + "\n")

@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 
-# Read once, when TensorFlow is loaded. 3 leaves fatal errors; what Python has to know comes as an exception.
+# TensorFlow reads it once, when it is loaded. 3 shows fatal errors alone; all other errors are Python exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow 1.15 on a newer numpy warns of its own code at every import.
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -13,7 +13,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 # TensorFlow 2 warns of what it does itself when a data set is shared out to replicas.
 warnings.filterwarnings("ignore", message="To make it possible to preserve tf.data options")
 
-# Above every logger of ours; a program that is run has the last one.
+# The parents of all our loggers; the last one is that of the program that runs.
 LOGGERS = ("bert", "train", "__main__")
 
 

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from bert.system.errors import UserError
 
 _state = None  # in a worker process: what every task of it uses
-PARENT_LOOK = 1.0  # seconds between a worker's looks whether the process that started it is still there
+PARENT_LOOK = 1.0  # seconds after which a worker looks again whether its parent is still there
 
 
 def cores():
@@ -56,7 +56,7 @@ class Workers:
         return self
 
     def __exit__(self, *_):
-        # The few tasks that wait are done, not cancelled: of cancelled ones Python 3.7 does not always see the end.
+        # The few tasks that wait are done, not cancelled: Python 3.7 may wait for ever for cancelled ones.
         if self._executor:
             self._executor.shutdown()
 
@@ -108,7 +108,7 @@ def _start_worker(state, parent):
 
 
 def _end_with(parent):
-    """Ends this process soon after its parent, which was killed if it has not ended this one itself."""
+    """Ends this process soon after its parent: one that was killed could not do it."""
     while os.getppid() == parent:
         time.sleep(PARENT_LOOK)
     os._exit(1)

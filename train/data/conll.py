@@ -20,8 +20,8 @@ BLOCK_BYTES = 1 << 18
 def read_conll(path):
     """Reads the sentences of a file.
 
-    Columns are split at spaces and tabs, the first is the word, the last its tag. Lines end at LF or CRLF and nowhere
-    else, so that U+2028 and its like are words as any other. Lines beginning with -DOCSTART- are skipped.
+    Columns are split at spaces and tabs; the first is the word, the last its tag. Lines end at LF or CRLF and nowhere
+    else, so U+2028 may be a word. Lines that begin with -DOCSTART- are skipped.
 
     Args:
       path: a UTF-8 file, with or without BOM.
@@ -54,7 +54,7 @@ def find_blocks(path):
     """Cuts a file into blocks, each ending at a blank line or at the file's end.
 
     Yields:
-      Block, in order; what is in them is not looked at.
+      Block, in order; their content is not checked.
 
     Raises:
       UserError: the file cannot be read.
@@ -62,7 +62,11 @@ def find_blocks(path):
     with open_bytes(path) as stream:
         offset, line = 0, 1
         while True:
-            pieces = [stream.read(BLOCK_BYTES), stream.readline(), stream.readline()]  # the first line is a line's rest
+            pieces = [
+                stream.read(BLOCK_BYTES),
+                stream.readline(),
+                stream.readline(),
+            ]  # a block ends in the middle of a line
             while pieces[-1] and not _is_blank(pieces[-1]):
                 pieces.append(stream.readline())
             size = sum(map(len, pieces))
@@ -106,7 +110,7 @@ def _is_blank(raw):
 
 
 def split_columns(line):
-    """The columns of a line, which spaces and tabs part and no other white space does."""
+    """The columns of a line: they are separated by spaces and tabs, and by no other white space."""
     return [column for column in line.replace("\t", " ").split(" ") if column]
 
 

@@ -1,7 +1,7 @@
 """The training file as a stream: checked and encoded block by block, by several processes where it is large.
 
-Memory does not grow with the file, and what comes out is the same for any number of processes. No TensorFlow here, as
-every process would load it.
+Memory does not grow with the file, and the results are the same for any number of processes. This module loads no
+TensorFlow, as every process would load it too.
 """
 
 import collections
@@ -15,7 +15,7 @@ from train.data.conll import find_blocks, no_sentence, read_block
 from train.data.labels import count_transitions, scheme_of
 from train.data.windows import encode
 
-LARGE = 1 << 24  # bytes of a file from which on starting processes, half a second each, is worth it
+LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start processes, which takes half a second each
 
 # path: the file; sentences: how many it has; tags: the set of its tags; scheme: their tagging scheme, or None.
 Corpus = collections.namedtuple("Corpus", ["path", "sentences", "tags", "scheme"])
@@ -83,7 +83,7 @@ def record(window, max_seq_length):
 
 
 def _map_blocks(function, state, path, processes, doing):
-    """Yields what function(state, block) gives beside the block's size, for each block of a file, in order."""
+    """Yields the results for all blocks of a file, in order; function(state, block) returns (block size, result)."""
     size = os.path.getsize(path) if os.path.exists(path) else 0
     if processes is None:
         processes = cores() if size >= LARGE else 1

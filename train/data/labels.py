@@ -36,7 +36,8 @@ SCHEMES = {
         last="OES",
     ),
 }
-# A few annotation slips do not make a BIO corpus something else; IOB1, which begins entities with I-, is far below.
+# A corpus follows a scheme if this share of its entities' tags does: annotators make a few mistakes. IOB1, which begins
+# entities with I-, is far below.
 WELL_FORMED_SHARE = 0.98
 
 
@@ -113,7 +114,7 @@ def scheme_of(transitions):
         return None
     steps = broken = 0
     for (previous, tag), count in transitions.items():
-        # Judged at the tags of entities only, of which there are few: O after O says nothing.
+        # Only steps at the tags of entities count: O after O is well-formed in every scheme.
         if tag != OUTSIDE or previous not in (None, OUTSIDE):
             steps += count
             broken += 0 if may_follow(scheme, previous, tag) else count
@@ -148,7 +149,7 @@ def constraint(labels, scheme_name):
 
     Args:
       labels: list of labels, ids from 1.
-      scheme_name: key of SCHEMES, or None for a corpus without one, where only the special labels are ruled.
+      scheme_name: key of SCHEMES, or None for a corpus without one: then only the special labels have rules.
 
     Returns:
       Constraint: on_word, first, last [num_labels]: what a word, the sentence's first and its last word may carry;

@@ -1,7 +1,7 @@
 """Plain text to words: where each begins and ends, and where a text too long for the model is best cut.
 
-In: a str. Out: character offsets into that very str; nothing is normalised before it is counted. What a character
-is, is for bert/tokenization.py to say.
+In: a str. Out: character offsets into that str, as nothing is normalised before it is counted. The kinds of
+characters are those of bert/tokenization.py.
 """
 
 import re
@@ -25,8 +25,8 @@ def split_words(text):
 
     White space parts words; each ideograph and each punctuation mark is a word of its own; a combining mark belongs
     to the word before it. What the tokenizer drops (control and format characters, U+0000, U+FFFD) neither ends a
-    word nor stands at its ends. The pieces of the words, each tokenized by itself, are those of the whole text: but
-    for a mark after an ideograph or a punctuation mark, which in the text would begin the next word, and for a
+    word nor stands at its ends. The pieces of the words, each tokenized by itself, are those of the whole text, with
+    two exceptions: a mark after an ideograph or a punctuation mark, which in the text would begin the next word, and a
     Greek sigma, whose lower case depends on what follows.
 
     Args:
@@ -66,7 +66,7 @@ def cut_places(text, words):
 
 
 def _parts(text, kinds, before, here):
-    """Whether of two words without a space between them, beginning at these offsets, the first is a mark that ends."""
+    """Whether there is a pause between two adjacent words, which begin at these offsets: the first is punctuation."""
     if not _is_punctuation(text, kinds, before) or text[before] in _OPENING - _CLOSING:
         return False
     if _is_punctuation(text, kinds, here):
