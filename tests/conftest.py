@@ -10,16 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import hypothesis
 import pytest
-import tensorflow.compat.v1 as tf
 
-from bert.encoder import kernels
-from tests import selection, small_task
+from tests import selection
 
-tf.disable_eager_execution()
-tf.logging.set_verbosity(tf.logging.ERROR)
-if not kernels.can_fuse():
-    # XLA compiles only what a TPU would run then, to be compared: better code would cost more than it saves.
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 # What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -36,6 +29,22 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     for name, meaning in selection.MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+    # The process that hands tests out to others runs none: they would wait for what it loads.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        prepare_tensorflow()
+
+
+def prepare_tensorflow():
+    import tensorflow.compat.v1 as tf
+
+    from bert.encoder import kernels
+
+    tf.disable_eager_execution()
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    if not kernels.can_fuse():
+        # XLA compiles only what a TPU would run then, to be compared: better code would cost more than it saves.
+        flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        os.environ.setdefault("XLA_FLAGS", flags)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -48,15 +57,15 @@ def pytest_terminal_summary(terminalreporter):
     skipped = terminalreporter.stats.get("skipped", [])
     count = sum(selection.REASON in str(report.longrepr) for report in skipped)
     if count:
-        terminalreporter.write_sep(
-            "=",
-            f"TensorFlow {tf.__version__}: {count} tests were left to {selection.REFERENCE}; --everything runs them",
-        )
+        left = f"{count} tests were left to TensorFlow {selection.REFERENCE}; --everything runs them"
+        terminalreporter.write_sep("=", left)
 
 
 @pytest.fixture
 def graph():
     """A graph of the test's own, made the default one."""
+    import tensorflow.compat.v1 as tf
+
     with tf.Graph().as_default() as test_graph:
         tf.set_random_seed(1)
         yield test_graph
@@ -65,6 +74,8 @@ def graph():
 @pytest.fixture
 def evaluate(graph):
     """`evaluate(tensors, feed_dict=None)` in a session on `graph`, its variables initialised at the first call."""
+    import tensorflow.compat.v1 as tf
+
     with tf.Session(graph=graph) as session:
         started = []
 
@@ -105,6 +116,8 @@ def once(tmp_path_factory):
 @pytest.fixture(scope="session")
 def given(once):
     """Flags of run.py for small data and a tiny encoder."""
+    from tests import small_task
+
     return [
         *small_task.flags_of(once("task", small_task.write_task)),
         *("-batch_size", "8", "-learning_rate", "5e-3", "-num_train_epochs", "4"),
@@ -115,6 +128,7 @@ def given(once):
 @pytest.fixture(scope="session")
 def finished(given, once):
     """(output directory, process) of a whole run."""
+    from tests import small_task
 
     def fill(directory):
         done = small_task.succeed(

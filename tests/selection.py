@@ -8,6 +8,8 @@ All tests run on the reference TensorFlow, 2.15. On any other one these are skip
 - tests marked `one_tensorflow`: they use TensorFlow, but what they prove does not depend on its version, or a cheaper
   test proves it there.
 
+Where a whole file is marked, single tests in it may be marked `every_tensorflow`.
+
 A further environment needs nothing here. `--everything` runs all tests on whatever TensorFlow there is.
 """
 
@@ -16,7 +18,6 @@ import functools
 import os
 
 import pytest
-import tensorflow.compat.v1 as tf
 
 from tests.paths import REPOSITORY
 
@@ -24,7 +25,7 @@ REFERENCE = "2.15"
 OURS = ("bert", "train", "tests", "data_demo", "benchmarks", "run")
 MARKERS = {
     "one_tensorflow": f"runs on TensorFlow {REFERENCE} only: what it proves does not depend on the version",
-    "every_tensorflow": "runs on every TensorFlow, though its file does not import one",
+    "every_tensorflow": "runs on every TensorFlow, though its file does not import one or is marked otherwise",
 }
 REASON = f"on TensorFlow {REFERENCE} only"
 # The files that take longest, in this order, so that none of them is left over at the end.
@@ -40,6 +41,8 @@ SLOWEST = (
 
 
 def is_reference():
+    import tensorflow.compat.v1 as tf
+
     return tf.__version__.startswith(REFERENCE + ".")
 
 
@@ -52,10 +55,9 @@ def slowest_first(items):
 def skip_what_runs_elsewhere(items):
     """Skips the tests that this TensorFlow has nothing to add to."""
     for item in items:
-        once = item.get_closest_marker("one_tensorflow")
-        if not once and not item.get_closest_marker("every_tensorflow"):
-            once = not touches_tensorflow(str(item.fspath))
-        if once:
+        if item.get_closest_marker("every_tensorflow"):
+            continue
+        if item.get_closest_marker("one_tensorflow") or not touches_tensorflow(str(item.fspath)):
             item.add_marker(pytest.mark.skip(reason=REASON))
 
 

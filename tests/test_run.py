@@ -204,6 +204,7 @@ def test_a_finished_run_is_not_trained_again(given, finished, tmp_path):
     assert finished[0] not in log
 
 
+@pytest.mark.one_tensorflow
 def test_clean_leaves_foreign_files_alone(given, tmp_path, monkeypatch):
     """In a directory full of the user's own files, some with names of ours."""
     for source in glob.glob(os.path.join(given[1], "*")) + glob.glob(os.path.join(given[3], "*")):
@@ -223,7 +224,8 @@ def test_clean_leaves_foreign_files_alone(given, tmp_path, monkeypatch):
         for path in glob.glob(str(tmp_path / "**"), recursive=True)
         if os.path.isfile(path)
     }
-    flags = list(given[4:]) + ["-data_dir", ".", "-bert_dir", ".", "-output_dir", ".", "-num_train_epochs", "1"]
+    flags = list(given[4:]) + ["-data_dir", ".", "-bert_dir", ".", "-output_dir", "."]
+    flags += ["-num_train_epochs", "1", "-crf_only"]
     monkeypatch.chdir(tmp_path)
     succeed_here(*flags, "-do_export")
     first = run_dir.read_state(str(tmp_path))["evaluations"]
@@ -235,6 +237,7 @@ def test_clean_leaves_foreign_files_alone(given, tmp_path, monkeypatch):
         assert open(path, "rb").read() == content, path
 
 
+@pytest.mark.one_tensorflow
 def test_options_of_training(given, tmp_path):
     """First pieces, GRU, two layers, frozen layers, a rate for the head, accumulation, early stop, given labels."""
     output = str(tmp_path / "output")
@@ -243,12 +246,12 @@ def test_options_of_training(given, tmp_path):
         *given,
         *("-output_dir", output, "-subword_labels", "first", "-cell", "gru", "-num_layers", "2", "-do_export"),
         *("-freeze_layers", "1", "-head_learning_rate", "1e-2", "-gradient_accumulation_steps", "2"),
-        *("-early_stop", "2", "-eval_every", "2", "-num_train_epochs", "60", "-label_list", labels),
+        *("-early_stop", "2", "-eval_every", "8", "-num_train_epochs", "60", "-label_list", labels),
     )
     state = run_dir.read_state(output)
     assert "without a better F1" in log
     best = state["best"]["step"]
-    assert [scores["step"] for scores in state["evaluations"]][-2:] == [best + 2, best + 4]
+    assert [scores["step"] for scores in state["evaluations"]][-2:] == [best + 8, best + 16]
     assert [len(block) for block in tagged(output, "test")] == [
         len(s.words) for s in read_conll(data_file(given, "test"))
     ]
@@ -277,6 +280,7 @@ def test_options_of_training(given, tmp_path):
     assert kinds[2:4] == ["X", "X"] and kinds[6] == "[PAD]" and {kinds[1], kinds[4]} <= {"O", "B-PER", "B-LOC"}
 
 
+@pytest.mark.one_tensorflow
 def test_unconstrained_prediction_writes_no_special_label(given, tmp_path):
     output = str(tmp_path / "output")
     succeed_here(*given, "-output_dir", output, "-constrain=false", "-num_train_epochs", "0.2", "-crf_only")

@@ -24,6 +24,8 @@ from bert.system.files import find_files
 from bert.tokenization import FullTokenizer
 from tests.paths import REPOSITORY
 
+pytestmark = pytest.mark.one_tensorflow
+
 DIGEST = "c24c77039296a4441752acd9c84ee67eb5e2ea1c98c8e07788d87df0ad86ac84"
 SPECIAL = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -294,6 +296,7 @@ def test_bytes_are_protobufs(ids, weights, labels):
     assert tf.train.Example.FromString(written) == expected
 
 
+@pytest.mark.every_tensorflow
 def test_layout_of_a_record(monkeypatch, tmp_path):
     text, _ = own_words(tmp_path, [2, 1, 3])
     (records,) = make(monkeypatch, tmp_path, "--max_seq_length=30", "--max_predictions_per_seq=6", text=text)
@@ -319,6 +322,7 @@ def digest(files):
     return hashlib.sha256(b"".join(record for records in files for record in records)).hexdigest()
 
 
+@pytest.mark.every_tensorflow
 def test_same_records_for_any_number_of_processes_on_any_python(monkeypatch, tmp_path):
     """The digest is the same on Python 3.7 and 3.11; should the procedure be changed on purpose, it changes once."""
     text, _ = own_words(tmp_path, [5, 1, 30, 2, 8, 40])

@@ -172,6 +172,7 @@ def test_batches_change_nothing(encoder, mrpc, finished, tmp_path):
         assert results_of(output)["eval_loss"] == pytest.approx(scores["eval_loss"], abs=1e-5)
 
 
+@pytest.mark.one_tensorflow
 def test_from_a_checkpoint_it_learns_too(encoder, mrpc, tmp_path):
     """And the classifier trained there serves as -init_checkpoint of a run that only predicts, as Google's."""
     start = save_random_encoder(str(tmp_path / "bert_model.ckpt"))
@@ -245,6 +246,7 @@ def test_the_records_of_the_data_are_made_once(encoder, mrpc, finished, tmp_path
     assert os.stat(str(record)).st_mtime_ns != stamp
 
 
+@pytest.mark.one_tensorflow
 def test_regression(encoder, tmp_path):
     """STS-B: the score is learnt well enough to rank by."""
     head = "\t".join("index genre filename year old_index source1 source2 sentence1 sentence2 score".split())
@@ -266,6 +268,7 @@ def test_regression(encoder, tmp_path):
         assert list(signature.outputs) == ["score"]
 
 
+@pytest.mark.one_tensorflow
 def test_both_parts_of_mnli(encoder, tmp_path):
     """Each part has its own results; the second may be missing."""
 
@@ -314,6 +317,7 @@ def own(encoder, tmp_path_factory):
     return data, output
 
 
+@pytest.mark.one_tensorflow
 def test_own_texts(encoder, own):
     """Labels in sorted order, kept for prediction: train.tsv is not needed again."""
     data, output = own
@@ -455,6 +459,7 @@ def test_ways_that_there_are_not(flag, expected, encoder, mrpc, tmp_path, check)
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.one_tensorflow
 def test_batches_by_length_can_be_left(encoder, mrpc, tmp_path):
     """Other batches, and so other losses."""
     found = []

@@ -106,9 +106,12 @@ def make_data(monkeypatch, folder, name, *flags):
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
+def given(once):
     """Every eighth document of the sample text as records, one of them Chinese, and a tiny encoder for their words."""
-    folder = tmp_path_factory.mktemp("pretraining")
+    return once("pretraining", fill)
+
+
+def fill(folder):
     with open(os.path.join(REPOSITORY, "bert", "sample_text.txt"), encoding="utf-8") as reader:
         text = "\n\n".join(reader.read().split("\n\n")[::8]) + "\n"
     words = "[PAD] [UNK] [CLS] [SEP] [MASK]".split() + sorted(set(BasicTokenizer().tokenize(text)))
@@ -124,7 +127,6 @@ def given(tmp_path_factory):
     make_data(monkeypatch, folder, "records", "--dupe_factor=300", "--random_seed=1")
     make_data(monkeypatch, folder, "others", "--dupe_factor=2", "--random_seed=2")
     monkeypatch.undo()
-    return folder
 
 
 def flags_of(folder, output, records="records"):
@@ -139,14 +141,18 @@ def results_in(output):
 
 
 @pytest.fixture(scope="module")
-def trained(given, tmp_path_factory):
-    """The directory of a pre-training run of 700 steps."""
-    output = str(tmp_path_factory.mktemp("trained"))
-    run_pretraining.main(
-        flags_of(given, output)
-        + ["--do_train", "--train_batch_size=64", "--learning_rate=3e-3"]
-        + ["--num_train_steps=700", "--num_warmup_steps=100"]
-    )
+def trained(given, once, tmp_path_factory):
+    """The directory of a pre-training run of 700 steps: a copy, as evaluations write to it."""
+
+    def train(directory):
+        run_pretraining.main(
+            flags_of(given, directory / "output")
+            + ["--do_train", "--train_batch_size=64", "--learning_rate=3e-3"]
+            + ["--num_train_steps=700", "--num_warmup_steps=100"]
+        )
+
+    output = str(tmp_path_factory.mktemp("trained") / "output")
+    shutil.copytree(str(once("pretrained", train) / "output"), output)
     return output
 
 
@@ -362,6 +368,7 @@ def english_words(given):
     return [word for word in words if re.match("[a-z]{4,}$", word)]
 
 
+@pytest.mark.one_tensorflow
 def test_pairs_are_learnt_from_it(given, trained, tmp_path, monkeypatch):
     """MRPC-shaped data in words of the sample text, starting from the pre-trained checkpoint."""
     words = english_words(given)
@@ -377,6 +384,7 @@ def test_pairs_are_learnt_from_it(given, trained, tmp_path, monkeypatch):
     assert test_run_classifier.results_of(output)["eval_accuracy"] > 0.95
 
 
+@pytest.mark.one_tensorflow
 def test_answers_are_learnt_from_it(given, trained, tmp_path, monkeypatch):
     """SQuAD-shaped data in words of the sample text, starting from the pre-trained checkpoint."""
     words = english_words(given)

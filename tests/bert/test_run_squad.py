@@ -207,6 +207,7 @@ def test_a_run_cut_short_goes_on(given, tmp_path, monkeypatch):
     assert sorted(os.listdir(f"{tmp_path}/twice")) == before
 
 
+@pytest.mark.one_tensorflow
 def test_squad_2(given, trained, tmp_path):
     """Starting from the model of SQuAD 1.1."""
     directory, flags = given

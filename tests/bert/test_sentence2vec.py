@@ -172,6 +172,7 @@ def test_a_line_for_every_line(convert, config_file, tmp_path, expected):
         np.testing.assert_allclose([float(value) for value in values], expected(text, "mean-max", -2), atol=1e-5)
 
 
+@pytest.mark.one_tensorflow
 def test_from_standard_input_to_standard_output(config_file, config, tmp_path):
     """By the program's own file; `head` may end early."""
     program = [sys.executable, os.path.join(REPOSITORY, "bert", "sentence2vec.py"), "--config=" + config_file]
@@ -192,6 +193,7 @@ def test_from_standard_input_to_standard_output(config_file, config, tmp_path):
         )
 
 
+@pytest.mark.one_tensorflow
 def test_output_that_nobody_reads(config_file, tmp_path):
     source = tmp_path / "input.txt"
     source.write_text("the cat\n" * 2000)

@@ -27,6 +27,8 @@ from train.bulk.formats import tag
 from train.inference import prompt
 from train.inference.entities import Entity
 
+pytestmark = pytest.mark.one_tensorflow
+
 LINES = ["Ann Lee ran on 3 May.", "", "北京 Bob", "\u2028 x\x0bAnn \x85 \r y", " \t", "café Zoë", "𝔘 Eve 😀 42", "Ann"]
 
 
@@ -604,6 +606,7 @@ def test_prompt_on_a_terminal(place):
     assert talk(interrupt=True).endswith("|\r\n\r\x1b[Kstopped by SIGINT\r\n")
 
 
+@pytest.mark.every_tensorflow
 def test_with_a_model_it_finds_what_predictor_finds(finished, tmp_path):
     from train.predictor import Predictor
 
@@ -629,6 +632,7 @@ def test_with_a_model_conll_in_conll_out_gives_the_tags_of_do_predict(given, fin
     assert conll_blocks(tmp_path / "out") == expected
 
 
+@pytest.mark.every_tensorflow
 def test_fingerprint_of_a_model(finished, tmp_path):
     from train.predictor import model_fingerprint
 

@@ -112,6 +112,7 @@ def test_an_export_says_the_same(finished, predict, tmp_path):
                 check_close(found, expected)
 
 
+@pytest.mark.one_tensorflow
 def test_threads_say_the_same_as_one_after_the_other(predict):
     texts = [text[i:] for text in TEXTS for i in range(0, 40, 4)]
     expected = [predict(text) for text in texts]
@@ -159,6 +160,7 @@ def by_rule(finished, pattern):
         (r"(ann )(bob )*london ", 5),
     ],
 )
+@pytest.mark.one_tensorflow
 def test_an_entity_over_a_seam_is_whole(pattern, longest, finished):
     """Windows hold 14 pieces here and see 3 of their neighbours: of an entity of 6 cut in two, one sees all."""
     predictor = by_rule(finished, pattern)

@@ -21,6 +21,8 @@ from train.predictor import Predictor
 from train.serving import client as serving_client
 from train.serving_client import ServingClient, ServingError
 
+pytestmark = pytest.mark.one_tensorflow
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
@@ -372,6 +374,7 @@ def grpc_server(exported):
     model.close()
 
 
+@pytest.mark.every_tensorflow
 def test_grpc_says_what_predictor_says(grpc_server, exported, predict):
     for others in ({}, {"signature": "serving_default", "export_dir": exported}):
         with ServingClient(grpc_server.url, "ner", protocol="grpc", batch_size=3, **others) as client:

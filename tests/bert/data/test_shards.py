@@ -30,7 +30,7 @@ from train.finetuning import splits
 from train.finetuning.inputs import load_inputs
 from train.train_helper import get_args_parser
 
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def write_shards(path, count, shard_count, made_from="test"):
@@ -373,6 +373,7 @@ def text_of(sentences, rng):
 
 @settings(FEW, max_examples=100)
 @given(sentence_lists, st.integers(1, 60), st.randoms(use_true_random=False))
+@pytest.mark.one_tensorflow
 def test_blocks_are_of_whole_sentences_whatever_their_size(tmp_path_factory, sentences, block_bytes, rng):
     path = tmp_path_factory.getbasetemp() / "blocks.txt"
     path.write_bytes(text_of(sentences, rng))
@@ -400,6 +401,7 @@ def write_corpus(path, count, seed=0):
     path.write_bytes(text_of(sentences, rng))
 
 
+@pytest.mark.one_tensorflow
 def test_the_same_files_for_any_number_of_processes(tmp_path, tokenizer, monkeypatch):
     """And the same as those of windows encoded from a list, in this process, at once."""
     monkeypatch.setattr(conll, "BLOCK_BYTES", 500)
@@ -437,6 +439,7 @@ def test_a_record_is_what_tensorflow_writes(tokenizer):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.one_tensorflow
 def test_bad_lines_are_named_wherever_they_are(processes, tmp_path, tokenizer, monkeypatch):
     """The first of them, by its line in the file, though other processes meet later ones sooner."""
     monkeypatch.setattr(conll, "BLOCK_BYTES", 64)
@@ -463,6 +466,7 @@ def test_bad_lines_are_named_wherever_they_are(processes, tmp_path, tokenizer, m
         check_tags(str(data), conll.read_sentences(str(data)), NAMES)
 
 
+@pytest.mark.one_tensorflow
 def test_a_run_writes_its_training_file_in_shards(given, tmp_path):
     """And the others as ever; what is current is not written again, and -clean knows the names."""
     flags = list(given) + ["-output_dir", str(tmp_path), "-record_shards", "3"]
@@ -494,6 +498,7 @@ def test_a_run_writes_its_training_file_in_shards(given, tmp_path):
 LOADED = "sorted(__import__('sys').modules)"  # as the state of a worker whose tasks are `eval`: what it has imported
 
 
+@pytest.mark.one_tensorflow
 def test_a_fresh_process_loads_no_more_than_it_needs():
     """Not TensorFlow and not the main module, both of which are here."""
     with system_workers.Workers(2, LOADED, fresh=True) as workers:
@@ -502,6 +507,7 @@ def test_a_fresh_process_loads_no_more_than_it_needs():
     assert not {"tensorflow", "pytest"} & set(loaded) and {"tensorflow", "pytest"} <= set(sys.modules)
 
 
+@pytest.mark.one_tensorflow
 def test_fresh_processes_of_a_plain_script_that_is_killed(tmp_path):
     """They do not run the script again, though it asks for no __main__, and end when it does: here by SIGKILL."""
     script = tmp_path / "script.py"

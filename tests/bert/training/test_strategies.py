@@ -18,7 +18,7 @@ from tests.training import recorded_losses
 from train.bert_lstm_ner import train
 from train.train_helper import get_args_parser
 
-STEPS = 20
+STEPS = 10
 BATCH = 8
 
 
@@ -34,7 +34,7 @@ def write_task(directory, train=40, others=8):
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
     flags = write_task(tmp_path_factory.mktemp("task"))
-    return [*flags, "-crf_only", "-num_train_epochs=4", "-eval_every=100"]
+    return [*flags, "-crf_only", "-num_train_epochs=2", "-eval_every=100"]
 
 
 def losses_of(given, output, *flags):
@@ -57,7 +57,7 @@ def assert_same_training(output, losses, results, alone):
     assert results["dev"]["loss"] == pytest.approx(alone[2]["dev"]["loss"], rel=1e-3)
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
+@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.one_tensorflow)])
 def test_replicas_train_as_one_device_does(replicas, given, alone, tmp_path):
     losses, results = losses_of(given, tmp_path, f"-num_cpus={replicas}")
     assert len(losses) >= STEPS
@@ -66,6 +66,7 @@ def test_replicas_train_as_one_device_does(replicas, given, alone, tmp_path):
     assert max(steps) == len(losses)
 
 
+@pytest.mark.one_tensorflow
 def test_every_example_is_scored_once(given, tmp_path):
     """1001 sentences, which no number of replicas or batch divides."""
     task = tmp_path / "task"

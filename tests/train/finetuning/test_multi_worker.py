@@ -19,9 +19,10 @@ import tensorflow.compat.v1 as tf
 from bert.runtime import checkpoint
 from tests.bert.training.test_strategies import write_task
 from tests.paths import REPOSITORY
-from train import run_dir
+from train import bert_lstm_ner, run_dir
+from train.train_helper import get_args_parser
 
-LIMIT = 300  # seconds that a run may take at most
+LIMIT = 900  # seconds that a run may take at most
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,9 @@ def given(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(given, tmp_path_factory):
-    """Output directory of a run of one process."""
+    """Output directory of a run of one process, which is this one."""
     output = tmp_path_factory.mktemp("run") / "alone"
-    command = [sys.executable, os.path.join(REPOSITORY, "run.py"), *given, "-output_dir", str(output)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, encoding="utf-8", timeout=LIMIT)
-    assert done.returncode == 0, done.stderr[-3000:]
+    bert_lstm_ner.train(get_args_parser([*given, "-output_dir", str(output)]))
     return output
 
 
@@ -115,6 +114,7 @@ def state_of(output):
         return json.load(reader)
 
 
+@pytest.mark.one_tensorflow
 def test_killed_tasks_cost_nothing_but_time(given, alone, tmp_path):
     """A worker dies, then the chief; the evaluator scores what the chief scores when alone."""
     output = tmp_path / "together"
@@ -145,6 +145,7 @@ def test_killed_tasks_cost_nothing_but_time(given, alone, tmp_path):
 
 
 @pytest.mark.parametrize("launcher,last", [(["-workers=2"], 4)])
+@pytest.mark.one_tensorflow
 def test_early_stop_reaches_every_task(launcher, last, given, tmp_path):
     """Nothing is learned, so the second evaluation is no better than the first."""
     output = tmp_path / "stopped"
@@ -156,16 +157,16 @@ def test_early_stop_reaches_every_task(launcher, last, given, tmp_path):
 
 
 def test_a_signal_to_any_task_ends_all_with_a_checkpoint(given, tmp_path):
-    """To a worker, then to the evaluator, then to the launcher; in the end the run is as one that nothing befell."""
+    """To a worker, then to the evaluator, upon which the launcher signals to all; in the end nothing is missing.
+
+    What the launcher does with a signal of its own is in tests/bert/test_launch.py: the same.
+    """
     flags = [*given, "-num_train_epochs=20", "-eval_every=20", "-save_checkpoints_steps=2"]
     output, step = tmp_path / "together", 0
-    for task in ("worker 0", "evaluator 0", None):
+    for task in ("worker 0", "evaluator 0"):
         with Run(output, *flags, launcher=["-workers=2", "-evaluator"]) as run:
             run.wait_for_step(step + 10)
-            if task:
-                run.signal(task, signal.SIGTERM)
-            else:
-                run.process.send_signal(signal.SIGTERM)
+            run.signal(task, signal.SIGTERM)
             run.wait(143)
             log = run.read_log()
         latest = checkpoint.latest(str(output))
