@@ -114,7 +114,7 @@ def test_updates_equal_numpy(kind_of_variables, evaluate):
     variables = [tf.get_variable(name, initializer=value.astype("f")) for name, value in start.items()]
     gradients = [tf.placeholder(tf.float32, [2, 3]) for _ in variables]
     optimizer = optimization.AdamWeightDecayOptimizer(
-        0.1, weight_decay_rate=0.3, exclude_from_weight_decay=["LayerNorm", "layer_norm", "bias"]
+        0.1, weight_decay_rate=0.3, exclude_from_weight_decay=optimization.NO_WEIGHT_DECAY
     )
     train_op = optimizer.apply_gradients(zip(gradients, variables))
     state = numpy_state(start)

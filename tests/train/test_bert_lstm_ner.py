@@ -1,5 +1,6 @@
 """The model function as notebooks use it: in an Estimator of their own."""
 
+import functools
 import io
 import shutil
 
@@ -52,19 +53,21 @@ def once():
 
 
 @pytest.fixture(scope="module", params=["x", "first"])
-def trained(request, tmp_path_factory):
+def trained(request):
     """(estimator, builder of others like it, mode): trained on its ten sentences until it knows them."""
-    directory = str(tmp_path_factory.mktemp("model"))
-    flags = ["-output_dir", directory, "-lstm_size", "8", "-dropout_rate", "0.1", "-subword_labels", request.param]
 
-    def estimator(*more_flags, **kwargs):
-        args = get_args_parser(flags + list(more_flags))
+    def estimator(directory, *more_flags, **kwargs):
+        flags = ["-output_dir", str(directory), "-lstm_size", "8", "-dropout_rate", "0.1"]
+        args = get_args_parser([*flags, "-subword_labels", request.param, *more_flags])
         model_fn = model_fn_builder(CONFIG, len(LABELS) + 1, None, 1e-2, 60, 6, args, **kwargs)
-        return tf.estimator.Estimator(model_fn, directory, tf.estimator.RunConfig(tf_random_seed=1))
+        return tf.estimator.Estimator(model_fn, str(directory), tf.estimator.RunConfig(tf_random_seed=1))
 
-    first = estimator(label_map=IDS, scheme="BIO")
-    first.train(input_fn, steps=60)
-    return first, estimator, request.param
+    def train(directory):
+        estimator(directory, label_map=IDS, scheme="BIO").train(input_fn, steps=60)
+
+    directory = request.getfixturevalue("once")(f"tagger_{request.param}", train)  # other files use it too
+    like_it = functools.partial(estimator, directory)
+    return like_it(label_map=IDS, scheme="BIO"), like_it, request.param
 
 
 def predicted(estimator):
