@@ -185,17 +185,17 @@ FAULTS = [
     ),
     Fault(
         "the best checkpoint is the one of the highest loss",
-        "train/finetuning/evaluation.py",
+        "train/finetuning/hooks.py",
         'scores["f1"] > best["f1"]',
         'scores["loss"] > best["loss"]',
         "tests/test_run.py::test_the_best_checkpoint_is_kept",
     ),
     Fault(
         "early stopping waits for one evaluation more",
-        "train/finetuning/evaluation.py",
-        "if len(since_best) < early_stop:",
-        "if len(since_best) <= early_stop:",
-        "tests/test_run.py::test_options_of_training",
+        "train/finetuning/schedule.py",
+        "if len(since_best) < self.early_stop:",
+        "if len(since_best) <= self.early_stop:",
+        "tests/train/finetuning/test_schedule.py",
     ),
     Fault(
         "an entity has the score of its surest word",
@@ -213,7 +213,7 @@ FAULTS = [
     ),
     Fault(
         "the client never gives up on a server that does not answer in time",
-        "train/serving_client.py",
+        "train/serving/client.py",
         "if timed_out == TIMED_OUT_ATTEMPTS:",
         "if timed_out < 0:",
         "tests/train/test_serving_client.py",
