@@ -314,21 +314,22 @@ def test_a_run_stopped_in_a_process_of_its_own(given, tmp_path):
     assert_nothing_half_written(output)
 
 
-def end_by_signal(given, output, patched, place):
-    """The last line of a run to which SIGTERM comes in a function of train.bert_lstm_ner; see the exit code too."""
+def end_by_signal(given, output, module, function, place):
+    """The last line of a run that SIGTERM ends when a function of train.finetuning has returned."""
     program = place / "program.py"
     program.write_text(
         "import os, signal, sys\n"
         f"sys.path.insert(0, {REPOSITORY!r})\n"
         "from bert.system.errors import run_program\n"
         "from train import bert_lstm_ner\n"
+        f"from train.finetuning import {module}\n"
         "from train.train_helper import get_args_parser\n"
-        f"inner = bert_lstm_ner.{patched}\n"
+        f"inner = {module}.{function}\n"
         "def with_signal(*args, **kwargs):\n"
         "    result = inner(*args, **kwargs)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    return result\n"
-        f"bert_lstm_ner.{patched} = with_signal\n"
+        f"{module}.{function} = with_signal\n"
         "run_program(lambda: bert_lstm_ner.train(get_args_parser()))\n"
     )
     command = [sys.executable, str(program), *given, "-output_dir", output]
@@ -339,7 +340,7 @@ def end_by_signal(given, output, patched, place):
 
 @pytest.mark.one_tensorflow
 def test_a_signal_in_an_evaluation_ends_it_at_once(given, whole, stopped, tmp_path):
-    said = end_by_signal(given, stopped, "_tag", tmp_path)
+    said = end_by_signal(given, stopped, "evaluation", "tag_file", tmp_path)
     assert said.startswith(f"stopped by SIGTERM at step 12 of {STEPS}, saved in {stopped}/model.ckpt-12; the same ")
     assert [scores["step"] for scores in run_dir.read_state(stopped)["evaluations"]] == [4, 8]
     assert_nothing_half_written(stopped)
@@ -383,7 +384,7 @@ def test_an_evaluator_reads_of_a_lost_best_checkpoint(given, stopped, monkeypatc
 @pytest.mark.one_tensorflow
 def test_a_signal_while_files_are_written(given, tmp_path):
     output = str(tmp_path / "output")
-    said = end_by_signal(given, output, "atomic_open", tmp_path)
+    said = end_by_signal(given, output, "splits", "atomic_open", tmp_path)
     assert said == "stopped by SIGTERM; what is written is whole, and the same command can be given again"
     assert_nothing_half_written(output)
 
