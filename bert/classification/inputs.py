@@ -26,13 +26,13 @@ Data = collections.namedtuple("Data", ["layout", "examples"])
 
 
 def description(task):
-    """What a classifier was trained for, as a JSON value."""
+    """The task of a classifier as a JSON value."""
     labels = None if task.labels is None else list(task.labels)
     return {"task_name": task.name, "labels": labels, "pair": tasks.is_pair(task)}
 
 
 def write_task(output_dir, task):
-    """Writes to -output_dir what prediction has to know and the checkpoint does not hold."""
+    """Writes TASK_FILE to -output_dir: what prediction needs beside the checkpoint."""
     write_json(os.path.join(output_dir, TASK_FILE), description(task))
 
 
@@ -127,7 +127,7 @@ def _record(inputs, example):
 
 
 def label_id(task, label):
-    """The number a model is trained on for a label: its id; in regression the label itself."""
+    """The number that a model is trained on for a label: its id, or the label itself in regression."""
     return label if task.labels is None else task.labels.index(label)
 
 
@@ -136,7 +136,7 @@ def input_fn_builder(path, max_seq_length, label_type, is_training=False, static
 
     Args:
       path: record file.
-      max_seq_length: that of the file.
+      max_seq_length: length of the lists in the file.
       label_type: tf.int64 or tf.float32; None for a file without labels.
       is_training, static, reading: as of batches.input_fn_builder.
 

@@ -1,11 +1,11 @@
-"""What classification and regression are scored by, on numpy alone.
+"""The metrics of classification and regression, in numpy.
 
-Every function takes what was expected and what was predicted, arrays [n] with n > 0, and returns a float.
+Every function takes the expected and the predicted values, arrays [n] with n > 0, and returns a float.
 """
 
 import numpy as np
 
-POSITIVE = 1  # the id of the label whose F1 is meant
+POSITIVE = 1  # the id of the label whose F1 is computed
 
 
 def accuracy(expected, predicted):
@@ -14,7 +14,7 @@ def accuracy(expected, predicted):
 
 
 def f1(expected, predicted):
-    """Harmonic mean of precision and recall of the label POSITIVE; 0 where it neither occurs nor is predicted."""
+    """Harmonic mean of precision and recall of the label POSITIVE; 0 if it neither occurs nor is predicted."""
     is_expected, is_predicted = np.equal(expected, POSITIVE), np.equal(predicted, POSITIVE)
     both = 2.0 * np.sum(is_expected & is_predicted)
     total = np.sum(is_expected) + np.sum(is_predicted)
@@ -24,7 +24,7 @@ def f1(expected, predicted):
 def matthews(expected, predicted):
     """Matthews' correlation coefficient for any number of labels (Gorodkin 2004); 0 where either side has one label.
 
-    It is Pearson's correlation of the two assignments as one-hot rows.
+    Computed as Pearson's correlation of the two assignments as one-hot rows.
     """
     labels = np.unique(np.concatenate([expected, predicted]))
     one_hot = [np.equal(np.asarray(ids)[:, None], labels).astype(np.float64) for ids in (expected, predicted)]
@@ -42,7 +42,7 @@ def pearson(expected, predicted):
 
 
 def spearman(expected, predicted):
-    """Spearman's correlation: Pearson's of the ranks, equal values sharing the mean of theirs."""
+    """Spearman's correlation: Pearson's correlation of the ranks; equal values share their mean rank."""
     return pearson(_ranks(expected), _ranks(predicted))
 
 

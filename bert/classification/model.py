@@ -36,14 +36,14 @@ def create_model(
       bert_config: BertConfig.
       is_training: whether dropout is on.
       input_ids, input_mask, segment_ids: int [batch, seq_len].
-      labels: int [batch], or float [batch] for regression; None where they are not known.
+      labels: int [batch], or float [batch] for regression; None if they are not known.
       num_labels: number of labels; 1 for regression.
       use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
       compute: kernels.Compute, how the encoder computes.
 
     Returns:
       (loss, per_example_loss, logits, probabilities): scalar mean, [batch], [batch, num_labels] twice; the losses are
-      None without labels. In regression logits and probabilities both are the predicted values.
+      None without labels. In regression, logits and probabilities are both the predicted values.
     """
     encoder = modeling.BertModel(
         config=bert_config,
@@ -78,7 +78,7 @@ def head_shapes(config, num_labels):
 
 
 def score(task, expected, probabilities, losses, batch_size):
-    """What goes into eval_results.txt.
+    """The scores that go into eval_results.txt.
 
     Args:
       task: tasks.Task.
@@ -103,7 +103,7 @@ def score(task, expected, probabilities, losses, batch_size):
 
 
 def write_predictions(path, probabilities):
-    """A line for each example, in order: the probability of each label, or in regression the value, tabs between."""
+    """Writes a line per example, in order: the labels' probabilities, tabs between, or the value in regression."""
     with atomic_open(path) as writer:
         for row in probabilities:
             writer.write("\t".join(str(value) for value in row) + "\n")
@@ -165,6 +165,6 @@ def _outputs(task, probabilities):
 
 
 def output_file(output_dir, name, part):
-    """The path of an output file; that of a second part of the data is marked: test_results_mismatched.tsv."""
+    """The path of an output file; a second part of the data is in its name, as in test_results_mismatched.tsv."""
     stem, end = os.path.splitext(name)
     return os.path.join(output_dir, (f"{stem}_{part}" if part else stem) + end)

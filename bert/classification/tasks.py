@@ -1,4 +1,4 @@
-"""Classification tasks as data, and the one reader of their tab-separated files.
+"""Classification tasks as data, and the reader of their tab-separated files.
 
 The tasks are GLUE's with the file layouts of its download, XNLI as Google BERT reads it, and `tsv`, any file of
 `text<TAB>label` or `text<TAB>text<TAB>label`. There is no quoting in any of these files: columns split at tabs only,
@@ -17,15 +17,15 @@ log = logging.getLogger(__name__)
 # The layout of a task's file; columns count from 0, negative ones from the line's end.
 #   file: name in the data directory; header: whether the first line names the columns;
 #   text_a, text_b, label: their columns, None where there is none; part: "" or the name of a second such file;
-#   language: None, or what has to stand in column 0 of a line that is read;
-#   skip_broken: pass over lines with a wrong number of columns, with a warning, instead of refusing the file.
+#   language: None, or the value of column 0 in the lines that are read;
+#   skip_broken: skip lines with a wrong number of columns, with a warning, instead of refusing the file.
 Layout = collections.namedtuple(
     "Layout", ["file", "header", "text_a", "text_b", "label", "part", "language", "skip_broken"]
 )
 
 # name: as -task_name has it, lower case; splits: dict from train, dev, test to a list of Layout;
-# labels: in the order of their ids, None for regression; metrics: beside accuracy (regression: instead of it), see
-# metrics.py; aliases: dict from a label in a file to the one that is meant.
+# labels: in the order of their ids, None for regression; metrics: beside accuracy (in regression: alone), see
+# metrics.py; aliases: dict from a label in a file to the label of the task.
 Task = collections.namedtuple("Task", ["name", "splits", "labels", "metrics", "aliases"])
 
 # text_b: None for a single text; label: str, float for regression, None where the file has none.
@@ -108,7 +108,7 @@ def is_pair(task):
 
 
 def num_outputs(task):
-    """Labels of the task, or 1 for regression: the `num_labels` of a model for it."""
+    """The `num_labels` of a model for the task: the number of its labels, or 1 for regression."""
     return REGRESSION_LABELS if task.labels is None else len(task.labels)
 
 
@@ -120,7 +120,7 @@ def find_task(name, language="zh"):
       language: of XNLI's files.
 
     Raises:
-      UserError: there is none of the name; the message lists them.
+      UserError: there is no such task; the message lists the tasks.
     """
     wanted = _plain(name)
     for task in TASKS.values():
@@ -131,7 +131,7 @@ def find_task(name, language="zh"):
 
 
 def is_tsv(name):
-    """Whether -task_name means files of the user's own."""
+    """Whether -task_name means the user's own files."""
     return _plain(name) == TSV
 
 
@@ -159,11 +159,11 @@ def tsv_task(labels, pair, header):
 
 
 def tsv_task_of(data_dir, header):
-    """The task that a user's train.tsv poses: its labels in sorted order, one text or two by its columns.
+    """The task of a user's train.tsv: its labels in sorted order; its columns say whether it is of texts or pairs.
 
     Raises:
-      UserError: the file cannot be read, is not of two or three columns, has but one label, or begins with what looks
-        like a header.
+      UserError: the file cannot be read, does not have two or three columns, has only one label, or begins with a line
+        that looks like a header.
     """
     path = os.path.join(data_dir, "train.tsv")
     rows = _rows(path)
@@ -195,8 +195,8 @@ def read_examples(task, layout, data_dir):
       list of Example in the file's order, never empty.
 
     Raises:
-      UserError: naming file and line, where the file cannot be read, is not UTF-8, has a line with another number of
-        columns than its first, a label the task has not, or no example at all.
+      UserError: the file cannot be read, is not UTF-8, has a line with another number of columns than the first, has a
+        label that the task does not have, or has no example. The message names file and line.
     """
     path = os.path.join(data_dir, layout.file)
     rows = _rows(path)

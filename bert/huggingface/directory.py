@@ -1,7 +1,7 @@
-"""A BERT in a directory of Hugging Face's: finding and checking its config, vocabulary and weights, and writing them.
+"""The directory of a Hugging Face BERT: reads, checks and writes its config, vocabulary and weights.
 
-config.json             sizes; `model_type` says of which family a model is
-vocab.txt               the pieces; or tokenizer.json, which has them too
+config.json             sizes; `model_type` is the model's family
+vocab.txt               the pieces; tokenizer.json may have them instead
 tokenizer_config.json   whether text is lower-cased
 model.safetensors       the weights; or pytorch_model.bin; or an index, <name>.index.json, of several such files
 """
@@ -29,17 +29,17 @@ SPECIAL_PIECES = {
 }
 LAYER_NORM_EPSILON = 1e-12  # of every encoder here, and Hugging Face's default
 SAME_TOKENIZERS = ("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast")  # they cut texts as ours does
-# What Hugging Face's BertConfig has where config.json says nothing: Google's defaults, but for the segments.
+# Defaults of Hugging Face's BertConfig: those of Google, except for the number of segments.
 DEFAULTS = BertConfig(vocab_size=30522, type_vocab_size=2).to_dict()
 
-_NO_TEXT = re.compile("[\n\ud800-\udfff]")  # what a line in UTF-8 cannot hold
+_NO_TEXT = re.compile("[\n\ud800-\udfff]")  # characters that cannot be in a line of UTF-8
 
-# do_lower_case: bool, or None where no file says it; notes: what its tokenizer does and ours does not, in words.
+# do_lower_case: bool, or None where no file says it; notes: how its tokenizer differs from ours, in words.
 Tokenizer = collections.namedtuple("Tokenizer", "pieces do_lower_case notes")
 
 
 def read_config(directory):
-    """The encoder's BertConfig and the dict of config.json; UserError where this project's encoder cannot be such."""
+    """The encoder's BertConfig and the dict of config.json; UserError if this project has no such encoder."""
     path = os.path.join(directory, CONFIG)
     if not os.path.isfile(path):
         raise UserError(f"{path}: no such file; expected a directory of a Hugging Face BERT")
@@ -72,7 +72,7 @@ def _check_is_bert(path, given):
 
 
 def read_tokenizer(directory, vocab_size):
-    """The Tokenizer of a directory; UserError where it is no word pieces or not `vocab_size` of them."""
+    """The Tokenizer of a directory; UserError unless it has `vocab_size` word pieces."""
     fast = _read_object(directory, TOKENIZER)
     settings = _read_object(directory, TOKENIZER_CONFIG)
     path = os.path.join(directory, VOCAB)
@@ -130,7 +130,7 @@ def _pieces_of(path, fast):
 
 
 def _added(directory, fast, count):
-    """The pieces added after the `count` of the vocabulary, as far as their ids follow without a gap."""
+    """The pieces that were added to the `count` pieces of the vocabulary, up to the first gap in their ids."""
     path = os.path.join(directory, TOKENIZER)
     try:
         by_id = {token["id"]: token["content"] for token in fast.get("added_tokens") or []}
@@ -154,7 +154,7 @@ def _checked(path, pieces):
 
 
 def _differences(options):
-    """What this tokenizer does otherwise than bert.tokenization would, in words."""
+    """How this tokenizer differs from bert.tokenization, in words."""
     notes = []
     lower = options["do_lower_case"]
     if options["strip_accents"] not in (None, lower):
@@ -198,7 +198,7 @@ def write(directory, architecture, weights, config, pieces, do_lower_case):
     """Writes a model's files.
 
     Args:
-      directory: where to; it exists.
+      directory: an existing directory.
       architecture: the name of Hugging Face's class.
       weights: dict from name to float32 array.
       config: BertConfig.

@@ -1,7 +1,7 @@
-"""Reading the tensors of a pytorch_model.bin without PyTorch, and without running anything that is in it.
+"""Reads the tensors of a pytorch_model.bin without PyTorch and without running code in it.
 
 Such a file is a pickle of tensors that name their storages, and the storages' bytes. Unpickling may call whatever a
-file names, so here it may name nothing but what stands in `_ALLOWED`, and that only makes records of numbers. PyTorch's
+file names, so here a file may name only what is in `_ALLOWED`, which makes nothing but records of numbers. PyTorch's
 own `weights_only` is no better guard: up to 2.9 it had holes (CVE-2025-32434, CVE-2026-24747), and no release without
 them runs on Python 3.7. Both layouts are read: the zip archive, since PyTorch 1.6, and the earlier one, several
 pickles in a row.
@@ -19,10 +19,10 @@ import numpy as np
 from bert.huggingface.tensor_files import STORAGE, Tensor
 from bert.system.errors import UserError
 
-MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # how the layout of before 1.6 begins
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # the first bytes of the layout before 1.6
 
 _Storage = collections.namedtuple("_Storage", "kind key count")
-_View = collections.namedtuple("_View", "storage offset shape strides")  # a tensor; counted in elements
+_View = collections.namedtuple("_View", "storage offset shape strides")  # a tensor; offsets and strides count elements
 
 _STORAGE_KINDS = {
     **{"DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16"},
@@ -32,7 +32,7 @@ _STORAGE_KINDS = {
 
 
 def _rebuild_tensor(storage, offset, shape, strides, *_):
-    """Stands in for PyTorch's function; what follows the strides is about gradients."""
+    """Replaces PyTorch's function; the arguments after the strides are about gradients."""
     return _View(storage, offset, tuple(shape), tuple(strides))
 
 
@@ -49,7 +49,7 @@ _ALLOWED.update({("torch", name): kind for name, kind in _STORAGE_KINDS.items()}
 
 
 class _Unpickler(pickle.Unpickler):
-    """Unpickles tensors as _View and their storages as _Storage, and nothing that is code."""
+    """Unpickles tensors as _View and their storages as _Storage, and refuses everything else."""
 
     def __init__(self, path, file):
         super().__init__(file, encoding="utf-8")
@@ -71,7 +71,7 @@ def read_pytorch(path):
     """The tensors of a file that `torch.save` wrote of a model's `state_dict`: dict from name to Tensor.
 
     Raises:
-      UserError: the file is missing, cut off, not of the format, or holds anything but tensors.
+      UserError: the file is missing, cut off, not of this format, or holds other objects than tensors.
     """
     try:
         with open(path, "rb") as file:
@@ -81,7 +81,7 @@ def read_pytorch(path):
         raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}")
-    except Exception as error:  # a damaged pickle may raise any
+    except Exception as error:  # a damaged pickle may raise any exception
         raise UserError(f"{path}: cut off, damaged or no weights of PyTorch: {str(error) or type(error).__name__}")
 
 

@@ -1,8 +1,8 @@
-"""Files of named tensors: reading and writing safetensors, and what a tensor's type is.
+"""Files of named tensors: reads and writes safetensors, and holds the types of tensors.
 
 A .safetensors file is eight bytes with the length of its header, the header in JSON (name -> type, shape, first and
 last byte) and the bytes of the tensors. The library of that name reads no bfloat16 into NumPy (0.4.5 for Python 3.7,
-0.8.0 for later ones), so that much of what is here would be needed beside it.
+0.8.0 for later ones), so much of this module would be needed with it too.
 """
 
 import collections
@@ -17,7 +17,7 @@ from bert.system.errors import UserError
 # kind: the type as safetensors names it; values: NumPy array, of BF16 the bits as uint16.
 Tensor = collections.namedtuple("Tensor", "kind values")
 
-# The types by the array that holds them. Those NumPy has no type for are kept as bits.
+# The types and the NumPy types that hold them; types that NumPy lacks are kept as bits.
 STORAGE = {
     **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"},
     **{"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1"},
@@ -27,17 +27,17 @@ LONGEST_HEADER = 100000000  # bytes; the limit of the format's own library
 
 
 def to_float32(tensor):
-    """The tensor as a new float32 array, every value exactly what it was; None where its type does not allow that."""
+    """The tensor as a new float32 array of exactly the same values; None if its type does not allow that."""
     if tensor.kind == "BF16":  # float32 without its last 16 bits
         return (tensor.values.astype(np.uint32) << 16).view(np.float32)
     return tensor.values.astype(np.float32) if tensor.kind in ("F32", "F16") else None
 
 
 def read_safetensors(path):
-    """The tensors of a .safetensors file: dict from name to Tensor. They are read from disk when they are used.
+    """The tensors of a .safetensors file: dict from name to Tensor. Values are read from disk when they are used.
 
     Raises:
-      UserError: the file is missing, cut off or not of the format.
+      UserError: the file is missing, cut off or not of this format.
     """
     try:
         size = os.path.getsize(path)
@@ -75,7 +75,7 @@ def _tensor(path, name, entry, data):
 
 
 def write_safetensors(path, arrays):
-    """Writes float32 arrays, by name, as a .safetensors file that Transformers takes for one of PyTorch."""
+    """Writes a dict of float32 arrays as a .safetensors file that Transformers loads as PyTorch weights."""
     header, end = {"__metadata__": {"format": "pt"}}, 0
     for name in sorted(arrays):
         start, end = end, end + arrays[name].nbytes

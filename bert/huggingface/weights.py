@@ -1,4 +1,4 @@
-"""The weights of a BERT under Hugging Face's names and under Google's: which is which, and from one to the other.
+"""The weights of a BERT under Hugging Face's names and under Google's, and the conversion between them.
 
 The numbers are the same; only the matrices of dense layers are stored transposed, [outputs, inputs] by PyTorch.
 """
@@ -40,7 +40,7 @@ def _layer_norm(hf, google):
 
 
 def _output(hf, google):
-    """A head's layer, whose matrix Google too stores as [outputs, inputs]."""
+    """The layer of a head; Google stores its matrix as [outputs, inputs], too."""
     return [
         Pair(hf + ".weight", google + "output_weights", False),
         Pair(hf + ".bias", google + "output_bias", False),
@@ -56,7 +56,7 @@ NEXT_SENTENCE = _output("cls.seq_relationship", "cls/seq_relationship/")
 SQUAD = _output("qa_outputs", "cls/squad/")
 CLASSIFIER = _output("classifier", "")
 
-# Hugging Face's class for a model with these heads; the first that fits.
+# Hugging Face's class for a model with these heads; the first that fits is taken.
 ARCHITECTURES = [
     ("BertForPreTraining", MASKED_LM + NEXT_SENTENCE),
     ("BertForQuestionAnswering", SQUAD),
@@ -87,17 +87,17 @@ def encoder_pairs(num_hidden_layers):
 
 
 def to_google(path, tensors, config, is_classifier):
-    """Google's variables from Hugging Face's weights; what is left over and what is missing goes to the log.
+    """Converts Hugging Face's weights to Google's variables; logs what is left over and what is missing.
 
     Args:
       path: where the weights are from, for messages.
       tensors: dict from Hugging Face's name to tensor_files.Tensor; names without the prefix `bert.` and the old names
         of a LayerNorm's weights, gamma and beta, are known too.
       config: BertConfig.
-      is_classifier: whether a layer `classifier` is one of whole texts, as run_classifier has it, not one of tokens.
+      is_classifier: whether a layer `classifier` classifies whole texts, as run_classifier does, and not tokens.
 
     Returns:
-      Dict from name to float32 array.
+      dict from name to float32 array.
 
     Raises:
       UserError: the weights are not a BERT's, some of the encoder's are missing, or of another shape or type.
@@ -117,7 +117,7 @@ def to_google(path, tensors, config, is_classifier):
 
 
 def to_hf(prefix, values, config):
-    """Hugging Face's weights from Google's variables; what is left over and what is missing goes to the log.
+    """Converts Google's variables to Hugging Face's weights; logs what is left over and what is missing.
 
     Args:
       prefix: the checkpoint, for messages.
@@ -125,8 +125,8 @@ def to_hf(prefix, values, config):
       config: BertConfig.
 
     Returns:
-      (architecture, weights): the name of Hugging Face's class, and a dict from name to float32 array; names of a mere
-      encoder, BertModel, have no prefix.
+      (architecture, weights): the name of Hugging Face's class, and a dict from name to float32 array; names of an
+      encoder alone, BertModel, have no prefix.
 
     Raises:
       UserError: some of the encoder is missing, or a variable is of another shape or type.
@@ -144,17 +144,17 @@ def to_hf(prefix, values, config):
 
 
 def _choose(path, shapes, config, heads, side):
-    """The pairs to convert: the encoder's, and those of the heads that are there and of this project's sizes.
+    """The pairs to convert: those of the encoder, and of each head that is there and has this project's sizes.
 
     Args:
-      shapes: dict from the name of what there is to its shape.
+      shapes: dict from the name of each weight that is there to its shape.
       heads: lists of Pair.
       side: "hf" or "google", whose names and shapes these are.
 
     Raises:
       UserError: a weight of the encoder is missing or, naming both shapes, of another shape than the config gives it.
     """
-    # As many classes as there are: the config of an encoder does not say.
+    # The number of classes is not in the config of an encoder.
     classes = [length for pair in CLASSIFIER for length in shapes.get(getattr(pair, side), [])[:1]]
     google = dict(
         modeling.encoder_shapes(config), **pretraining_model.head_shapes(config), **squad_model.head_shapes(config)
@@ -190,7 +190,7 @@ def _choose(path, shapes, config, heads, side):
 
 
 def _under_common_names(path, tensors):
-    """The tensors under one name each, whichever the file has for them, without constants and repetitions."""
+    """The tensors under one common name each, without constants and duplicates."""
     renamed = {}
     for name, tensor in tensors.items():
         common = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))

@@ -1,7 +1,7 @@
 """A corpus of plain text, one sentence per line and a blank line between documents, as a file of token ids.
 
-The text is tokenized once, by several processes, each at some hundred kilobytes of it; the ids go to a scratch file, in
-blocks that can be read in any order. What stays in memory is a line about each block.
+Several processes tokenize the text once, some hundred kilobytes at a time. The ids go to a scratch file, in blocks that
+can be read in any order; only the place of each block stays in memory.
 """
 
 import array
@@ -13,9 +13,9 @@ import numpy as np
 from bert.system import lines
 
 RANGE_BYTES = 1 << 17  # of text in a block
-LONGEST_LINE = 1 << 20  # bytes; a file with longer lines has no sentence a line
+LONGEST_LINE = 1 << 20  # bytes; a file with longer lines does not have one sentence per line
 
-# Where a block lies in the scratch file, in bytes, and the numbers of the documents it has sentences of.
+# Where a block is in the scratch file, in bytes, and the numbers of the documents that its sentences belong to.
 Block = collections.namedtuple("Block", "offset size first_document last_document")
 
 # content: bytes of int32: each sentence's length and ids, 0 between documents; documents: how many it has sentences of;

@@ -1,8 +1,8 @@
 """From documents to examples for pre-training: pairs of segments, masked pieces, records.
 
 The procedure is that of "BERT: Pre-training of Deep Bidirectional Transformers" (Devlin et al., 2018), appendix A.2,
-with the details of Google's create_pretraining_data.py. All that is drawn is drawn by random.Random.random(), the one
-method whose numbers Python promises to keep: a seed means the same on every version.
+with the details of Google's create_pretraining_data.py. All random numbers come from random.Random.random(), the
+only method whose numbers stay the same over versions of Python.
 """
 
 import bisect
@@ -17,14 +17,15 @@ SPECIAL = 3  # [CLS] and two [SEP]
 SHORTEST_SEQUENCE = SPECIAL + 2  # a piece in each segment
 BLOCKS_IN_A_GROUP = 16
 
-# What examples are made by: the flags, and what has to be known of the vocabulary; `continues` are the ids of ##pieces.
+# How examples are made: flags, and ids of the vocabulary; `continues` are the ids of ##pieces.
 Settings = collections.namedtuple(
     "Settings",
     "max_seq_length max_predictions_per_seq masked_lm_prob short_seq_prob do_whole_word_mask random_seed "
     "vocab_size cls sep mask continues",
 )
 
-# A task: the name its random numbers go by, the blocks examples are made of, and blocks that only lend sentences.
+# A unit of work: the seed of its random numbers, the blocks that examples are made of, and blocks that only lend
+# sentences.
 Group = collections.namedtuple("Group", "name blocks lending")
 
 # input_ids: list of int with [CLS] and [SEP], pieces masked; first: pieces of segment 0; positions, labels: of the
@@ -57,15 +58,15 @@ def make_settings(vocab, vocab_file, **flags):
 
 
 def groups_each_time(blocks):
-    """How many groups `groups` makes of the blocks each time through."""
+    """How many groups `groups` makes of the blocks in one pass."""
     return -(-len(blocks) // BLOCKS_IN_A_GROUP)
 
 
 def groups(blocks, dupe_factor, seed):
-    """Goes through the corpus `dupe_factor` times, each time in another order: yields Groups.
+    """Passes through the corpus `dupe_factor` times, each time in another order, and yields Groups.
 
-    A group's blocks are from all over the corpus. Its documents lend each other sentences, and where they are all one,
-    a block with another document is added for that.
+    The blocks of a group come from all parts of the corpus. Its documents lend each other sentences; if it has only one
+    document, a block of another document is added.
 
     Args:
       blocks: list of corpus.Block, of two documents at least.
@@ -107,7 +108,7 @@ def make_records(settings_and_path, group):
 
 
 class Lenders:
-    """Documents that random sentences are taken from.
+    """The documents that random sentences are taken from.
 
     Args:
       documents: list of (number, sentences); parts of one document have its number.
@@ -127,16 +128,16 @@ class Lenders:
 def segment_pairs(number, sentences, lenders, settings, rng):
     """Pairs of segments of a document, each about as long as a sequence has room for.
 
-    Half of them are consecutive; in the other half the second segment is from another document, and what it stands for
-    begins the next pair. A pair of which the document has but one sentence left is of that half too.
+    In half of the pairs the segments are consecutive. In the other half the second one is from another document, and
+    the sentences that it replaces begin the next pair. A pair for which only one sentence is left is in that half, too.
 
     Args:
-      number: the document's.
+      number: number of the document.
       sentences: its sentences, lists of ids.
       lenders: Lenders.
 
     Yields:
-      (first, second, is_random): new lists of ids, neither empty; together they may be longer than there is room for.
+      (first, second, is_random): new lists of ids, neither empty; together they may be longer than a sequence.
     """
     room = settings.max_seq_length - SPECIAL
     if rng.random() < settings.short_seq_prob:
@@ -164,7 +165,7 @@ def segment_pairs(number, sentences, lenders, settings, rng):
 
 
 def truncate(first, second, room, rng):
-    """Shortens two lists to `room` in all, piece by piece the longer one, at its front or back by chance."""
+    """Shortens two lists to `room` pieces together: piece by piece, the longer one, at a random end."""
     spans = [[0, len(first)], [0, len(second)]]
     sizes = [len(first), len(second)]
     while sum(sizes) > room:
@@ -178,7 +179,7 @@ def truncate(first, second, room, rng):
 
 
 def mask(first, second, is_random, settings, rng):
-    """An Example: the share `masked_lm_prob` of the pieces is to be predicted.
+    """An Example in which a share `masked_lm_prob` of the pieces is to be predicted.
 
     Of those, 80% become [MASK], 10% stay and 10% become a random piece of the vocabulary.
     """
@@ -202,9 +203,9 @@ def mask(first, second, is_random, settings, rng):
 
 
 def _words(tokens, first, settings):
-    """The positions that may be masked, as lists that are masked together: single ones, or those of whole words.
+    """The positions that may be masked, in lists that are masked together: single positions, or whole words.
 
-    A word goes on through ##pieces, in its own segment only.
+    A word continues through ##pieces, within its segment.
     """
     middle, last = first + 1, len(tokens) - 1
     positions = [position for position in range(1, last) if position != middle]
@@ -248,6 +249,6 @@ def below(rng, count):
 
 
 def _below_but(rng, count, begin, end):
-    """A random int from 0 to count - 1, but none from `begin` to end - 1."""
+    """A random int from 0 to count - 1 that is not in the range from `begin` to end - 1."""
     drawn = below(rng, count - (end - begin))
     return drawn if drawn < begin else drawn + end - begin

@@ -17,7 +17,7 @@ def get_masked_lm_output(bert_config, input_tensor, output_weights, positions, l
       bert_config: BertConfig.
       input_tensor: float [batch, seq_len, hidden], the encoder's sequence output.
       output_weights: float [vocab_size, hidden], the word embeddings.
-      positions, label_ids: int [batch, predictions], where the pieces are and what they were.
+      positions, label_ids: int [batch, predictions], the positions of the masked pieces and their ids.
       label_weights: float [batch, predictions], 1 for a prediction, 0 for padding.
 
     Returns:
@@ -34,8 +34,8 @@ def get_masked_lm_output(bert_config, input_tensor, output_weights, positions, l
         logits = tf.nn.bias_add(tf.matmul(masked, output_weights, transpose_b=True), bias)
     per_example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.reshape(label_ids, [-1]), logits=logits)
     weights = tf.reshape(label_weights, [-1])
-    # Replicas have different numbers of predictions; divided by their mean, each counts alike. The constant keeps a
-    # batch without any prediction finite; it is Google's.
+    # Replicas have different numbers of predictions; divided by the mean number, each prediction counts the same.
+    # The constant, Google's, keeps the loss of a batch without predictions finite.
     (predictions,) = mean_over_replicas([tf.reduce_sum(weights)])
     loss = tf.reduce_sum(weights * per_example_loss) / (predictions + 1e-5)
     return loss, per_example_loss, tf.nn.log_softmax(logits)
@@ -72,7 +72,7 @@ def gather_indexes(sequence_tensor, positions):
 
 
 def head_shapes(config):
-    """The shape of every variable of the two heads: dict from name to list of ints."""
+    """The shapes of all variables of the two heads: dict from name to list of ints."""
     hidden = config.hidden_size
     return {
         "cls/predictions/transform/dense/kernel": [hidden, hidden],

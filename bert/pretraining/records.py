@@ -1,4 +1,4 @@
-"""Record files for pre-training, read: checked and counted first, then as an Estimator's input."""
+"""Reads record files for pre-training: checks and counts them, then feeds them to an Estimator."""
 
 import tensorflow.compat.v1 as tf
 
@@ -6,11 +6,11 @@ from bert.data import batches
 from bert.data.shards import count_by_length
 from bert.system.errors import UserError
 
-LOOKED_AT = 20  # records of each file that are read before training begins
+LOOKED_AT = 20  # number of records in each file that are checked before training
 
 
 def columns(max_seq_length, max_predictions_per_seq):
-    """What a record holds, as tf.io.parse_example wants it."""
+    """The features of a record, as tf.io.parse_example takes them."""
     sequence = tf.io.FixedLenFeature([max_seq_length], tf.int64)
     predictions = tf.io.FixedLenFeature([max_predictions_per_seq], tf.int64)
     return {
@@ -25,11 +25,11 @@ def columns(max_seq_length, max_predictions_per_seq):
 
 
 def count_records(files, max_seq_length, max_predictions_per_seq, vocab_size):
-    """How many records there are in all files.
+    """The number of records in all files.
 
     Raises:
-      UserError: a file is no TFRecord file or is cut off; its first records are not for pre-training, or are of other
-        lengths or of a larger vocabulary; there is no record at all.
+      UserError: a file is no TFRecord file or cut off; its first records are not for pre-training, have other lengths
+        or ids outside the vocabulary; or there is no record.
     """
     expected = columns(max_seq_length, max_predictions_per_seq)
     total = 0
@@ -77,8 +77,8 @@ def input_fn_builder(files, max_seq_length, max_predictions_per_seq, is_training
     Args:
       files: list of paths.
       max_seq_length, max_predictions_per_seq: of the records.
-      is_training: goes on for ever, every record once an epoch, in an order of its own each epoch, in batches of one
-        shape. Without it: all records once, in order.
+      is_training: repeats without end, every record once per epoch, in a new order each epoch, in batches of one shape.
+        Otherwise: all records once, in order.
       reading: batches.Reading, not by length.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Checkpoints: finding them, checking them before anything is built on them, and starting a model from one."""
+"""Checkpoints: finds them, checks them before a model is built, reads and writes them, and starts a model from one."""
 
 import contextlib
 import glob
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
 # The checkpoint reader's exceptions differ between TensorFlow releases.
 READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
-# What TensorFlow writes before it takes its final name: shards, parts of them, and small files.
+# Temporary names of TensorFlow's saver: shards, parts of them, and small files.
 UNFINISHED_FOLDER = re.compile(r"model\.ckpt-\d+_temp(_[0-9a-f]{32})?$")
 UNFINISHED_SHARD = re.compile(r"part-\d{5}-of-\d{5}\.")
 UNFINISHED_FILE = re.compile(
@@ -34,13 +34,13 @@ def resolve(path, output_dir=None):
     """The prefix of the checkpoint that a user means.
 
     Args:
-      path: the prefix itself; a directory with a checkpoint, the newest by its `checkpoint` file, else the only one;
+      path: the prefix itself; or a directory, for the newest checkpoint by its file `checkpoint`, else the only one;
         or the zip of a Google release, which is unpacked beside it. None and "" give None.
       output_dir: where a release is unpacked if nothing can be written beside it.
 
     Raises:
-      UserError: no checkpoint in the directory or zip, or several and none named. Whether there is a checkpoint of a
-        prefix is for `open_checkpoint` to say.
+      UserError: the directory or zip has no checkpoint, or several and none is named. A prefix is not checked: that is
+        for `open_checkpoint`.
     """
     if not path:
         return None
@@ -72,7 +72,7 @@ def _no_checkpoint(path, found):
 
 
 def open_checkpoint(prefix):
-    """A checkpoint reader; UserError when there is no checkpoint of that prefix or its index is damaged."""
+    """A checkpoint reader; UserError if there is no checkpoint of that prefix or its index is damaged."""
     one_file = re.match(r"(.+)\.(index|meta|data-\d+-of-\d+)$", prefix)
     if one_file:
         raise UserError(
@@ -83,19 +83,19 @@ def open_checkpoint(prefix):
         f"{prefix}: no checkpoint of that name; expected the common beginning of its files, "
         f"as in bert_model.ckpt for bert_model.ckpt.index"
     )
-    if not prefix:  # for which TensorFlow 1.15 would look through all that is below the working directory
+    if not prefix:  # TensorFlow 1.15 would search everything below the working directory for it
         raise no_such
     try:
         return tf.train.load_checkpoint(prefix)
     except READ_ERRORS as error:
-        # TensorFlow 1.15 raises no NotFoundError where the directory is missing, too.
+        # TensorFlow 1.15 raises another error where the directory is missing.
         if isinstance(error, tf.errors.NotFoundError) or not tf.gfile.IsDirectory(os.path.dirname(prefix) or "."):
             raise no_such
         raise UserError(f"{prefix}: cannot be read as a checkpoint: {first_line(error)}")
 
 
 def check_whole(prefix):
-    """Reads every tensor once; UserError when the checkpoint is missing, cut off or damaged."""
+    """Reads every tensor once; UserError if the checkpoint is missing, cut off or damaged."""
     reader = open_checkpoint(prefix)
     for name in sorted(reader.get_variable_to_shape_map()):
         read_tensor(reader, prefix, name)
@@ -111,11 +111,11 @@ def is_whole(prefix):
 
 
 def check_shapes(prefix, shapes):
-    """UserError, naming both shapes, where a variable in the checkpoint has not the shape the model gives it.
+    """UserError, naming both shapes, if a variable of the checkpoint has another shape than in the model.
 
     Args:
       prefix: checkpoint prefix.
-      shapes: dict from variable name to list of ints; names the checkpoint lacks are passed over.
+      shapes: dict from variable name to list of ints; variables that the checkpoint lacks are skipped.
     """
     found = open_checkpoint(prefix).get_variable_to_shape_map()
     for name, shape in shapes.items():
@@ -126,7 +126,7 @@ def check_shapes(prefix, shapes):
 
 
 def check_model(prefix, shapes, optional=(), missing="{} is not in it", whole=True):
-    """Checks that a checkpoint is of a certain model before that is built.
+    """Checks that a checkpoint fits a model, before the model is built.
 
     Args:
       prefix: checkpoint prefix.
@@ -149,12 +149,12 @@ def check_model(prefix, shapes, optional=(), missing="{} is not in it", whole=Tr
 
 
 def init_from_checkpoint(prefix):
-    """Makes every trainable variable of the default graph that the checkpoint has start from it.
+    """Starts every trainable variable of the default graph from the checkpoint, if it is in there.
 
-    Call it when all variables have been made. What the checkpoint lacks is listed in the log.
+    To be called after all variables are made. The log lists those that the checkpoint lacks.
     """
     variables = tf.trainable_variables()
-    # Not var.op.name, which under a distribution strategy is that of a replica's copy.
+    # Not var.op.name: under a distribution strategy that is the name of a replica's copy.
     shapes = {var.name.split(":")[0]: var.shape.as_list() for var in variables}
     check_shapes(prefix, shapes)
     assignment_map, initialized = get_assignment_map_from_checkpoint(variables, prefix)
@@ -166,22 +166,22 @@ def init_from_checkpoint(prefix):
 
 
 def write_without_slots(prefix, target):
-    """Writes the checkpoint again as `target`, without the optimizer's slots: a third of the size."""
+    """Copies a checkpoint to `target` without the optimizer's slots, which leaves a third of the size."""
     names = open_checkpoint(prefix).get_variable_to_shape_map()
     write(target, read(prefix, [name for name in names if not name.endswith(OPTIMIZER_SLOTS)]))
 
 
 def read(prefix, names):
-    """The values of these variables: dict from name to array; UserError when the checkpoint is damaged."""
+    """The values of these variables: dict from name to array; UserError if the checkpoint is damaged."""
     reader = open_checkpoint(prefix)
     return {name: read_tensor(reader, prefix, name) for name in sorted(names)}
 
 
 def write(target, values):
-    """Writes a checkpoint with the prefix `target` of a dict from name to array.
+    """Writes a dict from name to array as the checkpoint `target`.
 
-    What stood there before is whole until the new files are; they then take their names, the index, without which
-    there is no checkpoint of that name, last.
+    An older checkpoint of that name stays whole until the new files are complete. The index gets its final name last:
+    without it there is no checkpoint of that name.
     """
     check_no_pattern(target)
     names = sorted(values)
@@ -200,7 +200,7 @@ def write(target, values):
     with signals.cleanup_on_exit(clean_up):
         try:
             with tf.Graph().as_default(), tf.Session() as session:
-                # Fed, not built in: a graph may not exceed 2 GB.
+                # Values are fed, as a graph with them in it might exceed 2 GB.
                 tensors = [tf.placeholder(tf.as_dtype(np.asarray(values[name]).dtype)) for name in names]
                 save = tf.raw_ops.SaveV2(
                     prefix=temporary, tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors
@@ -218,7 +218,7 @@ def write(target, values):
 
 
 def latest(directory):
-    """The newest checkpoint's prefix: the one that the file `checkpoint` names, else that of the last step, or None."""
+    """The prefix of the newest checkpoint: the one in the file `checkpoint`, else the one of the last step; or None."""
     named = _named(directory)
     if named and tf.train.checkpoint_exists(named):
         return named
@@ -226,10 +226,10 @@ def latest(directory):
 
 
 def newest_whole(directory):
-    """The newest checkpoint of a run that can be read to its end: its prefix, None where there is no checkpoint.
+    """The prefix of the newest checkpoint of a run that is not damaged; None if there is no checkpoint.
 
-    A newer one, that a crash cut off, stays where it is; a warning names both, and the file `checkpoint` then names the
-    whole one, so that TensorFlow goes on from it too.
+    A newer one that a crash cut off stays where it is. A warning names both, and the whole one is written into the file
+    `checkpoint`, so that TensorFlow continues from it, too.
 
     Raises:
       UserError: there are checkpoints and none is whole.
@@ -255,14 +255,14 @@ def newest_whole(directory):
 
 
 def make_latest(prefix):
-    """Makes the file `checkpoint` beside a checkpoint name it as the newest."""
+    """Writes a checkpoint's name, as the newest, into the file `checkpoint` beside it."""
     name = os.path.basename(prefix)
     with atomic_open(os.path.join(os.path.dirname(prefix), "checkpoint")) as writer:
         writer.write(f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
 
 
 def _named(directory):
-    """The prefix that the file `checkpoint` names, or None; whether there is such a checkpoint is another question."""
+    """The prefix in the file `checkpoint`, or None; there need not be such a checkpoint."""
     try:
         state = tf.train.get_checkpoint_state(directory)
     except (tf.errors.OpError, ValueError):  # the file is damaged
@@ -281,13 +281,13 @@ def _by_step(directory):
 
 
 def step_of(prefix):
-    """The global step in a checkpoint; 0 where it has none, such as in a released encoder."""
+    """The global step of a checkpoint; 0 if it has none, as a released encoder."""
     reader = open_checkpoint(prefix)
     return int(read_tensor(reader, prefix, "global_step")) if reader.has_tensor("global_step") else 0
 
 
 def read_tensor(reader, prefix, name):
-    """A tensor's value; UserError when the checkpoint does not hold it as its index says."""
+    """The value of a tensor; UserError if it is not in the checkpoint as the index says."""
     try:
         return reader.get_tensor(name)
     except READ_ERRORS as error:
@@ -295,7 +295,7 @@ def read_tensor(reader, prefix, name):
 
 
 def remove_unfinished(directory):
-    """Removes what a saver of TensorFlow's that was killed, or found the disk full, left of a checkpoint half-written.
+    """Removes the temporary files of a TensorFlow saver that was killed or found the disk full.
 
     Not to be called while a checkpoint is being saved in the directory.
     """

@@ -1,7 +1,7 @@
-"""What the programs know about devices: which are used, in what precision they compute, how sessions are set up.
+"""Devices: which ones are used, in what precision they compute, and how sessions are set up.
 
-`prepare` comes first in every program; `choose_compute` says how the encoder computes, `session_config` and
-`run_config` are what sessions and Estimators are made with.
+Every program calls `prepare` first. `choose_compute` decides how the encoder computes; `session_config` and
+`run_config` give the settings of sessions and Estimators.
 """
 
 import functools
@@ -23,7 +23,7 @@ FUSE_FROM_STEPS = 200
 
 
 def prepare(device_map=None):
-    """Call once, before any graph is built: TensorFlow's mode, and the GPUs that may be used.
+    """Sets TensorFlow's mode and the GPUs that may be used; to be called once, before any graph is built.
 
     Args:
       device_map: value for CUDA_VISIBLE_DEVICES, as "0,1", "-1" for none; None leaves the environment's.
@@ -42,14 +42,14 @@ def prepare(device_map=None):
 
 
 def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, announce=False):
-    """How the encoder computes on this machine.
+    """Chooses how the encoder computes on this machine.
 
     Args:
-      precision: one of flags.PRECISIONS; auto: of those with float32's range the fastest on this machine.
+      precision: one of flags.PRECISIONS; auto: the fastest here of those with float32's range.
       hidden_size: width of the encoder.
       steps: about how many batches will be computed; for a few, nothing is compiled.
       recompute: recompute each layer in the backward pass instead of keeping its activations.
-      xla: whether to fuse kernels by XLA; None: where it pays.
+      xla: whether XLA fuses kernels; None: where it pays.
       announce: say in the log what was chosen and why.
 
     Returns:
@@ -70,7 +70,7 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
 
 
 def export_compute(precision):
-    """How an exported model computes: in float32 unless asked otherwise, and nothing compiled, as it may travel.
+    """Chooses how an exported model computes: on any machine, so nothing is compiled.
 
     Args:
       precision: one of flags.PRECISIONS; auto is float32.
@@ -97,7 +97,7 @@ def _fastest_precision(hidden_size):
 
 
 def check_possible(precision, xla):
-    """UserError where this machine cannot do what -precision and -xla, which may be None, ask for."""
+    """UserError if this machine cannot compute as -precision and -xla say; -xla may be None."""
     if xla and not kernels.can_fuse():
         raise UserError(f"-xla needs TensorFlow 2; this is {tf.__version__}")
     if precision == "bf16" and not kernels.can_fuse():
@@ -123,7 +123,7 @@ def gpus():
 
 @functools.lru_cache(maxsize=None)
 def _capabilities(visible):
-    """`gpus` under this CUDA_VISIBLE_DEVICES; listed once, as every session's config asks."""
+    """`gpus` under this CUDA_VISIBLE_DEVICES; cached, as every session's config needs it."""
     from tensorflow.python.client import device_lib
 
     found = []
@@ -135,13 +135,13 @@ def _capabilities(visible):
 
 
 def gpu_names(number=None):
-    """The GPUs to be used: list of names.
+    """The names of the GPUs to be used, a list.
 
     Args:
-      number: how many of those there are; None for all.
+      number: how many of the GPUs; None for all.
 
     Raises:
-      UserError: there are fewer.
+      UserError: there are fewer GPUs.
     """
     found = [f"/gpu:{i}" for i in range(len(gpus()))]
     if number is not None and len(found) < number:
@@ -150,22 +150,22 @@ def gpu_names(number=None):
 
 
 def listed():
-    """The devices there are, for messages."""
+    """The devices of this machine, for messages."""
     return ", ".join(["/cpu:0"] + [f"/gpu:{i}" for i in range(len(gpus()))])
 
 
 def session_config(cpus=None):
-    """tf.ConfigProto of every session: GPU memory is taken as it is needed, not all at once.
+    """The tf.ConfigProto of every session: GPU memory is allocated as it is needed, not all at once.
 
     Args:
-      cpus: CPU devices to have; default: one.
+      cpus: number of CPU devices; default: one.
     """
     config = _growing()
     if cpus:
         config.device_count["CPU"] = cpus
     if not gpus():
-        # Rewriting the graph takes longer than building it, and steps on a CPU are none the faster for it: its fusion
-        # of matmul and bias is even slow where weights change, and copies of constants stay in memory.
+        # On a CPU, rewriting the graph takes longer than building it and makes no step faster. The fusion of matmul
+        # and bias is even slower where weights change, and copies of constants stay in memory.
         config.graph_options.rewrite_options.disable_meta_optimizer = True
     return config
 
@@ -185,7 +185,7 @@ def run_config(
     cpus=None,
     tpu=None,
 ):
-    """The Estimator's RunConfig; the log and the checkpoints are left to the hooks of training.
+    """The Estimator's RunConfig. It neither logs nor saves: the hooks of training do.
 
     Args:
       model_dir: directory of the checkpoints.
@@ -193,8 +193,8 @@ def run_config(
       save_summary_steps: steps between TensorBoard summaries.
       keep_checkpoint_max: checkpoints kept.
       strategy: tf.distribute strategy to train under, or None.
-      cpus: CPU devices that sessions are to have, None for one.
-      tpu: cluster resolver of the TPU that the strategy is for, or None.
+      cpus: number of CPU devices in sessions, None for one.
+      tpu: cluster resolver of the strategy's TPU, or None.
     """
     kind = functools.partial(tf.estimator.tpu.RunConfig, cluster=tpu) if tpu else tf.estimator.RunConfig
     return kind(

@@ -1,4 +1,4 @@
-"""Texts in, the outputs of chosen encoder layers for their pieces out: beneath extract_features and sentence2vec.
+"""The outputs of chosen encoder layers for the pieces of texts; extract_features and sentence2vec use it.
 
 Lines of text -> pieces -> batches of texts of like length -> the encoder, in one session that stays open -> a numpy
 array a text, in the order of the texts.
@@ -30,14 +30,14 @@ Encoded = collections.namedtuple("Encoded", ["tokens", "values"])
 def split_pair(line):
     """A line as (text, None), or as (text, second text) where it has the form `text ||| second text`.
 
-    With several marks the last one parts the texts.
+    If there are several marks, the last one separates the texts.
     """
     first, mark, second = line.strip().rpartition(PAIR_MARK)
     return (first, second) if mark else (second, None)
 
 
 class Encoder(contextlib.AbstractContextManager):
-    """A checkpoint's encoder, its weights as constants, in a graph and a session of its own, open until `close`.
+    """The encoder of a checkpoint, with weights as constants, in its own graph and session, open until `close`.
 
     `encode` may be called from several threads at once.
 
@@ -45,7 +45,7 @@ class Encoder(contextlib.AbstractContextManager):
       files: EncoderFiles.
       layers: list of int, counted as Python counts: 0 the first layer, -1 the last.
       batch_size: texts in a batch.
-      use_one_hot_embeddings: look words up by a matmul.
+      use_one_hot_embeddings: look words up by a matmul, as TPUs prefer.
       precision: one of flags.PRECISIONS; `encode` gives float32 in any case.
       xla: whether elementwise work is fused by XLA.
 
@@ -63,7 +63,7 @@ class Encoder(contextlib.AbstractContextManager):
         config, self.tokenizer = load_encoder(files)
         _check_layers(layers, config, files.bert_config_file)
         prefix = check_init_checkpoint(files.init_checkpoint, config, files.do_lower_case)
-        # A random encoder gives no features, so all of it has to be there.
+        # Random weights give no features, so the whole encoder has to be there.
         shapes, pooler = modeling.encoder_shapes(config), _pooler(config)
         missing = "expected the encoder's variables; {} is not in it"
         checkpoint.check_model(prefix, shapes, optional=pooler, missing=missing, whole=False)
@@ -101,7 +101,7 @@ class Encoder(contextlib.AbstractContextManager):
         self.close()
 
     def encode(self, pairs):
-        """Encodes texts as they come; what is held in memory does not grow with their number.
+        """Encodes texts one window after another; memory does not grow with their number.
 
         Args:
           pairs: iterable of (text, second text or None).
@@ -153,5 +153,5 @@ def _check_layers(layers, config, config_file):
 
 
 def _pooler(config):
-    """The variables that no layer depends on and that some fine-tuned models do without."""
+    """The variables that no layer depends on; some fine-tuned models lack them."""
     return [name for name in modeling.encoder_shapes(config) if "/pooler/" in name]

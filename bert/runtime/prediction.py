@@ -1,4 +1,4 @@
-"""A trained model's predictions for the records of a file, its weights as constants and its batches by length.
+"""Predictions of a trained model for a record file, with weights as constants and batches by length.
 
 In: a checkpoint, a model function, an input function. Out: a dict of numpy values for each record, in their order.
 """

@@ -1,4 +1,4 @@
-"""Unpacking a Google release as it is downloaded: a zip with a checkpoint, its bert_config.json and its vocab.txt."""
+"""Unpacks a Google release as downloaded: a zip with a checkpoint, bert_config.json and vocab.txt."""
 
 import logging
 import os
@@ -15,23 +15,25 @@ log = logging.getLogger(__name__)
 
 
 def is_zip(path):
-    """Whether the path is, by its name, that of a zip file; a checkpoint's prefix may exist as well as not."""
+    """Whether a path has the name of a zip file."""
     return path.lower().endswith(".zip") and not os.path.isdir(path)
 
 
 def unpack(path, elsewhere=None):
-    """Unpacks a release, once, and returns the directory: beside the zip, under its name without .zip.
+    """Unpacks a release, unless that was done before, to a directory beside the zip with its name without .zip.
 
-    Only the files of the folder with the checkpoint are unpacked. What lies there already, of the same names and sizes,
-    is taken for unpacked before.
+    Returns the directory.
+
+    Only the files of the folder with the checkpoint are unpacked. Files that are there already with the
+    same names and sizes are kept.
 
     Args:
       path: the zip file.
-      elsewhere: directory to unpack to where nothing can be written beside the zip; default: none.
+      elsewhere: directory to unpack to if nothing can be written beside the zip; default: none.
 
     Raises:
-      UserError: no zip file, damaged, without a checkpoint or with several, with a path that leads out of it, or
-        nothing can be written.
+      UserError: the file is no zip or damaged, has no checkpoint or several, or has a path that leads out of the
+        directory; or nothing can be written.
     """
     folder, name = os.path.split(os.path.abspath(path))
     if elsewhere and not os.access(folder, os.W_OK):
@@ -55,7 +57,7 @@ def unpack(path, elsewhere=None):
 
 
 def _members(path, archive):
-    """The files beside the checkpoint, in the archive: dict from file name to ZipInfo."""
+    """The files of the archive in the folder of the checkpoint: dict from file name to ZipInfo."""
     files = [info for info in archive.infolist() if not info.filename.endswith("/")]
     for info in files:
         parts = re.split(r"[/\\]", info.filename)

@@ -1,4 +1,4 @@
-"""SavedModels for serving: a checkpoint's weights as constants in a graph that either TensorFlow loads.
+"""SavedModels for serving: the weights of a checkpoint as constants in a graph that both TensorFlows load.
 
 A SavedModel with resource variables written by TensorFlow 2.15 does not load in 1.15; a graph of constants loads in
 both, and runs faster, as the kernels may arrange constant weights once.
@@ -16,17 +16,17 @@ from bert.system import signals
 from bert.system.errors import cannot_be_written
 from bert.system.files import is_leftover, make_dir, sync_tree
 
-ASSETS = "-assets"  # ends the name of the directory where assets are kept until the SavedModel takes them
+ASSETS = "-assets"  # suffix of the directory in which assets lie until the SavedModel has copied them
 
 
 def frozen_weights(prefix, unused=()):
     """A variable scope in which every variable is a constant with its value in the checkpoint.
 
-    A variable that is asked for twice, such as when a graph is built twice, is the same constant both times.
+    A variable that is requested twice, as when a graph is built twice, is the same constant both times.
 
     Args:
       prefix: checkpoint prefix.
-      unused: names of variables that nothing depends on; they may be missing from the checkpoint.
+      unused: names of variables that no output depends on; the checkpoint may lack them.
     """
     reader = checkpoint.open_checkpoint(prefix)
     made = {}
@@ -51,7 +51,7 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_
         SignatureDefs by name.
       vocab_file: path of the vocabulary, an asset under the name vocab.txt.
       settings: dict from the file names of the other assets to their content, JSON values.
-      write_extra: function that writes what lies beside the model, in the directory given to it.
+      write_extra: function that writes further files into the directory that it is given.
 
     Returns:
       The directory written.
@@ -64,7 +64,7 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_
     for name in os.listdir(export_dir):
         if is_leftover(name.replace(ASSETS, "")):
             shutil.rmtree(os.path.join(export_dir, name), ignore_errors=True)
-    temporary = f"{final}.tmp-{os.getpid()}"  # no number, so no version for a server that watches the directory
+    temporary = f"{final}.tmp-{os.getpid()}"  # not a number: no version for a server that watches
     asset_dir = temporary + ASSETS
 
     def clean_up():
@@ -99,7 +99,7 @@ def _write_model(directory, build_signatures, assets):
 
 
 def _write_assets(asset_dir, vocab_file, settings):
-    """Writes what a client needs to turn text into inputs and outputs into words again; returns the paths."""
+    """Writes what a client needs to turn texts into inputs, and outputs into words; returns the paths."""
     os.makedirs(asset_dir)
     shutil.copyfile(vocab_file, os.path.join(asset_dir, "vocab.txt"))
     for name, value in settings.items():

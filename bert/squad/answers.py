@@ -14,7 +14,7 @@ Candidate = collections.namedtuple("Candidate", ["text", "start_logit", "end_log
 # best: str; n_best: list of dicts as in nbest_predictions.json; null_odds: float, None without unanswerable questions.
 Answer = collections.namedtuple("Answer", ["best", "n_best", "null_odds"])
 
-# What stands for an answer where no span is valid.
+# The answer where no span is valid.
 NOTHING = Candidate("empty", 0.0, 0.0)
 
 
@@ -25,9 +25,10 @@ def answer_question(aligned, windows, logits, n_best_size, max_answer_length, nu
       aligned: AlignedText of its context.
       windows: its windows.
       logits: for each of them (start, end), float [seq_len] each, seq_len at least the window's length.
-      n_best_size: candidates kept, and start and end positions of a window looked at.
-      max_answer_length: pieces in an answer.
-      null_threshold: leave the question unanswered where null_odds is above it; None where that is no choice.
+      n_best_size: number of candidates kept, and of start and end positions tried in each window.
+      max_answer_length: most pieces in an answer.
+      null_threshold: the question is left unanswered where null_odds is above it; None where every question has an
+        answer.
 
     Returns:
       Answer. Its null_odds is the lowest score of [CLS] in a window less the score of the best span; a score is the sum
@@ -69,7 +70,7 @@ def _score(candidate):
 
 
 def _valid_spans(window, start_logits, end_logits, n_best_size, max_answer_length):
-    """[(start logit, end logit, (first, last) piece of the context)] of what may be an answer in a window."""
+    """The spans of a window that may be an answer: [(start logit, end logit, (first, last) piece of the context)]."""
     length = length_of(window)  # beyond it is padding
     starts = [position - window.offset for position in _highest(start_logits[:length], n_best_size)]
     ends = [position - window.offset for position in _highest(end_logits[:length], n_best_size)]
@@ -87,12 +88,12 @@ def _valid_spans(window, start_logits, end_logits, n_best_size, max_answer_lengt
 
 
 def _highest(logits, count):
-    """Positions of the highest logits, highest first, equals in order."""
+    """Positions of the highest logits, the highest first; equal ones stay in order."""
     return np.argsort(-np.asarray(logits), kind="stable")[:count].tolist()
 
 
 def _distinct(aligned, spans, n_best_size):
-    """The first n_best_size candidates of different text."""
+    """The first n_best_size candidates that differ in their text."""
     candidates = collections.OrderedDict()
     for start_logit, end_logit, pieces in spans:
         if len(candidates) == n_best_size:

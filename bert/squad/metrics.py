@@ -32,7 +32,7 @@ def f1(prediction, answer):
 
 
 def _f1_or_none(prediction, answer):
-    """f1, but of texts without a word: 1.0 where neither has one, as v2.0 does for no answer."""
+    """f1, but 1.0 where neither text has a word, as v2.0 scores two missing answers."""
     if not normalize(prediction) or not normalize(answer):
         return exact_match(prediction, answer)
     return f1(prediction, answer)
@@ -65,8 +65,8 @@ def score_v2(questions, predictions, null_odds):
       null_odds: dict from question id to float, higher where no answer is likelier.
 
     Returns:
-      dict: exact, f1, total; the same with HasAns_ and NoAns_ before, where there are questions of the kind; and
-      best_exact and best_f1, what they would be if questions whose null_odds are above best_exact_thresh and
+      dict: exact, f1, total; the same with the prefixes HasAns_ and NoAns_, where there are such questions; and
+      best_exact and best_f1, the scores if questions whose null_odds are above best_exact_thresh and
       best_f1_thresh were left unanswered.
     """
     exact, overlap = {}, {}
@@ -93,9 +93,9 @@ def score_v2(questions, predictions, null_odds):
 
 
 def _best_threshold(scores, answerable, predictions, null_odds):
-    """(best score, threshold) over all ways to leave the questions with the highest null_odds unanswered.
+    """The best score and its threshold, when the questions with null_odds above a threshold are left unanswered.
 
-    Begins with none answered, which scores the unanswerable ones, and answers one after the other.
+    It begins with no question answered, which is right for the unanswerable ones, and then answers them one by one.
     """
     total = best = float(sum(not has_answer for has_answer in answerable.values()))
     threshold = 0.0

@@ -9,15 +9,18 @@ PADDING_LOGIT = -1e9
 
 
 def head_shapes(config):
-    """The shape of every variable beside the encoder's: dict from name to list of ints."""
+    """The shapes of the head's variables: dict from name to list of ints."""
     return {"cls/squad/output_bias": [2], "cls/squad/output_weights": [2, config.hidden_size]}
 
 
 def span_logits(bert_config, is_training, features, use_one_hot_embeddings=False, compute=kernels.REFERENCE):
-    """(start, end) logits, each float [batch, seq_len].
+    """The logits of the answer's start and of its end, each float [batch, seq_len].
 
     Args:
+      bert_config: BertConfig.
+      is_training: whether dropout is on.
       features: dict of int [batch, seq_len] input_ids, input_mask, segment_ids.
+      use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
       compute: kernels.Compute, how the encoder computes.
     """
     encoder = modeling.BertModel(
@@ -40,7 +43,7 @@ def span_logits(bert_config, is_training, features, use_one_hot_embeddings=False
 
 
 def position_losses(logits, positions, input_mask):
-    """Cross entropy of each row's position among those that are not padding: float [batch].
+    """Cross entropy of the right position over all that are not padding: float [batch].
 
     Args:
       logits: float [batch, seq_len].

@@ -12,21 +12,21 @@ from bert.system.errors import UserError
 from bert.system.files import read_json
 
 # id, text, context: str; answers: tuple of str, None where the file says nothing of them; span: (start, end) of the
-# first answer in the context, in characters and without white space at its ends; None where there is none to train on.
+# first answer in the context, in characters and without white space at its ends; None for an unanswerable question.
 Question = collections.namedtuple("Question", ["id", "text", "context", "answers", "span"])
 
 _KINDS = {str: "a string", int: "a whole number", list: "a list", bool: "true or false"}
 
 
 def read_training(path, with_negative):
-    """The questions of a training file, each with the span of its first answer; that of an unanswerable one is None.
+    """The questions of a training file, with the span of the first answer, or None for an unanswerable question.
 
     Args:
       path: a SQuAD file.
       with_negative: whether questions may be unanswerable, as in SQuAD 2.0.
 
     Returns:
-      List of Question, those of a paragraph sharing one context.
+      list of Question, those of a paragraph sharing one context.
 
     Raises:
       UserError: the file is not of this form, or an answer is not in the context at its answer_start. Differences in
@@ -49,10 +49,10 @@ def read_training(path, with_negative):
 
 
 def read_prediction(path):
-    """The questions of a file to be answered. Their answers, where there are any, are for scoring only.
+    """The questions of a file to be answered; answers in it serve for scoring only.
 
     Returns:
-      List of Question without spans, those of a paragraph sharing one context.
+      list of Question without spans, those of a paragraph sharing one context.
 
     Raises:
       UserError: the file is not of this form, or two questions have the same id.
@@ -105,7 +105,7 @@ def _locate(text, start, context, where):
 
 
 def _field(holder, name, kind, where):
-    """holder[name], of the kind expected; UserError where it is missing or another."""
+    """holder[name]; UserError where it is missing or not of the expected type."""
     if not isinstance(holder, dict) or name not in holder:
         raise UserError(f"{where}: expected an object with '{name}', as in a SQuAD file")
     value = holder[name]

@@ -29,8 +29,8 @@ def input_fn_builder(path, max_seq_length, is_training, static=False, reading=ba
 
     Args:
       path: record file of `write_training` or `write_prediction`.
-      max_seq_length: that of the file.
-      is_training: shuffle and go on for ever; the features then hold start_positions and end_positions, int [batch].
+      max_seq_length: length of the lists in the file.
+      is_training: shuffle and repeat without end, with the features start_positions and end_positions, int [batch].
       static, reading: as of batches.input_fn_builder.
 
     Returns:
@@ -101,7 +101,7 @@ def write_training(path, questions, tokenizer, settings, made_from, data_file, v
 
 
 def _answer_pieces(question, aligned):
-    """Where the answer is among the pieces, and what is not as it should be.
+    """The pieces of the answer, and in what they differ from the answer in the file.
 
     Returns:
       (pieces, kinds): (first, last) piece of the answer, None where there is none; list of "skipped", "other white
@@ -150,7 +150,7 @@ def _with_bar(questions, path):
 
 
 def _values(window, aligned, number, tokenizer, max_seq_length):
-    """The lists of a record, all of max_seq_length but unique_ids."""
+    """The lists of a record, each of max_seq_length, except unique_ids."""
     values = data_pairs.padded(features_of(window, aligned, tokenizer), max_seq_length)
     values["unique_ids"] = [FIRST_UNIQUE_ID + number]
     return values

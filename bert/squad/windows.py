@@ -1,4 +1,4 @@
-"""Questions in, windows out: contexts cut into pieces that know their place in the text, and laid out for the encoder.
+"""Windows of SQuAD questions: the context in pieces that know their place in the text, laid out for the encoder.
 
 A window is `[CLS] question [SEP] context pieces [SEP]`. A context that does not fit becomes several windows, each
 beginning doc_stride pieces after the one before.
@@ -22,7 +22,7 @@ Window = collections.namedtuple("Window", ["query", "offset", "first", "count", 
 
 
 class Aligner:
-    """Tokenizes texts and keeps track of which characters each piece comes from."""
+    """Tokenizes texts and finds the characters that each piece comes from."""
 
     def __init__(self, tokenizer):
         """`tokenizer` is a tokenization.FullTokenizer."""
@@ -31,7 +31,7 @@ class Aligner:
         self._kept = {}
 
     def align(self, text):
-        """The text's pieces, those `tokenize` gives, each with its place in the text: AlignedText.
+        """Tokenizes a text as `tokenize` does; returns AlignedText, which has the place of each piece too.
 
         An accent that the tokenizer strips belongs to the character before it.
         """
@@ -51,13 +51,13 @@ class Aligner:
         return AlignedText(text, pieces, starts, ends)
 
     def _characters_left(self, char):
-        """How many characters one of a text is after tokenizing: 0 for a space, 3 for a Hangul syllable."""
+        """How many characters tokenizing makes of one character: 0 of a space, 3 of a Hangul syllable."""
         if char not in self._kept:
             self._kept[char] = sum(len(word) for word in self._basic.tokenize(char))
         return self._kept[char]
 
     def _pieces(self, word):
-        """(piece, number of the word's characters it stands for) in turn."""
+        """Yields each piece with the number of the word's characters that it stands for."""
         pieces = self._wordpiece.tokenize(word)
         if len(pieces) == 1:  # the word itself, or [UNK] in its place
             return [(pieces[0], len(word))]
@@ -70,14 +70,14 @@ class Aligner:
 
 
 def text_of(aligned, first, last):
-    """The original text that the pieces first to last, both included, come from."""
+    """The original text of the pieces from first to last, both included."""
     return aligned.text[aligned.starts[first] : aligned.ends[last]]
 
 
 def pieces_of(aligned, start, end):
-    """(first, last): the pieces that cover the characters start to end of the text, or None where pieces lack some.
+    """The (first, last) pieces that cover a span of characters; None where some character belongs to no piece.
 
-    What is covered may be wider at both ends, where the span begins or ends inside a piece.
+    The pieces may cover more than the span, where it begins or ends inside a piece.
     """
     first = bisect.bisect_right(aligned.ends, start)
     last = bisect.bisect_left(aligned.starts, end) - 1
@@ -87,7 +87,7 @@ def pieces_of(aligned, start, end):
 
 
 def cut_spans(length, max_length, doc_stride):
-    """[(first, count)]: windows of at most max_length over a sequence, one every doc_stride but without a gap.
+    """Cuts a sequence into windows of at most max_length, one every doc_stride, without gaps: [(first, count)].
 
     An empty sequence has one window, which is empty.
     """
@@ -102,10 +102,10 @@ def cut_spans(length, max_length, doc_stride):
 
 
 def most_context(spans, length):
-    """For each position of the sequence, the index of the span that shows it with the most context around it.
+    """For each position of the sequence, the index of the span that has the most context around it.
 
     Context is the smaller of what is left and right of the position in the span, plus 1% of the span's length, as in
-    Google BERT's run_squad.py; of equals, the first counts.
+    Google BERT's run_squad.py. Of equal spans the first is taken.
     """
     best_span, best_score = [0] * length, [-1.0] * length
     for index, (first, count) in enumerate(spans):
@@ -118,7 +118,7 @@ def most_context(spans, length):
 
 
 def align_questions(questions, tokenizer):
-    """Yields (question, AlignedText of its context); what belongs to one paragraph is tokenized once and shared."""
+    """Yields each question with the AlignedText of its context; a paragraph is tokenized once for all its questions."""
     aligner = Aligner(tokenizer)
     aligned = None
     for question in questions:
@@ -131,7 +131,7 @@ def make_windows(question, aligned, tokenizer, max_seq_length, doc_stride, max_q
     """The windows of one question: list of Window, at least one.
 
     Args:
-      question: Question; of its text the first max_query_length pieces are taken.
+      question: Question; the first max_query_length pieces of its text are taken.
       aligned: AlignedText of its context.
       max_seq_length: above max_query_length + 3.
     """
@@ -146,18 +146,18 @@ def make_windows(question, aligned, tokenizer, max_seq_length, doc_stride, max_q
 
 
 def length_of(window):
-    """Pieces in the window, the special ones included."""
+    """The number of pieces in the window, with the special ones."""
     return window.offset + window.count + 1
 
 
 def features_of(window, aligned, tokenizer):
-    """The window as pairs.PairFeatures, the question the first text of the pair."""
+    """The window as pairs.PairFeatures; the question is the first text of the pair."""
     context = aligned.pieces[window.first : window.first + window.count]
     return pairs.join(tokenizer, window.query, context, length_of(window))
 
 
 def target_of(window, pieces):
-    """(start, end): positions of the answer in the window, both 0, that of [CLS], where it is not wholly in it.
+    """The (start, end) positions of the answer in the window; both 0, the position of [CLS], if it is not all in it.
 
     Args:
       pieces: (first, last) of the answer in the context, or None for an unanswerable question.

@@ -1,6 +1,6 @@
-"""The tasks of a run on several machines: which one this process is, and how the others wait for the chief.
+"""The tasks of a run on several machines: which task this process is, and how the others wait for the chief.
 
-In: the environment variable TF_CONFIG, JSON as TensorFlow has it:
+Input is the environment variable TF_CONFIG, JSON as TensorFlow defines it:
 
     {"cluster": {"chief": ["host:port"], "worker": [...], "ps": [...], "evaluator": ["host:port"]},
      "task": {"type": "worker", "index": 0}}
@@ -21,7 +21,7 @@ from bert.system.errors import UserError
 log = logging.getLogger(__name__)
 
 CHIEF, WORKER, PS, EVALUATOR = TYPES = ("chief", "worker", "ps", "evaluator")
-HELLO = "bert task"  # begins what a task says at the barrier; whoever says something else is none of ours
+HELLO = "bert task"  # begins every message at the barrier; whoever sends something else is not a task of ours
 WAIT_FOR_OTHERS = 600.0  # seconds between the first task of a run and the last
 
 
@@ -49,7 +49,7 @@ class Task:
 
     @property
     def is_chief(self):
-        """Whether this task alone writes what is written once: the chief, or worker 0 where there is no chief."""
+        """Whether this task writes the files of the run: the chief, or worker 0 if there is no chief."""
         return not self.addresses or (self.type, self.index) == self.trainers[0]
 
     @property
@@ -58,7 +58,7 @@ class Task:
 
     @property
     def has_evaluator(self):
-        """Whether another task than the chief scores the dev set while training goes on."""
+        """Whether a task other than the chief scores the dev set during training."""
         return EVALUATOR in self.addresses
 
     @property
@@ -67,12 +67,12 @@ class Task:
 
     @property
     def number(self):
-        """Place among the tasks that train, from 0."""
+        """Index among the tasks that train, from 0."""
         return self.trainers.index((self.type, self.index)) if (self.type, self.index) in self.trainers else 0
 
 
 def task():
-    """The Task that this process is by TF_CONFIG; UserError where that says nothing sensible."""
+    """The Task that TF_CONFIG makes this process; UserError if TF_CONFIG is not valid."""
     text = os.environ.get("TF_CONFIG", "")
     try:
         config = json.loads(text or "{}")
@@ -104,7 +104,7 @@ def task():
 
 
 class Barrier:
-    """Where the other tasks wait for the chief; should the chief end, they learn of it at once.
+    """A barrier at which the other tasks wait for the chief; if the chief ends, they learn of it at once.
 
     It listens on the port of the chief's own address, which TensorFlow's server takes over once all are released.
 
@@ -132,7 +132,7 @@ class Barrier:
           patience: seconds to wait for them.
 
         Raises:
-          UserError: one of them did not come.
+          UserError: one of them did not arrive.
         """
         missing = {
             f"{type} {i}" for type in (CHIEF, WORKER, EVALUATOR) for i in range(len(self._task.addresses.get(type, ())))
@@ -161,7 +161,7 @@ class Barrier:
             for peer in arrived.values():
                 with contextlib.suppress(OSError):
                     peer.sendall((json.dumps(message) + "\n").encode("utf-8"))
-                    # They hang up first: a port whose own end was closed first is not free for a while.
+                    # The others close first: a port whose own side closes first stays in use for a while.
                     peer.recv(1)
 
 
@@ -169,7 +169,7 @@ def wait_for_chief(task, patience=WAIT_FOR_OTHERS):
     """Waits until the chief releases this task; returns the chief's message, a JSON value.
 
     Args:
-      task: Task that is not the chief.
+      task: Task other than the chief.
       patience: seconds to wait until there is a chief; its preparations may take any time.
 
     Raises:

@@ -1,7 +1,7 @@
-"""What training is spread over: which devices and machines compute one update together, and this process's part in it.
+"""What training is spread over: the devices and machines that compute one update together, and this process's part.
 
 In: a DeviceRequest, made of flags, and, on several machines, TF_CONFIG (see cluster.py). Out: a Distribution. The
-batch that the flags name is always the global one: all replicas together compute one update from it, the same as one
+batch size of the flags is always the global one: all replicas together compute one update from it, the same as one
 device would. training/strategies.py trains as the Distribution says.
 """
 
@@ -33,7 +33,7 @@ class DeviceRequest(
         "precision accumulation_steps batch_flag batch_size",
     )
 ):
-    """What a user asks to train on, by the flags of the names, and what has to fit it.
+    """What a user asks to train on: the flags of these names, and the settings that have to fit them.
 
     Attributes:
       strategy ... num_tpu_cores: flags of flags.add_strategy_flags.
@@ -54,14 +54,14 @@ class DeviceRequest(
 
 
 class Distribution:
-    """What the replicas of a run are, and this task's part in it.
+    """The replicas of a run, and this task's part in it.
 
     Args:
       name: one of flags.STRATEGIES.
       task: cluster.Task that this process is.
       local: names of this task's devices, one for each of its replicas.
-      replicas: replicas over all tasks that compute one update together.
-      cpus: CPU devices that sessions are to have, None for TensorFlow's choice.
+      replicas: number of replicas, over all tasks, that compute one update together.
+      cpus: number of CPU devices in sessions, None for TensorFlow's choice.
       tpu: the TPU's cluster resolver, or None.
 
     Attributes:
@@ -84,11 +84,11 @@ class Distribution:
 
     @property
     def ends_alone(self):
-        """Whether this task may end training without the others: no step of theirs waits for it."""
+        """Whether this task may end training without the others, because no step of theirs waits for it."""
         return self.name != MULTI_WORKER or self.replicas == 1
 
     def release_others(self, output_dir, trains=True):
-        """The chief calls it when all is prepared: the other tasks go on, to train or, with nothing to do, to end."""
+        """Lets the other tasks go on, to train or to end; the chief calls it when everything is prepared."""
         if self.barrier:
             latest = checkpoint.latest(output_dir)
             step = checkpoint.step_of(latest) if latest else 0
@@ -97,17 +97,17 @@ class Distribution:
 
     @property
     def share(self):
-        """What this task reads of the records: batches.Share."""
+        """The share of the records that this task reads: batches.Share."""
         if self.name == PARAMETER_SERVER:
             return batches.WHOLE
         return batches.Share(self.replicas, self.task.number * len(self.local), len(self.local))
 
 
 def join_run(request, output_dir, trains):
-    """Finds this process's part in the run; to be called before anything in -output_dir is read.
+    """Finds this process's part in the run. It is to be called before anything in -output_dir is read.
 
-    A task that is not the chief waits here until the chief has prepared everything. A parameter server only serves
-    and never comes back.
+    A task that is not the chief waits here until the chief has prepared everything. A parameter server serves
+    and never returns.
 
     Args:
       request: DeviceRequest.
@@ -115,11 +115,11 @@ def join_run(request, output_dir, trains):
       trains: whether the run trains; otherwise the chief alone has something to do.
 
     Returns:
-      Distribution; None where nothing is left for this task to do.
+      Distribution; None if nothing is left for this task to do.
 
     Raises:
-      UserError: devices that are asked for are not there, flags contradict each other, the batch cannot be shared
-        out equally, or another task does not arrive.
+      UserError: a requested device is not there, flags contradict each other, the batch cannot be divided equally, or
+        another task does not arrive.
     """
     if request.num_gpus == 0:
         devices.prepare("-1")  # or TensorFlow would take one
@@ -151,13 +151,13 @@ def join_run(request, output_dir, trains):
 def _serve(task):
     """Holds variables for the workers until the process is ended from outside."""
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, signal.SIG_DFL)  # a handler of Python's would never be called in the server
+        signal.signal(signum, signal.SIG_DFL)  # the server would never call a Python handler
     addresses = {type: given for type, given in task.addresses.items() if type != cluster.EVALUATOR}
     tf.train.Server(addresses, job_name=task.type, task_index=task.index, config=devices.session_config()).join()
 
 
 def choose(request):
-    """The Distribution that follows from the flags, TF_CONFIG and the devices there are; says so in the log.
+    """Chooses the Distribution by the request, TF_CONFIG and the devices of this machine; the log says which it is.
 
     Args:
       request: DeviceRequest.
@@ -166,8 +166,7 @@ def choose(request):
       Distribution.
 
     Raises:
-      UserError: devices that are asked for are not there, flags contradict each other, or the batch cannot be shared
-        out equally.
+      UserError: a requested device is not there, flags contradict each other, or the batch cannot be divided equally.
     """
     task = cluster.task()
     name = _name_of(request, task)
@@ -301,7 +300,7 @@ def _tpu(request, task):
 
 
 def find_tpu(name, zone=None, project=None):
-    """The cluster resolver of a TPU that can be reached; UserError, naming what was looked for, if none can."""
+    """The cluster resolver of a TPU; UserError, naming what was looked for, if it cannot be reached."""
     where = ", ".join(f"{what} {value}" for what, value in (("zone", zone), ("project", project)) if value)
     looked_for = f"-tpu_name {name}" + (f" ({where})" if where else "")
     if not name:

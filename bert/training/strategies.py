@@ -1,7 +1,7 @@
 """Training on several devices and machines: the tf.distribute strategy, the Estimator under it, and its training loop.
 
-In: a Distribution, see distribution.py, which says what training is spread over. With one device there is no strategy,
-and everything here is plain Estimator.
+A Distribution, see distribution.py, says what training is spread over. With one device there is no strategy, and the
+Estimator is a plain one.
 """
 
 import collections
@@ -30,9 +30,10 @@ Training = collections.namedtuple(
 
 
 def make_strategy(distribution, iterations_per_loop=1):
-    """The tf.distribute strategy, or None; a TPU is initialised by it, so call it once.
+    """The tf.distribute strategy, or None. It initialises a TPU, so it is to be called once.
 
     Args:
+      distribution: distribution.Distribution.
       iterations_per_loop: steps that a TPU makes before it returns to the host.
     """
     if distribution.name == MIRRORED:
@@ -58,15 +59,15 @@ def make_strategy(distribution, iterations_per_loop=1):
 
 
 def _keep_collectives_apart(strategy):
-    """Makes sessions under a strategy of several workers leave each all-reduce as it is.
+    """Turns off, in sessions under a strategy of several workers, the optimizer that joins all-reduces.
 
-    The optimizer of TensorFlow 1.15 that joins several of them ends the process where it does not know a shape.
+    That of TensorFlow 1.15 ends the process where it does not know a shape.
     """
 
     class Apart(type(strategy.extended)):
         def _update_config_proto(self, config_proto):
             config = super()._update_config_proto(config_proto)
-            # Not OFF: TensorFlow 1.15 takes any value but DEFAULT for ON.
+            # Not OFF: TensorFlow 1.15 reads every value except DEFAULT as ON.
             default = rewriter_config_pb2.RewriterConfig.DEFAULT
             config.graph_options.rewrite_options.scoped_allocator_optimization = default
             return config
@@ -75,22 +76,22 @@ def _keep_collectives_apart(strategy):
 
 
 def make_estimator(model_fn, distribution, batch_size, iterations_per_loop=1, **settings):
-    """A tf.estimator.Estimator that trains as the distribution says; `settings`: as of devices.run_config."""
+    """A tf.estimator.Estimator that trains as the distribution says; `settings` are arguments of devices.run_config."""
     strategy = make_strategy(distribution, iterations_per_loop)
-    if not distribution.task.is_chief:  # the chief alone writes
+    if not distribution.task.is_chief:  # only the chief writes
         settings.update(save_summary_steps=0)
     config = devices.run_config(strategy=strategy, cpus=distribution.cpus, tpu=distribution.tpu, **settings)
     if distribution.name == PARAMETER_SERVER and not distribution.task.is_evaluator:
-        # Without it a session waits for every task there is, those that have ended too.
+        # Without it a session waits for all tasks, even for those that have ended.
         this = f"/job:{distribution.task.type}/task:{distribution.task.index}"
         config.session_config.device_filters.extend(["/job:ps", this])
     return tf.estimator.Estimator(_with_own_seeds(model_fn), config=config, params={"batch_size": batch_size})
 
 
 def _with_own_seeds(model_fn):
-    """The model function with initial values that depend on the graph's seed and each variable's name alone.
+    """Wraps a model function so that a variable's initial value depends only on the graph's seed and its name.
 
-    Otherwise they would depend on the operations made before a variable, and so on the number of replicas.
+    Otherwise it would depend on the operations made before it, and so on the number of replicas.
     """
 
     def seeded_variable(getter, name, *args, initializer=None, **kwargs):
@@ -107,15 +108,18 @@ def _with_own_seeds(model_fn):
 
 
 def train(estimator, distribution, input_fn, max_steps, hooks=()):
-    """Trains up to max_steps; a parameter server only serves, and does not come back.
+    """Trains up to max_steps; in a parameter server it serves and does not return.
 
     Args:
+      estimator: Estimator of `make_estimator`.
+      distribution: distribution.Distribution.
       input_fn: function from params to a dataset of batches of distribution.share, without end.
-      hooks: of this task.
+      max_steps: global step at which training ends.
+      hooks: session hooks of this task.
     """
     distribution.release_others(estimator.model_dir)
     if not distribution.task.is_chief:
-        # The chief, which saves, needs the others for the step it is in: they end after it.
+        # The chief saves, and needs the others for the step that it is in: they end after it.
         signals.defer_signals(True)
     if distribution.is_tpu:
         hooks = [TrainingLog(None, None, None, max_steps, estimator.params["batch_size"]), *hooks]
@@ -123,17 +127,17 @@ def train(estimator, distribution, input_fn, max_steps, hooks=()):
         estimator.train(input_fn, max_steps=max_steps, hooks=list(hooks))
         return
     if tf.__version__.startswith("1."):
-        # Its own, which stops nothing, fails with a traceback where the interpreter is half gone.
+        # The method of TensorFlow 1.15 stops nothing and fails with a traceback when the interpreter shuts down.
         tf.train.Server.__del__ = lambda server: None
     tasks, number = len(distribution.task.trainers), distribution.task.number
     fed = input_fn
     if distribution.name == PARAMETER_SERVER:
-        # An update comes from one worker alone: they take turns at the batches.
+        # Each update comes from one worker, so the workers take turns at the batches.
         def fed(params):
             return input_fn(params).shard(tasks, number)
 
     spec = tf.estimator.TrainSpec(fed, max_steps=max_steps, hooks=list(hooks))
-    # No task comes to the evaluation: the dev set is scored from our own predictions.
+    # No task reaches this evaluation: the dev set is scored from our own predictions.
     tf.estimator.train_and_evaluate(estimator, spec, tf.estimator.EvalSpec(fed, steps=1))
 
 
@@ -191,11 +195,11 @@ def training_spec(loss, training, compute, reported=None, **options):
 
 
 def loop_length(longest, *intervals):
-    """The most steps, up to `longest`, that a TPU can make at a time and yet stop at every multiple of these."""
+    """The most steps, up to `longest`, that a TPU can run at a time and still stop at multiples of the intervals."""
     common = functools.reduce(math.gcd, intervals)
     return next(steps for steps in range(min(longest, common), 0, -1) if common % steps == 0)
 
 
 def on_tpu():
-    """Whether the graph being built is a TPU's: then nothing in a step may run on the host."""
+    """Whether the graph is built for a TPU: then nothing in a step may run on the host."""
     return type(tf.distribute.get_strategy()).__name__.startswith("TPUStrategy")
