@@ -18,9 +18,9 @@ from train.bert_lstm_ner import model_fn_builder
 from train.data.conll import Sentence
 from train.data.labels import label_ids
 from train.data.windows import encode, join_windows
-from train.finetuning.inputs import Inputs
 from train.inference.frozen import FrozenTagger
 from train.tagger import crf, decoding
+from train.tagger.settings import TaggerSettings
 from train.train_helper import get_args_parser
 
 IDS = label_ids(workload.LABELS)
@@ -88,11 +88,11 @@ def tagger(options, given):
     devices.prepare()
     config, args = _config(options), _args(options)
     tokenizer = tokenization.FullTokenizer(options["vocab"])
-    inputs = Inputs(config, tokenizer, workload.LABELS, IDS, "BIO", {}, {}, {}, {}, None, None)
+    settings = TaggerSettings.of_flags(args, workload.LABELS, "BIO", config.to_dict())
     sentences = [Sentence(words, ["O"] * len(words), 1) for words in given]
     with tempfile.TemporaryDirectory() as folder:
         prefix = random_checkpoint(os.path.join(folder, "model.ckpt"), config, args)
-        frozen = FrozenTagger(prefix, inputs, args, _compute(options))
+        frozen = FrozenTagger(prefix, settings, _compute(options))
 
     def tag():
         windows = list(encode(sentences, tokenizer, IDS, options["max_seq_length"]))

@@ -27,8 +27,8 @@ from train import run_dir
 from train.bert_lstm_ner import model_fn_builder
 from train.data.conll import Sentence
 from train.data.windows import encode
-from train.finetuning.inputs import MODEL_FLAGS
 from train.predictor import Predictor
+from train.tagger.settings import TaggerSettings
 from train.train_helper import get_args_parser
 
 BATCH_SIZE = 32
@@ -55,8 +55,8 @@ def make_run(folder, config, args):
     """An -output_dir as a run leaves it, its weights random."""
     vocab = os.path.join(folder, run_dir.VOCAB)
     workload.write_vocab(vocab, config.vocab_size)
-    model = {name: getattr(args, name) for name in MODEL_FLAGS}
-    model.update(labels=workload.LABELS, scheme="BIO", bert_config=config.to_dict(), vocab=sha256(vocab))
+    settings = TaggerSettings.of_flags(args, workload.LABELS, "BIO", config.to_dict())
+    model = dict(settings.to_json(), vocab=sha256(vocab))
     run_dir.write_state(folder, run_dir.new_state(folder, model, {"constrain": True}))
     ours.random_checkpoint(os.path.join(folder, run_dir.CHECKPOINT), config, args)
 

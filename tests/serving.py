@@ -1,6 +1,5 @@
 """What tests of serving share: the export of a small model, and a server that speaks TF Serving's REST format."""
 
-import argparse
 import http.server
 import json
 import threading
@@ -10,11 +9,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert.modeling import BertConfig
-from bert.tokenization import FullTokenizer
 from tests.small_task import PIECES
-from train.data.labels import label_ids
 from train.models import build_tagger
 from train.serving import saved_model
+from train.tagger.settings import TaggerSettings
 
 LABELS = ["O", "B-LOC", "B-PER", "I-LOC", "I-PER", "X", "[CLS]", "[SEP]"]
 MAX_SEQ_LENGTH = 16
@@ -31,42 +29,33 @@ TEXTS = [
 ]
 
 
-def make_export(directory, **settings):
+def make_export(directory, **changed):
     """Writes an export of a model of random weights, large ones so that its tags are of all kinds; returns its path.
 
     Args:
       directory: pathlib.Path of an empty directory.
-      settings: other than the usual ones, as flags of the tagger.
+      changed: settings other than the usual ones, under their keys in JSON.
     """
     vocab_file = str(directory / "vocab.txt")
     (directory / "vocab.txt").write_bytes(("\n".join(PIECES) + "\n").encode("utf-8"))
     config = BertConfig(len(PIECES), 16, 2, 2, 32, max_position_embeddings=32, type_vocab_size=2, initializer_range=0.9)
-    model = dict(
+    values = dict(
         {"cell": "lstm", "lstm_size": 8, "num_layers": 1, "crf_only": False, "subword_labels": "x"},
-        **dict({"max_seq_length": MAX_SEQ_LENGTH, "do_lower_case": True, "scheme": "BIO"}, **settings),
-    )
-    args = argparse.Namespace(constrain=True, vocab_file=vocab_file, **model)
-    inputs = argparse.Namespace(
-        bert_config=config,
-        tokenizer=FullTokenizer(vocab_file, args.do_lower_case),
-        labels=LABELS,
-        label_ids=label_ids(LABELS),
-        scheme=args.scheme,
-        model=model,
-    )
+        max_seq_length=MAX_SEQ_LENGTH, do_lower_case=True, scheme="BIO", labels=LABELS, constrain=True,
+        bert_config=config.to_dict(),
+    )  # fmt: skip
+    settings = TaggerSettings.from_json(dict(values, **changed), "the test")
     prefix = str(directory / "model.ckpt")
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(2)
         ids = tf.zeros([1, 4], tf.int32)
-        build_tagger(
-            *(config, False, ids, ids + 1, ids, None, len(LABELS) + 1, False, 0.0),
-            *(args.lstm_size, args.cell, args.num_layers, args.crf_only, ids + 1),
-        )
+        features = {"input_ids": ids, "input_mask": ids + 1, "segment_ids": ids, "word_start": ids + 1}
+        build_tagger(settings, features, is_training=False)
         session.run(tf.global_variables_initializer())
         head = [variable for variable in tf.global_variables() if not variable.name.startswith("bert/")]
         session.run([variable.assign(variable * 4.0) for variable in head])
         tf.train.Saver().save(session, prefix)
-    return saved_model.export_saved_model(str(directory / "export"), prefix, inputs, args)
+    return saved_model.export_saved_model(str(directory / "export"), prefix, settings, vocab_file)
 
 
 class Model:

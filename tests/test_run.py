@@ -19,6 +19,7 @@ from tests.paths import REPOSITORY
 from tests.small_task import PIECES, data_file, succeed_here, tagged
 from train import conlleval, run_dir
 from train.data.conll import read_conll
+from train.data.labels import read_labels
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])
@@ -148,7 +149,7 @@ def saved_model(output):
 def test_export_gives_what_predict_gives(give_word_start, given, finished):
     """The windows of test.txt as the record file has them, through the SavedModel, in batches of another size."""
     output = finished[0]
-    labels = run_dir.read_labels(output)
+    labels = read_labels(os.path.join(output, run_dir.LABEL2ID))
     words = [row for block in tagged(output, "dev") for row in block]
     with tf.Graph().as_default(), tf.Session() as session:
         loaded = tf.saved_model.loader.load(session, ["serve"], saved_model(output))
@@ -255,7 +256,7 @@ def test_options_of_training(given, tmp_path):
     assert [len(block) for block in tagged(output, "test")] == [
         len(s.words) for s in read_conll(data_file(given, "test"))
     ]
-    assert run_dir.read_labels(output) == labels.split(",")
+    assert read_labels(os.path.join(output, run_dir.LABEL2ID)) == labels.split(",")
 
     first, last = (
         tf.train.load_checkpoint(os.path.join(output, f"model.ckpt-{step}"))

@@ -24,7 +24,7 @@ from bert.system.errors import run_program
 from bert.training import loop as training_loop
 from bert.training import strategies
 from train import run_dir, tf_metrics
-from train.data.labels import OUTSIDE, PIECE, SPECIAL, constraint
+from train.data.labels import OUTSIDE, PIECE, SPECIAL, read_labels
 from train.data.records import file_based_input_fn_builder
 from train.finetuning import evaluation
 from train.finetuning import loop as finetuning_loop
@@ -32,9 +32,10 @@ from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.schedule import make_schedule
 from train.finetuning.splits import make_records
 from train.inference.frozen import FrozenTagger
-from train.models import build_tagger_by_flags, predict_tags
+from train.models import build_tagger, predict_tags
 from train.report import page
 from train.serving import saved_model
+from train.tagger.settings import TaggerSettings
 from train.train_helper import get_args_parser
 
 log = logging.getLogger(__name__)
@@ -72,37 +73,26 @@ def model_fn_builder(
       of each word; default: from label_ids). Predictions: `pred_ids` int32 and `scores` float32, [batch, seq_len], and
       with labels `loss`, the negative log-likelihood of each sentence.
     """
-    if label_map is None and args.output_dir and os.path.exists(os.path.join(args.output_dir, run_dir.LABEL2ID)):
-        label_map = {label: i for i, label in enumerate(run_dir.read_labels(args.output_dir), 1)}
-    rules = None
-    if label_map is not None and args.constrain:
-        rules = constraint(sorted(label_map, key=label_map.get), scheme)
+    settings, label_map = _settings(args, bert_config, num_labels, label_map, scheme)
 
     def model_fn(features, labels, mode, params):
         is_training = mode == tf.estimator.ModeKeys.TRAIN
         label_ids = features.get("label_ids", labels)
+        if "word_start" not in features and label_ids is not None and label_map:
+            not_a_word = [0] + [label_map[label] for label in SPECIAL]
+            features = dict(features, word_start=_is_none_of(label_ids, not_a_word))
         word_start = features.get("word_start")
-        if word_start is None and label_ids is not None and label_map is not None:
-            word_start = _is_none_of(label_ids, [0] + [label_map[label] for label in SPECIAL])
-        if word_start is None and args.subword_labels == "first":
+        if word_start is None and settings.subword_labels == "first":
             raise ValueError("-subword_labels first needs the feature word_start, or label_ids and a label_map")
-        tagger = build_tagger_by_flags(
-            bert_config,
-            is_training,
-            features,
-            label_ids,
-            num_labels,
-            word_start,
-            args,
-            compute,
-            strategies.on_tpu(),
+        tagger = build_tagger(
+            settings, features, is_training, label_ids, args.dropout_rate, compute, strategies.on_tpu()
         )
         if is_training:
             return training_spec(tagger)
 
-        piece_id = label_map[PIECE] if label_map else 0
-        use_rules = rules if word_start is not None else None
-        pred_ids, scores = predict_tags(tagger, features["input_mask"], word_start, use_rules, piece_id)
+        rules = settings.constraint if word_start is not None else None
+        piece_id = label_map.get(PIECE, 0)
+        pred_ids, scores = predict_tags(tagger, features["input_mask"], word_start, rules, piece_id)
         if mode == tf.estimator.ModeKeys.PREDICT:
             predictions = {"pred_ids": pred_ids, "scores": scores}
             if tagger.losses is not None:
@@ -110,7 +100,7 @@ def model_fn_builder(
             return tf.estimator.EstimatorSpec(mode, predictions=predictions)
         # Of words where it is known which pieces begin one, else of pieces.
         counted = tf.cast(features["input_mask"] if word_start is None else word_start, tf.float32)
-        metrics = _metrics(tagger.losses, label_ids, pred_ids, counted, num_labels, label_map)
+        metrics = _metrics(tagger.losses, label_ids, pred_ids, counted, settings.num_labels, label_map)
         return tf.estimator.EstimatorSpec(mode, loss=tf.reduce_mean(tagger.losses), eval_metric_ops=metrics)
 
     def training_spec(tagger):
@@ -130,6 +120,22 @@ def model_fn_builder(
     return model_fn
 
 
+def _settings(args, bert_config, num_labels, label_map, scheme):
+    """The TaggerSettings of a model function and its dict from label to id.
+
+    Labels whose names are not known are called 1, 2, 3 and so on, and the dict is empty; tags are not constrained then.
+    Arguments as `model_fn_builder`.
+    """
+    label_file = os.path.join(args.output_dir or "", run_dir.LABEL2ID)
+    if label_map is None and args.output_dir and os.path.exists(label_file):
+        label_map = {label: i for i, label in enumerate(read_labels(label_file), 1)}
+    names = sorted(label_map, key=label_map.get) if label_map else [str(i) for i in range(1, num_labels)]
+    if len(names) + 1 != num_labels:
+        raise ValueError(f"num_labels {num_labels}: expected {len(names) + 1}, the labels of the label_map and padding")
+    settings = TaggerSettings.of_flags(args, names, scheme, bert_config.to_dict())
+    return settings if label_map else settings._replace(constrain=False), label_map or {}
+
+
 def _metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):
     """The Estimator's evaluation metrics, label by label; scores of entities come from conlleval.
 
@@ -138,7 +144,7 @@ def _metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):
       label_ids, pred_ids: int [batch, seq_len].
       counted: float [batch, seq_len], 1 where a label counts.
       num_labels: number of label ids, padding included.
-      label_map: dict from label to id, or None, which leaves precision, recall and F1 out.
+      label_map: dict from label to id; empty, it leaves precision, recall and F1 out.
 
     Returns:
       dict from name to (value, update_op).
@@ -147,7 +153,7 @@ def _metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):
         "eval_loss": tf.metrics.mean(losses),
         "accuracy": tf.metrics.accuracy(label_ids, pred_ids, weights=counted),
     }
-    entity_ids = [i for label, i in (label_map or {}).items() if label not in SPECIAL + (OUTSIDE,)]
+    entity_ids = [i for label, i in label_map.items() if label not in SPECIAL + (OUTSIDE,)]
     for name in ("precision", "recall", "f1") if entity_ids else ():  # none in data of O alone
         metrics[name] = getattr(tf_metrics, name)(label_ids, pred_ids, num_labels, entity_ids, counted)
     return metrics
@@ -229,8 +235,10 @@ def _run(args, inputs, distribution):
     if args.report:
         page.write_page(args.output_dir, evaluated, prefix, step, (inputs.model, inputs.training))
     if args.do_export:
+        export_dir = os.path.join(args.output_dir, run_dir.EXPORT)
+        compute = devices.export_compute(args.precision)
         results["export"] = saved_model.export_saved_model(
-            os.path.join(args.output_dir, run_dir.EXPORT), prefix, inputs, args, devices.export_compute(args.precision)
+            export_dir, prefix, inputs.settings, args.vocab_file, compute
         )
         log.info("wrote %s", results["export"])
     if args.filter_adam_var:
@@ -249,9 +257,10 @@ def _evaluate(args, inputs, records, split, prefix):
     sentences = inputs.sentences[split]
     hidden_size, batches = inputs.bert_config.hidden_size, records.count // args.batch_size
     compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
-    scheme = inputs.scheme if args.constrain else None
-    with FrozenTagger(prefix, inputs, args, compute, with_losses=True) as tagger:
-        tagged = evaluation.tag_file(tagger, sentences, records.encoded, inputs.labels, scheme, args.batch_size)
+    settings = inputs.settings
+    labels, scheme = settings.labels, settings.required_scheme
+    with FrozenTagger(prefix, settings, compute, with_losses=True) as tagger:
+        tagged = evaluation.tag_file(tagger, sentences, records.encoded, labels, scheme, args.batch_size)
     counts = evaluation.count(sentences, tagged.tags)
     return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts)
 

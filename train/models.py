@@ -52,24 +52,19 @@ def create_model(
       (total_loss, logits, trans, pred_ids): scalar mean over sentences, None without labels; float [batch, seq_len,
       num_labels]; float [num_labels, num_labels]; int32 [batch, seq_len].
     """
-    tagger = build_tagger(
-        bert_config,
-        is_training,
-        input_ids,
-        input_mask,
-        segment_ids,
-        labels,
-        num_labels,
-        use_one_hot_embeddings,
-        dropout_rate,
-        lstm_size,
-        cell,
-        num_layers,
-        crf_only,
+    vectors, lengths = _encode(bert_config, is_training, input_ids, input_mask, segment_ids, use_one_hot_embeddings)
+    head = BLSTM_CRF(
+        embedded_chars=vectors,
+        hidden_unit=lstm_size,
+        cell_type=cell,
+        num_layers=num_layers,
+        dropout_rate=dropout_rate,
+        num_labels=num_labels,
+        labels=labels,
+        lengths=lengths,
+        is_training=is_training,
     )
-    pred_ids, _ = decoding.decode(tagger.logits, tagger.lengths, tagger.transitions)
-    loss = None if labels is None else tf.reduce_mean(tagger.losses)
-    return loss, tagger.logits, tagger.transitions, pred_ids
+    return head.add_blstm_crf_layer(crf_only)
 
 
 def create_classification_model(bert_config, is_training, input_ids, input_mask, segment_ids, labels, num_labels):
@@ -90,32 +85,73 @@ def create_classification_model(bert_config, is_training, input_ids, input_mask,
 
 
 def build_tagger(
+    settings,
+    features,
+    is_training,
+    label_ids=None,
+    dropout_rate=0.0,
+    compute=kernels.REFERENCE,
+    use_one_hot_embeddings=False,
+):
+    """The tagger's graph up to the CRF's scores.
+
+    Args:
+      settings: settings.TaggerSettings.
+      features: dict of int [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`; and `word_start`, 1 at the first
+        piece of each word, which is read with subword_labels "first" only: RNN and CRF then run over words.
+      is_training: whether dropout is on.
+      label_ids: int [batch, seq_len], 0 at padding; None where they are not known.
+      dropout_rate: fraction dropped in the head.
+      compute: kernels.Compute, how the encoder computes.
+      use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
+
+    Returns:
+      TaggerGraph.
+    """
+    input_mask = features["input_mask"]
+    vectors, lengths = _encode(
+        modeling.BertConfig.from_dict(settings.bert_config),
+        is_training,
+        features["input_ids"],
+        input_mask,
+        features["segment_ids"],
+        use_one_hot_embeddings,
+        compute,
+    )
+    positions = None
+    if settings.subword_labels == "first":
+        word_start = features["word_start"]
+        positions, lengths = _word_positions(word_start * tf.cast(input_mask, word_start.dtype))
+        vectors = _gather_steps(vectors, positions)
+        label_ids = None if label_ids is None else _gather_steps(label_ids, positions)
+
+    head = BLSTM_CRF(
+        embedded_chars=vectors,
+        hidden_unit=settings.lstm_size,
+        cell_type=settings.cell,
+        num_layers=settings.num_layers,
+        dropout_rate=dropout_rate,
+        num_labels=settings.num_labels,
+        labels=label_ids,
+        lengths=lengths,
+        is_training=is_training,
+    )
+    logits = head.logits(crf_only=settings.head == "crf")
+    transitions = head.transitions()
+    losses = None if label_ids is None else head.losses(logits, transitions)
+    return TaggerGraph(logits, transitions, lengths, losses, positions)
+
+
+def _encode(
     bert_config,
     is_training,
     input_ids,
     input_mask,
     segment_ids,
-    labels,
-    num_labels,
     use_one_hot_embeddings,
-    dropout_rate,
-    lstm_size,
-    cell,
-    num_layers,
-    crf_only,
-    word_start=None,
     compute=kernels.REFERENCE,
 ):
-    """The tagger's graph up to the CRF's scores; arguments as `create_model`, and:
-
-    Args:
-      word_start: int [batch, seq_len], 1 at the first piece of each word: the RNN and the CRF then run over words,
-        each standing for its first piece. None: over all pieces, [CLS] and [SEP] included.
-      compute: kernels.Compute, how the encoder computes.
-
-    Returns:
-      TaggerGraph.
-    """
+    """The encoder's vectors, [batch, seq_len, hidden], and the number of pieces of each sentence, int32 [batch]."""
     if input_mask is None:
         input_mask = tf.ones_like(input_ids)
     encoder = modeling.BertModel(
@@ -127,67 +163,7 @@ def build_tagger(
         use_one_hot_embeddings=use_one_hot_embeddings,
         compute=compute,
     )
-    vectors = encoder.get_sequence_output()  # [batch, seq_len, hidden]
-    lengths = tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)
-    positions = None
-    if word_start is not None:
-        positions, lengths = _word_positions(word_start * tf.cast(input_mask, word_start.dtype))
-        vectors = _gather_steps(vectors, positions)
-        labels = None if labels is None else _gather_steps(labels, positions)
-
-    head = BLSTM_CRF(
-        embedded_chars=vectors,
-        hidden_unit=lstm_size,
-        cell_type=cell,
-        num_layers=num_layers,
-        dropout_rate=dropout_rate,
-        num_labels=num_labels,
-        labels=labels,
-        lengths=lengths,
-        is_training=is_training,
-    )
-    logits = head.logits(crf_only)
-    transitions = head.transitions()
-    losses = None if labels is None else head.losses(logits, transitions)
-    return TaggerGraph(logits, transitions, lengths, losses, positions)
-
-
-def build_tagger_by_flags(
-    bert_config, is_training, features, label_ids, num_labels, word_start, args, compute, on_tpu=False
-):
-    """`build_tagger` with the settings of the command line.
-
-    Args:
-      bert_config: BertConfig.
-      is_training: whether dropout is on.
-      features: dict of int [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`.
-      label_ids: int [batch, seq_len], or None where they are not known.
-      num_labels: number of label ids, padding included.
-      word_start: int [batch, seq_len], 1 at the first piece of each word; read with -subword_labels first only.
-      args: Namespace of train_helper.get_args_parser.
-      compute: kernels.Compute, how the encoder computes.
-      on_tpu: whether the graph is for a TPU.
-
-    Returns:
-      TaggerGraph.
-    """
-    return build_tagger(
-        bert_config,
-        is_training,
-        features["input_ids"],
-        features["input_mask"],
-        features["segment_ids"],
-        label_ids,
-        num_labels,
-        on_tpu,
-        args.dropout_rate if is_training else 0.0,
-        args.lstm_size,
-        args.cell,
-        args.num_layers,
-        args.crf_only,
-        word_start if args.subword_labels == "first" else None,
-        compute,
-    )
+    return encoder.get_sequence_output(), tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)
 
 
 def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0, fused=False):

@@ -11,7 +11,6 @@ entities or words with character offsets into the text as it was given.
 
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -23,14 +22,12 @@ from bert.runtime import checkpoint, devices
 from bert.runtime.flags import PRECISIONS
 from bert import modeling
 from bert.system.errors import UserError
-from bert.system.files import read_json, sha256
+from bert.system.files import sha256
 from train.serving import saved_model, signatures
 from train import run_dir
 from train.inference.frozen import FrozenTagger
-from train.finetuning.inputs import MODEL_FLAGS
-from train.data.labels import SCHEMES
-from train.inference.text_tagger import TextTagger, load_model
-from train.train_helper import CELLS, SUBWORD_LABELS
+from train.inference.text_tagger import TextTagger, load_tokenizer
+from train.tagger.settings import TaggerSettings
 
 
 class Predictor(TextTagger):
@@ -57,10 +54,10 @@ class Predictor(TextTagger):
         self._batch_size = batch_size
         with _quiet_tensorflow():
             if os.path.exists(os.path.join(path, run_dir.RUN_STATE)):
-                model, self._tagger = _load_run(path, vocab_file, precision)
+                tokenizer, settings, self._tagger = _load_run(path, vocab_file, precision)
             else:
-                model, self._tagger = _load_export(path, vocab_file, precision)
-        super().__init__(model)
+                tokenizer, settings, self._tagger = _load_export(path, vocab_file, precision)
+        super().__init__(tokenizer, settings)
 
     def close(self):
         """Frees the model's memory; nothing else can be called afterwards."""
@@ -82,81 +79,52 @@ def _quiet_tensorflow():
 
 
 def _load_run(path, vocab_file, precision):
-    """(Model, frozen.Tagger) of a run's -output_dir."""
+    """(FullTokenizer, TaggerSettings, frozen.Tagger) of a run's -output_dir."""
     state_file = os.path.join(path, run_dir.RUN_STATE)
     state = run_dir.read_state(path)
-    try:
-        settings = dict(state["model"], constrain=state["training"]["constrain"])
-        args = argparse.Namespace(**{name: settings[name] for name in MODEL_FLAGS + ("constrain",)})
-        labels, vocab_hash, config = (settings[name] for name in ("labels", "vocab", "bert_config"))
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{state_file}: expected the settings of a run; not found: {error}")
+    model, training = (value if isinstance(value, dict) else {} for value in (state["model"], state["training"]))
+    settings = TaggerSettings.from_json(dict(training, **model), state_file)
     copied = os.path.join(path, run_dir.VOCAB)
     if vocab_file is None and not os.path.exists(copied):
         raise UserError(
             f"{copied}: no such file, the run is of an earlier version; expected vocab_file, the -vocab_file of the run"
         )
     vocab_file = vocab_file or copied
-    if not isinstance(config, dict):
-        raise UserError(f"{state_file}: bert_config {config}; expected the sizes of an encoder")
-    bert_config = modeling.BertConfig.from_dict(config)
-    _check_settings(args, bert_config, labels, settings["scheme"], state_file)
-    model = load_model(vocab_file, labels, settings, state_file)
-    if sha256(vocab_file) != vocab_hash:
+    tokenizer = load_tokenizer(vocab_file, settings)
+    if sha256(vocab_file) != model.get("vocab"):
         raise UserError(f"{vocab_file}: the model in {path} was trained with another vocabulary; expected that one")
 
     prefix = run_dir.checkpoint_to_use(path)
     if prefix is None:
         raise UserError(f"{path}: no checkpoint of a trained tagger in it yet")
+    bert_config = modeling.BertConfig.from_dict(settings.bert_config)
     shapes = modeling.encoder_shapes(bert_config)
-    shapes["crf_loss/transitions"] = [len(labels) + 1] * 2
-    shapes["project/hidden/W"] = [2 * args.lstm_size, args.lstm_size]
+    shapes["crf_loss/transitions"] = [settings.num_labels] * 2
+    shapes["project/hidden/W"] = [2 * settings.lstm_size, settings.lstm_size]
     checkpoint.check_model(prefix, shapes, optional=["project/hidden/W"], whole=False)
-    if args.crf_only == ("project/hidden/W" in checkpoint.open_checkpoint(prefix).get_variable_to_shape_map()):
-        raise UserError(f"{state_file}: crf_only {args.crf_only}; {prefix} is of a model for which that is not so")
+    has_rnn = "project/hidden/W" in checkpoint.open_checkpoint(prefix).get_variable_to_shape_map()
+    crf_only = settings.head == "crf"
+    if crf_only == has_rnn:
+        raise UserError(f"{state_file}: crf_only {crf_only}; {prefix} is of a model for which that is not so")
     compute = devices.choose_compute(precision, bert_config.hidden_size, 0, xla=False)
-    inputs = argparse.Namespace(bert_config=bert_config, **model._asdict())
-    return model, FrozenTagger(prefix, inputs, args, compute)
-
-
-def _check_settings(args, bert_config, labels, scheme, state_file):
-    """UserError for a setting in run.json that no run writes there."""
-    is_positive = (lambda value: type(value) is int and value > 0), "a whole number above 0"
-    is_bool = (lambda value: type(value) is bool), "true or false"
-    longest = bert_config.max_position_embeddings
-    expected = {
-        "cell": (CELLS.__contains__, " or ".join(CELLS)),
-        "lstm_size": is_positive,
-        "num_layers": is_positive,
-        "crf_only": is_bool,
-        "subword_labels": (SUBWORD_LABELS.__contains__, " or ".join(SUBWORD_LABELS)),
-        "max_seq_length": (lambda value: type(value) is int and 3 <= value <= longest, f"3 to {longest}"),
-        "do_lower_case": is_bool,
-        "constrain": is_bool,
-        "scheme": (lambda value: value is None or value in SCHEMES, f"null or one of {', '.join(SCHEMES)}"),
-        "labels": (lambda value: type(value) is list and all(type(label) is str for label in value), "a list of names"),
-    }
-    found = dict(vars(args), scheme=scheme, labels=labels)
-    for name, (is_right, what) in expected.items():
-        if not is_right(found[name]):
-            raise UserError(f"{state_file}: {name} {found[name]}; expected {what}")
+    return tokenizer, settings, FrozenTagger(prefix, settings, compute)
 
 
 def _load_export(path, vocab_file, precision):
-    """(Model, frozen.Tagger) of an export, or of the newest in a directory of exports."""
+    """(FullTokenizer, TaggerSettings, frozen.Tagger) of an export, or of the newest in a directory of exports."""
     directory = signatures.newest(path)
     if directory is None:
         raise UserError(f"{path}: neither {run_dir.RUN_STATE} of a run in it nor an export")
     if precision != "fp32":
         raise UserError(f"{directory}: an export computes as it was exported; precision {precision} is for a run's")
-    assets = os.path.join(directory, "assets")
-    settings_file = os.path.join(assets, "tagger.json")
-    vocab_file = vocab_file or os.path.join(assets, run_dir.VOCAB)
-    model = load_model(vocab_file, run_dir.read_labels(assets), read_json(settings_file), settings_file)
-    config = modeling.BertConfig.from_json_file(os.path.join(assets, run_dir.BERT_CONFIG))
-    if len(model.tokenizer.vocab) != config.vocab_size:
-        raise UserError(f"{vocab_file}: {len(model.tokenizer.vocab)} entries; the model expects {config.vocab_size}")
-    return model, saved_model.load_tagger(directory, model.label_ids)
+    assets = os.path.join(directory, signatures.ASSETS)
+    vocab_size = modeling.BertConfig.from_json_file(os.path.join(assets, signatures.BERT_CONFIG)).vocab_size
+    settings = signatures.read_settings(directory)
+    vocab_file = vocab_file or os.path.join(assets, signatures.VOCAB)
+    tokenizer = load_tokenizer(vocab_file, settings)
+    if len(tokenizer.vocab) != vocab_size:
+        raise UserError(f"{vocab_file}: {len(tokenizer.vocab)} entries; the model expects {vocab_size}")
+    return tokenizer, settings, saved_model.load_tagger(directory, settings.label_ids)
 
 
 def model_fingerprint(model_dir, vocab_file=None):
@@ -173,7 +141,8 @@ def model_fingerprint(model_dir, vocab_file=None):
         directory = signatures.newest(model_dir)
         if directory is None:
             raise UserError(f"{model_dir}: neither {run_dir.RUN_STATE} of a run in it nor an export")
-        files = [os.path.join(directory, "saved_model.pb"), os.path.join(directory, "assets", "tagger.json")]
+        names = signatures.MODEL, os.path.join(signatures.ASSETS, signatures.SETTINGS)
+        files = [os.path.join(directory, name) for name in names]
         settings = []
     files += [vocab_file] if vocab_file else []
     try:

@@ -187,15 +187,6 @@ def write_labels(output_dir, labels, ids):
             pickle.dump(value, writer, protocol=2)
 
 
-def read_labels(output_dir):
-    """The labels in the order of their ids, from label2id.json."""
-    path = os.path.join(output_dir, LABEL2ID)
-    ids = read_json(path)
-    if not isinstance(ids, dict) or sorted(ids.values(), key=str) != sorted(range(1, len(ids) + 1), key=str):
-        raise UserError(f"{path}: expected a JSON object from label to id, ids from 1 without a gap")
-    return sorted(ids, key=ids.get)
-
-
 def checkpoint_to_use(output_dir):
     """The prefix of the best checkpoint, else of the newest, else None."""
     return checkpoint.latest(os.path.join(output_dir, BEST)) or checkpoint.latest(output_dir)

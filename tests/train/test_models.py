@@ -11,6 +11,7 @@ from tests.train.test_lstm_crf_layer import HEADS, best_paths, numpy_loss, numpy
 from train.data import labels
 from train.lstm_crf_layer import BLSTM_CRF
 from train.models import build_tagger, create_model, predict_tags
+from train.tagger.settings import TaggerSettings
 
 CONFIG = BertConfig(
     vocab_size=20,
@@ -43,20 +44,19 @@ def feed(fed, values):
 
 
 def tagger_over(fed, head, by_words, num_labels=NUM_LABELS, is_training=False, dropout_rate=0.0):
-    return build_tagger(
-        CONFIG,
-        is_training,
-        fed["ids"],
-        fed["mask"],
-        fed["segments"],
-        fed["labels"],
-        num_labels,
-        False,
-        dropout_rate,
-        SIZE,
-        *head,
-        word_start=fed["starts"] if by_words else None,
-    )
+    cell, num_layers, crf_only = head
+    settings = TaggerSettings.from_json(
+        {
+            "cell": cell, "lstm_size": SIZE, "num_layers": num_layers, "crf_only": crf_only,
+            "subword_labels": "first" if by_words else "x", "max_seq_length": 16, "do_lower_case": True,
+            "labels": [str(i) for i in range(1, num_labels)], "scheme": None, "bert_config": CONFIG.to_dict(),
+            "constrain": False,
+        },
+        "the test",
+    )  # fmt: skip
+    given = {"input_ids": "ids", "input_mask": "mask", "segment_ids": "segments", "word_start": "starts"}
+    features = {name: fed[key] for name, key in given.items()}
+    return build_tagger(settings, features, is_training, fed["labels"], dropout_rate)
 
 
 def encoder_vectors(fed):

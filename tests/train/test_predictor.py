@@ -125,7 +125,7 @@ class ByRule:
     """In place of the tagger: finds names by a pattern of words, those it sees whole in a window."""
 
     def __init__(self, predictor, pattern):
-        self._ids, self._pattern = predictor.model.label_ids, pattern
+        self._ids, self._pattern = predictor.settings.label_ids, pattern
         self.windows = []
 
     def tag(self, windows, batch_size):

@@ -11,6 +11,7 @@ import numpy as np
 
 from bert.system import lines
 from bert.system.errors import UserError
+from bert.system.files import read_json
 
 PADDING = "[PAD]"
 OUTSIDE = "O"
@@ -76,6 +77,18 @@ def _label_lines(path):
 def label_ids(labels):
     """OrderedDict from label to id, from 1 in the order given."""
     return collections.OrderedDict((label, i) for i, label in enumerate(labels, 1))
+
+
+def read_labels(path):
+    """The labels in a file label2id.json, in the order of their ids.
+
+    Raises:
+      UserError: the file cannot be read, or its ids are not 1, 2, 3 and so on.
+    """
+    ids = read_json(path)
+    if not isinstance(ids, dict) or sorted(ids.values(), key=str) != sorted(range(1, len(ids) + 1), key=str):
+        raise UserError(f"{path}: expected a JSON object from label to id, ids from 1 without a gap")
+    return sorted(ids, key=ids.get)
 
 
 def split_tag(tag):

@@ -12,22 +12,48 @@ from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
 from train.data.conll import check_tags, read_conll, read_sentences
 from train.data.corpus import summarize
-from train.data.labels import OUTSIDE, detect_scheme, label_ids, label_list, read_label_list
+from train.data.labels import OUTSIDE, detect_scheme, label_list, read_label_list, read_labels
 from train.finetuning import checkpoints
+from train.tagger.settings import MODEL_FLAGS, TaggerSettings
 from train.train_helper import check_flags, splits_used
 
 log = logging.getLogger(__name__)
 
-# bert_config: BertConfig; tokenizer: FullTokenizer; labels: list, ids from 1; label_ids: dict; scheme: name or None;
-# files: dict from split ("train", "dev", "test") to path; sentences: dict from "dev" and "test" to list of Sentence;
-# model, training: the settings as run.json keeps them; state: what run.json in -output_dir says, None for a run that
-# begins afresh; corpus: corpus.Corpus of the train split, which may be too large for a list, or None.
-Inputs = collections.namedtuple(
-    "Inputs", "bert_config tokenizer labels label_ids scheme files sentences model training state corpus"
-)
 
-# Flags a trained checkpoint cannot be used without, and those that only say how it is trained.
-MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
+class Inputs(collections.namedtuple("Inputs", "settings tokenizer files sentences model training state corpus")):
+    """What a run is given, read and checked.
+
+    Fields:
+      settings: TaggerSettings.
+      tokenizer: FullTokenizer.
+      files: dict from split ("train", "dev", "test") to path.
+      sentences: dict from "dev" and "test" to list of conll.Sentence.
+      model, training: the settings as run.json keeps them.
+      state: what run.json in -output_dir says, None for a run that begins afresh.
+      corpus: corpus.Corpus of the train split, which may be too large for a list, or None.
+    """
+
+    __slots__ = ()
+
+    @property
+    def bert_config(self):
+        """The BertConfig of the encoder."""
+        return modeling.BertConfig.from_dict(self.settings.bert_config)
+
+    @property
+    def labels(self):
+        return self.settings.labels
+
+    @property
+    def label_ids(self):
+        return self.settings.label_ids
+
+    @property
+    def scheme(self):
+        return self.settings.scheme
+
+
+# The flags that only say how a tagger is trained.
 TRAINING_FLAGS = (
     ("init_checkpoint", "batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "warmup_proportion")
     + ("dropout_rate", "clip", "gradient_accumulation_steps", "freeze_layers", "eval_every", "early_stop")
@@ -67,8 +93,9 @@ def load_inputs(args):
     for split in sentences:
         check_tags(files[split], sentences[split], labels)
 
-    model = {name: getattr(args, name) for name in MODEL_FLAGS}
-    model.update(labels=labels, scheme=scheme, bert_config=bert_config.to_dict(), vocab=sha256(args.vocab_file))
+    settings = TaggerSettings.of_flags(args, labels, scheme, bert_config.to_dict())
+    model = dict(settings.to_json(), vocab=sha256(args.vocab_file))
+    del model["constrain"]  # which only prediction depends on; run.json has it among the settings of training
     training = {name: getattr(args, name) for name in TRAINING_FLAGS}
     training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
 
@@ -81,8 +108,7 @@ def load_inputs(args):
         resumes = args.do_train and not (state["finished"] and state["training"] == training)
         _check_trained(args.output_dir, resumes, state, model)
     make_dir(args.output_dir)
-    ids = label_ids(labels)
-    return Inputs(bert_config, tokenizer, labels, ids, scheme, files, sentences, model, training, state, corpus)
+    return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus)
 
 
 def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
@@ -137,7 +163,7 @@ def _load_labels(output_dir, given_list, corpus, sentences, state):
     if corpus:
         labels = given or label_list(corpus.tags)
     elif os.path.exists(label_file):
-        labels = run_dir.read_labels(output_dir)
+        labels = read_labels(label_file)
         if given not in (None, labels):
             raise UserError(f"{label_file}: its labels are not those of -label_list {given_list}")
     elif given:

@@ -32,9 +32,9 @@ def make_records(output_dir, inputs, split, vocab_file, shards=1, processes=None
       Records.
     """
     path = os.path.join(output_dir, run_dir.RECORDS[split])
-    max_seq_length, data_file = inputs.model["max_seq_length"], inputs.files[split]
+    max_seq_length, data_file = inputs.settings.max_seq_length, inputs.files[split]
     encoding = inputs.tokenizer, inputs.label_ids, max_seq_length
-    made_from = fingerprint(data_file, vocab_file, inputs.labels, inputs.model["do_lower_case"], max_seq_length)
+    made_from = fingerprint(data_file, vocab_file, inputs.labels, inputs.settings.do_lower_case, max_seq_length)
     if split == "train":
         examples = file_examples(data_file, *encoding, processes)
         what = f"windows of {inputs.corpus.sentences} sentences"

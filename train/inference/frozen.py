@@ -14,8 +14,8 @@ from bert.data.lengths import batches_by_length
 from bert.encoder import kernels
 from bert.runtime import devices
 from bert.runtime.saved_model import frozen_weights
-from train.data.labels import PIECE, SPECIAL, constraint
-from train.models import build_tagger_by_flags, predict_tags
+from train.data.labels import PIECE, SPECIAL
+from train.models import build_tagger, predict_tags
 
 # inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores [batch, seq_len]; losses [batch] or None.
 FrozenGraph = collections.namedtuple("FrozenGraph", ["inputs", "pred_ids", "scores", "losses"])
@@ -23,49 +23,48 @@ FrozenGraph = collections.namedtuple("FrozenGraph", ["inputs", "pred_ids", "scor
 Prediction = collections.namedtuple("Prediction", ["label_ids", "scores", "loss"])
 
 
-def build_graph(prefix, inputs, args, compute=kernels.REFERENCE, word_start=None, with_losses=False):
+def build_graph(prefix, settings, compute=kernels.REFERENCE, with_losses=False):
     """Builds the tagger of a checkpoint in the default graph.
 
     Args:
       prefix: checkpoint prefix.
-      inputs: inputs.Inputs.
-      args: Namespace of train_helper.get_args_parser.
+      settings: settings.TaggerSettings.
       compute: kernels.Compute.
-      word_start: function from the placeholders to int32 [batch, seq_len], 1 at the first piece of each word;
-        default: a placeholder of its own.
       with_losses: take label_ids too and give losses.
 
     Returns:
       FrozenGraph.
     """
-    names = ["input_ids", "input_mask", "segment_ids"]
-    names += ["label_ids"] if with_losses else []
-    names += [] if word_start else ["word_start"]
-    fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in names}
-    starts = word_start(fed) if word_start else fed["word_start"]
+    names = ["input_ids", "input_mask", "segment_ids", "word_start"] + (["label_ids"] if with_losses else [])
+    features = {name: tf.placeholder(tf.int32, [None, None], name) for name in names}
     with frozen_weights(prefix):
-        return build_outputs(fed, starts, inputs, args, compute)
+        return build_outputs(features, settings, compute)
 
 
-def build_outputs(fed, word_start, inputs, args, compute=kernels.REFERENCE):
+def build_outputs(features, settings, compute=kernels.REFERENCE):
     """Builds the tagger on given inputs, in the variable scope of its weights.
 
     Args:
-      fed: dict of tensors int32 [batch, seq_len], `input_ids`, `input_mask`, `segment_ids`, for losses `label_ids`.
-      word_start: int32 [batch, seq_len], 1 at the first piece of each word.
-      inputs, args, compute: as `build_graph`.
+      features: dict of tensors int32 [batch, seq_len], `input_ids`, `input_mask`, `segment_ids`, `word_start` (1 at
+        the first piece of each word), and for losses `label_ids`.
+      settings, compute: as `build_graph`.
 
     Returns:
       FrozenGraph.
     """
+    label_ids = features.get("label_ids")
     with tf.variable_scope(tf.get_variable_scope()):  # entered so, it can be built again under the same names
-        tagger = build_tagger_by_flags(
-            inputs.bert_config, False, fed, fed.get("label_ids"), len(inputs.labels) + 1, word_start, args, compute
-        )
+        tagger = build_tagger(settings, features, False, label_ids, compute=compute)
     fused = compute.is_compiled
-    rules = constraint(inputs.labels, inputs.scheme) if args.constrain else None
-    pred_ids, scores = predict_tags(tagger, fed["input_mask"], word_start, rules, inputs.label_ids[PIECE], fused)
-    return FrozenGraph(fed, pred_ids, scores, tagger.losses)
+    pred_ids, scores = predict_tags(
+        tagger,
+        features["input_mask"],
+        features["word_start"],
+        settings.constraint,
+        settings.label_ids[PIECE],
+        fused,
+    )
+    return FrozenGraph(features, pred_ids, scores, tagger.losses)
 
 
 class Tagger(contextlib.AbstractContextManager):
@@ -134,14 +133,14 @@ class FrozenTagger(Tagger):
     """A checkpoint's tagger.
 
     Args:
-      prefix, inputs, args, compute, with_losses: as `build_graph`.
+      prefix, settings, compute, with_losses: as `build_graph`.
     """
 
-    def __init__(self, prefix, inputs, args, compute=kernels.REFERENCE, with_losses=False):
+    def __init__(self, prefix, settings, compute=kernels.REFERENCE, with_losses=False):
         graph = tf.Graph()
         with graph.as_default():
-            frozen = build_graph(prefix, inputs, args, compute, with_losses=with_losses)
+            frozen = build_graph(prefix, settings, compute, with_losses)
         session = tf.Session(graph=graph, config=devices.session_config())
         compiles = compute.is_compiled
-        longest = inputs.bert_config.max_position_embeddings if compiles else None
-        super().__init__(session, frozen, inputs.label_ids, longest)
+        longest = settings.bert_config["max_position_embeddings"] if compiles else None
+        super().__init__(session, frozen, settings.label_ids, longest)

@@ -10,48 +10,40 @@ import contextlib
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
 from train.data.conll import Sentence
-from train.data.labels import OUTSIDE, SPECIAL, label_ids, split_tag
+from train.data.labels import CLS, OUTSIDE, SEP, SPECIAL, split_tag
 from train.data.text import cut_places, split_words
 from train.data.windows import encode, join_scores, join_windows, settle_seams
 from train.inference.entities import Token, entities
 
-# What is needed to make windows of text, and tags of the predictions. `tokenizer`: FullTokenizer; `labels`: list, ids
-# from 1; `label_ids`: dict; `scheme`: name or None; `constrain`: whether tags have to obey it; `max_seq_length`: int.
-Model = collections.namedtuple("Model", "tokenizer labels label_ids scheme constrain max_seq_length")
 
-
-def load_model(vocab_file, labels, settings, settings_file):
-    """The Model of a vocabulary, labels and settings.
+def load_tokenizer(vocab_file, settings):
+    """The FullTokenizer of a tagger.
 
     Args:
       vocab_file: path of the vocabulary.
-      labels: list of labels, ids from 1.
-      settings: JSON value, as in tagger.json of an export.
-      settings_file: where the settings come from, for errors.
+      settings: settings.TaggerSettings.
 
     Raises:
-      UserError: a setting is missing, or the vocabulary is damaged.
+      UserError: the vocabulary is damaged, or is no vocabulary of BERT.
     """
-    for name in ("do_lower_case", "max_seq_length", "scheme", "constrain"):
-        if not isinstance(settings, dict) or name not in settings:
-            raise UserError(f"{settings_file}: expected the settings of a model; {name} is not among them")
-    tokenizer = FullTokenizer(vocab_file, do_lower_case=settings["do_lower_case"])
-    for token in ("[CLS]", "[SEP]"):
+    tokenizer = FullTokenizer(vocab_file, do_lower_case=settings.do_lower_case)
+    for token in (CLS, SEP):
         if token not in tokenizer.vocab:
             raise UserError(f"{vocab_file}: expected an entry {token}")
-    scheme, constrain, max_seq_length = (settings[name] for name in ("scheme", "constrain", "max_seq_length"))
-    return Model(tokenizer, labels, label_ids(labels), scheme, constrain, max_seq_length)
+    return tokenizer
 
 
 class TextTagger(contextlib.AbstractContextManager):
     """Tags text by the predictions that a subclass's `_tag_windows` makes for windows of pieces.
 
     Args:
-      model: Model.
+      tokenizer: FullTokenizer.
+      settings: settings.TaggerSettings.
     """
 
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, tokenizer, settings):
+        self.tokenizer = tokenizer
+        self.settings = settings
 
     def close(self):
         """Frees what a subclass holds; nothing else can be called afterwards."""
@@ -74,7 +66,7 @@ class TextTagger(contextlib.AbstractContextManager):
     @property
     def types(self):
         """The types of entity that the model knows, a sorted list."""
-        return sorted({split_tag(label)[1] for label in self.model.labels if label not in (OUTSIDE, *SPECIAL)})
+        return sorted({split_tag(label)[1] for label in self.settings.labels if label not in (OUTSIDE, *SPECIAL)})
 
     def __call__(self, texts):
         """The entities of a text or of several.
@@ -140,14 +132,14 @@ class TextTagger(contextlib.AbstractContextManager):
           sentences: list of lists of words.
           places: where to cut long ones, see windows.encode; None: as training does.
         """
-        model = self.model
+        settings = self.settings
         sentences = [Sentence(words, [OUTSIDE] * len(words), 1) for words in sentences]
-        encoded = list(encode(sentences, model.tokenizer, model.label_ids, model.max_seq_length, places))
+        encoded = list(encode(sentences, self.tokenizer, settings.label_ids, settings.max_seq_length, places))
         predictions = self._tag_windows(encoded)
         ids = [prediction.label_ids for prediction in predictions]
         if places:
-            encoded = settle_seams(encoded, ids, model.labels)
-        tags = join_windows(sentences, encoded, ids, model.labels, model.scheme if model.constrain else None)
+            encoded = settle_seams(encoded, ids, settings.labels)
+        tags = join_windows(sentences, encoded, ids, settings.labels, settings.required_scheme)
         return tags, join_scores(sentences, encoded, [prediction.scores for prediction in predictions])
 
 

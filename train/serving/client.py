@@ -19,16 +19,15 @@ import numpy as np
 
 from bert.data.lengths import batches_by_length
 from bert.system.errors import UserError
-from bert.system.files import read_json
 from train.data.conll import Sentence
 from train.data.labels import SCHEMES, SPECIAL
 from train.data.text import cut_places
 from train.data.windows import Encoded, cut_windows, join_scores, join_windows, settle_seams
 from train.inference.entities import Token
-from train.inference.text_tagger import TextTagger, load_model
+from train.inference.text_tagger import TextTagger, load_tokenizer
 from train.serving.errors import Retriable, ServingError
 from train.serving.rest import Rest
-from train.serving.signatures import ASSETS, DEFAULT, TEXT, newest
+from train.serving.signatures import ASSETS, DEFAULT, TEXT, VOCAB, newest, read_settings
 
 PROTOCOLS = ("rest", "grpc")
 EXTRA = "train/requirements-serving.txt"
@@ -93,18 +92,31 @@ class ServingClient(TextTagger):
         if signature == DEFAULT and export_dir is None:
             raise UserError(f"{url}: {DEFAULT} takes pieces of words; expected export_dir, the export served")
         self._signature = signature
-        self._model = _load_assets(export_dir) if signature == DEFAULT else None
+        if signature == DEFAULT:
+            directory = newest(export_dir) or export_dir
+            self._settings = read_settings(directory)
+            self._tokenizer = load_tokenizer(os.path.join(directory, ASSETS, VOCAB), self._settings)
 
     def close(self):
         """Ends the connection, if there is one."""
         self._server.close()
 
     @property
-    def model(self):
-        """text_tagger.Model of the export; UserError with TEXT, which has all of it on the server."""
-        if self._model is None:
+    def tokenizer(self):
+        """The export's FullTokenizer; UserError with TEXT."""
+        self._check_export()
+        return self._tokenizer
+
+    @property
+    def settings(self):
+        """The export's settings.TaggerSettings; UserError with TEXT."""
+        self._check_export()
+        return self._settings
+
+    def _check_export(self):
+        """UserError where tokenizer and settings are the server's alone."""
+        if self._signature == TEXT:
             raise UserError(f"{TEXT} takes text, and no more; this needs {DEFAULT} and export_dir")
-        return self._model
 
     def _call(self, request, *args):
         """request(*args), tried again where that may help."""
@@ -131,7 +143,7 @@ class ServingClient(TextTagger):
         return answer
 
     def _tag_windows(self, windows):
-        special = [self.model.label_ids[label] for label in SPECIAL]
+        special = [self.settings.label_ids[label] for label in SPECIAL]
         predictions = [None] * len(windows)
         for batch in batches_by_length([len(window.input_ids) for window in windows], self._batch_size):
             shape = len(batch), len(windows[batch[-1]].input_ids)
@@ -242,12 +254,3 @@ def _join(answers, parts, found, again):
     scheme = answers[0].scheme if answers else ""
     tags = join_windows(sentences, encoded, label_ids, labels, scheme or None)
     return tags, join_scores(sentences, encoded, [answer.scores for answer in found])
-
-
-def _load_assets(export_dir):
-    """text_tagger.Model of an export, or of the newest in a directory of exports."""
-    assets = os.path.join(newest(export_dir) or export_dir, ASSETS)
-    ids = read_json(os.path.join(assets, "label2id.json"))
-    settings_file = os.path.join(assets, "tagger.json")
-    vocab_file = os.path.join(assets, "vocab.txt")
-    return load_model(vocab_file, sorted(ids, key=ids.get), read_json(settings_file), settings_file)

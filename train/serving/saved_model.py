@@ -7,15 +7,16 @@ from bert.encoder import kernels
 from bert.runtime import devices
 from bert.runtime.saved_model import frozen_weights, write_saved_model
 from bert.system.errors import UserError, first_line
+from bert.tokenization import load_vocab
 from train.data.labels import CLS, PADDING, SEP
 from train.inference.frozen import FrozenGraph, Tagger, build_outputs
 from train.serving import text_graph, warmup
-from train.serving.signatures import DEFAULT, TEXT, WITHOUT_WORD_START
+from train.serving.signatures import DEFAULT, TEXT, WITHOUT_WORD_START, settings_assets
 
 DERIVE = -1  # in `word_start`: take each piece without ## as the first of a word
 
 
-def export_saved_model(export_dir, prefix, inputs, args, compute=kernels.REFERENCE):
+def export_saved_model(export_dir, prefix, settings, vocab_file, compute=kernels.REFERENCE):
     """Writes `export_dir/<timestamp>/`, complete or not at all.
 
     Signature `serving_default`: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`, and `word_start`,
@@ -34,25 +35,20 @@ def export_saved_model(export_dir, prefix, inputs, args, compute=kernels.REFEREN
     Args:
       export_dir: directory of all exports.
       prefix: checkpoint prefix.
-      inputs: inputs.Inputs.
-      args: Namespace of train_helper.get_args_parser.
+      settings: settings.TaggerSettings.
+      vocab_file: path of the vocabulary.
       compute: kernels.Compute; its kernels have to be PLAIN, as not every server compiles.
 
     Returns:
       The directory written.
     """
-    tagger = {name: value for name, value in inputs.model.items() if name not in ("labels", "bert_config", "vocab")}
-    settings = {
-        "label2id.json": inputs.label_ids,
-        "bert_config.json": inputs.bert_config.to_dict(),
-        "tagger.json": dict(tagger, constrain=args.constrain),
-    }
+    vocab = load_vocab(vocab_file)
     return write_saved_model(
         export_dir,
-        lambda: _build_signatures(prefix, inputs, args, compute),
-        args.vocab_file,
-        settings,
-        lambda directory: warmup.write(directory, _warmup_requests(args.max_seq_length)),
+        lambda: _build_signatures(prefix, settings, vocab, compute),
+        vocab_file,
+        settings_assets(settings),
+        lambda directory: warmup.write(directory, _warmup_requests(settings.max_seq_length)),
     )
 
 
@@ -88,25 +84,25 @@ def load_tagger(directory, label_ids):
         raise UserError(f"{directory}: cannot be loaded as a tagger's SavedModel: {first_line(error)}")
 
 
-def _build_signatures(prefix, inputs, args, compute):
+def _build_signatures(prefix, settings, vocab, compute):
     """Builds the frozen graph in the default graph; returns its SignatureDefs by name."""
     with frozen_weights(prefix):  # the graph is built twice, on ids and on text, of the same weights
-        signatures = _signatures_of_ids(inputs, args, compute)
-        signatures[TEXT] = _signature_of_text(inputs, args, compute)
+        signatures = _signatures_of_ids(settings, vocab, compute)
+        signatures[TEXT] = _signature_of_text(settings, vocab, compute)
     return signatures
 
 
-def _signatures_of_ids(inputs, args, compute):
+def _signatures_of_ids(settings, vocab, compute):
     default = np.array([[DERIVE]], np.int32)
     fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in ("input_ids", "input_mask", "segment_ids")}
     given_starts = tf.placeholder_with_default(default, [None, None], "word_start")
-    derived_starts = tf.gather(_begins_word(inputs.tokenizer.vocab), fed["input_ids"])
+    derived_starts = tf.gather(_begins_word(vocab), fed["input_ids"])
     word_start = tf.where_v2(given_starts < 0, derived_starts, given_starts) * fed["input_mask"]
 
-    built = build_outputs(fed, word_start, inputs, args, compute)
+    built = build_outputs(dict(fed, word_start=word_start), settings, compute)
     outputs = {
         "pred_ids": tf.identity(built.pred_ids, "pred_ids"),
-        "labels": tf.gather(tf.constant([PADDING] + list(inputs.labels)), built.pred_ids, name="labels"),
+        "labels": tf.gather(tf.constant([PADDING] + settings.labels), built.pred_ids, name="labels"),
         "scores": tf.identity(built.scores, "scores"),
     }
     signature = tf.saved_model.predict_signature_def(dict(fed, word_start=given_starts), outputs)
@@ -116,16 +112,14 @@ def _signatures_of_ids(inputs, args, compute):
     return {DEFAULT: signature, WITHOUT_WORD_START: tf.saved_model.predict_signature_def(fed, outputs)}
 
 
-def _signature_of_text(inputs, args, compute):
+def _signature_of_text(settings, vocab, compute):
     text = tf.placeholder(tf.string, [None], "text")
-    vocab = inputs.tokenizer.vocab
-    batch, words = text_graph.encode_texts(text, vocab, args.do_lower_case, args.max_seq_length)
-    fed = {"input_ids": batch.input_ids, "input_mask": batch.input_mask, "segment_ids": batch.segment_ids}
-    built = build_outputs(fed, batch.word_start, inputs, args, compute)
-    outputs = text_graph.word_outputs(batch, words, built.pred_ids, built.scores, inputs.labels)
-    scheme = (inputs.scheme or "") if args.constrain else ""
-    outputs["scheme"] = tf.fill(tf.shape(text), scheme, "scheme")
-    outputs["max_pieces"] = tf.fill(tf.shape(text), args.max_seq_length - 2, "max_pieces")
+    batch, words = text_graph.encode_texts(text, vocab, settings.do_lower_case, settings.max_seq_length)
+    features = {name: getattr(batch, name) for name in ("input_ids", "input_mask", "segment_ids", "word_start")}
+    built = build_outputs(features, settings, compute)
+    outputs = text_graph.word_outputs(batch, words, built.pred_ids, built.scores, settings.labels)
+    outputs["scheme"] = tf.fill(tf.shape(text), settings.required_scheme or "", "scheme")
+    outputs["max_pieces"] = tf.fill(tf.shape(text), settings.max_seq_length - 2, "max_pieces")
     return tf.saved_model.predict_signature_def({"text": text}, outputs)
 
 

@@ -1,9 +1,13 @@
-"""An export by its names: the signatures of the SavedModel, the files among its assets, the newest of several exports.
+"""An export by its names: the signatures of the SavedModel, its assets, the newest of several exports.
 
 Needs no TensorFlow, so that a client of a server has the same names.
 """
 
 import os
+
+from bert.system.files import read_json
+from train.data.labels import read_labels
+from train.tagger.settings import TaggerSettings
 
 DEFAULT = "serving_default"
 # For loaders to which every input of a signature is required, as TF Serving before 2.13 and TF 2's saved_model.load.
@@ -12,6 +16,11 @@ TEXT = "serving_text"
 
 MODEL = "saved_model.pb"
 ASSETS = "assets"
+# The files in it.
+VOCAB = "vocab.txt"
+LABEL2ID = "label2id.json"
+BERT_CONFIG = "bert_config.json"
+SETTINGS = "tagger.json"  # the settings of the tagger, but for those in the files above
 
 
 def newest(path):
@@ -26,3 +35,38 @@ def newest(path):
 def _is_export(path):
     """Whether the files of an export lie in a directory; a client may have its assets alone."""
     return os.path.exists(os.path.join(path, MODEL)) or os.path.isdir(os.path.join(path, ASSETS))
+
+
+def settings_assets(settings):
+    """A tagger's settings as assets of an export.
+
+    Args:
+      settings: settings.TaggerSettings.
+
+    Returns:
+      dict from file name to JSON value.
+    """
+    values = settings.to_json()
+    del values["labels"]
+    return {LABEL2ID: settings.label_ids, BERT_CONFIG: values.pop("bert_config"), SETTINGS: values}
+
+
+def read_settings(directory):
+    """The settings of a tagger from the assets of its export.
+
+    Args:
+      directory: directory of the export.
+
+    Returns:
+      settings.TaggerSettings.
+
+    Raises:
+      UserError: an asset is missing or damaged.
+    """
+    assets = os.path.join(directory, ASSETS)
+    labels = read_labels(os.path.join(assets, LABEL2ID))
+    settings_file = os.path.join(assets, SETTINGS)
+    values = read_json(settings_file)
+    if isinstance(values, dict):
+        values = dict(values, labels=labels, bert_config=read_json(os.path.join(assets, BERT_CONFIG)))
+    return TaggerSettings.from_json(values, settings_file)

@@ -1,7 +1,5 @@
 """The frozen tagger against the Estimator's prediction, and against itself on other batches."""
 
-import collections
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -10,10 +8,9 @@ from bert.encoder import kernels
 from tests.train import test_bert_lstm_ner as small
 from train.data.windows import Encoded
 from train.inference import frozen
+from train.tagger.settings import TaggerSettings
 
 trained = small.trained
-Inputs = collections.namedtuple("Inputs", "bert_config labels label_ids scheme")
-INPUTS = Inputs(small.CONFIG, small.LABELS, small.IDS, "BIO")
 # A loss is the difference of two sums near a hundred, where float32 goes in steps of 8e-6: four of them.
 LOSS_STEPS = 3e-5
 
@@ -36,8 +33,8 @@ def tagger(trained):
     made = []
 
     def make(compute=kernels.REFERENCE):
-        args = small.get_args_parser(flags)
-        made.append(frozen.FrozenTagger(estimator.latest_checkpoint(), INPUTS, args, compute, with_losses=True))
+        settings = TaggerSettings.of_flags(small.get_args_parser(flags), small.LABELS, "BIO", small.CONFIG.to_dict())
+        made.append(frozen.FrozenTagger(estimator.latest_checkpoint(), settings, compute, with_losses=True))
         return made[-1]
 
     yield make

@@ -1,0 +1,130 @@
+"""The settings of a tagger: all that it is but its weights, and how the files of a run and of an export say them.
+
+Needs no TensorFlow, so that a client of a server, and the flags, can read them too.
+"""
+
+import collections
+
+from bert.system.errors import UserError
+from train.data import labels as data_labels
+
+CELLS = ("lstm", "gru")
+HEADS = ("blstm_crf", "crf")
+SUBWORD_LABELS = ("x", "first")
+# The flags among the settings that a trained checkpoint cannot be used without.
+MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
+
+
+class TaggerSettings(
+    collections.namedtuple(
+        "TaggerSettings",
+        "cell lstm_size num_layers head subword_labels max_seq_length do_lower_case "
+        "labels scheme bert_config constrain",
+    )
+):
+    """The settings of a tagger.
+
+    Fields:
+      cell: kind of RNN, one of CELLS.
+      lstm_size: RNN units in each direction.
+      num_layers: RNN layers.
+      head: what stands on the encoder, one of HEADS: "blstm_crf", or "crf" without the RNN.
+      subword_labels: "x": RNN and CRF see all pieces, and the later ones of a word carry X; "first": they see the first
+        piece of each word only.
+      max_seq_length: pieces in a window, [CLS] and [SEP] included.
+      do_lower_case: whether the tokenizer lower-cases and strips accents.
+      labels: list of labels, ids from 1.
+      scheme: name of the tagging scheme of the training data, a key of labels.SCHEMES, or None.
+      bert_config: dict with the sizes of the encoder, as in bert_config.json.
+      constrain: whether only well-formed tag sequences are predicted.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of_flags(cls, args, labels, scheme, bert_config):
+        """The settings that the command line gives.
+
+        Args:
+          args: Namespace of train_helper.get_args_parser.
+          labels, scheme, bert_config: as the fields.
+        """
+        given = {name: getattr(args, name) for name in MODEL_FLAGS + ("constrain",)}
+        return cls._of_values(dict(given, labels=list(labels), scheme=scheme, bert_config=bert_config))
+
+    @classmethod
+    def from_json(cls, values, where):
+        """The settings in JSON values, as `to_json` gives them and as run.json and tagger.json have them.
+
+        Args:
+          values: dict; keys that are no settings are ignored.
+          where: name of the file they come from, for errors.
+
+        Raises:
+          UserError: a setting is missing, or has a value that no run writes.
+        """
+        if not isinstance(values, dict):
+            raise UserError(f"{where}: expected the settings of a run; found {values!r}")
+        for name in MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain"):
+            if name not in values:
+                raise UserError(f"{where}: expected the settings of a run; not found: {name!r}")
+        config = values["bert_config"]
+        if not isinstance(config, dict) or type(config.get("max_position_embeddings")) is not int:
+            raise UserError(f"{where}: bert_config {config}; expected the sizes of an encoder")
+        for name, (is_right, expected) in _rules(config["max_position_embeddings"]).items():
+            if not is_right(values[name]):
+                raise UserError(f"{where}: {name} {values[name]}; expected {expected}")
+        return cls._of_values(values)
+
+    @classmethod
+    def _of_values(cls, values):
+        head = "crf" if values["crf_only"] else "blstm_crf"
+        return cls(head=head, **{name: values[name] for name in cls._fields if name != "head"})
+
+    def to_json(self):
+        """The settings as a dict of JSON values, under the keys of run.json and tagger.json; see `from_json`."""
+        values = dict(self._asdict(), crf_only=self.head == "crf")
+        return {name: values[name] for name in MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain")}
+
+    @property
+    def num_labels(self):
+        """The number of label ids, padding included."""
+        return len(self.labels) + 1
+
+    @property
+    def label_ids(self):
+        """OrderedDict from label to id."""
+        return data_labels.label_ids(self.labels)
+
+    @property
+    def required_scheme(self):
+        """The name of the scheme in which predicted tags have to be well-formed, or None."""
+        return self.scheme if self.constrain else None
+
+    @property
+    def constraint(self):
+        """The labels.Constraint on what is predicted, or None without one."""
+        return data_labels.constraint(self.labels, self.scheme) if self.constrain else None
+
+
+def _rules(longest):
+    """For each setting whether a value is one that a run writes, and what is expected, in words.
+
+    Args:
+      longest: positions that the encoder has.
+    """
+    is_positive = (lambda value: type(value) is int and value > 0), "a whole number above 0"
+    is_bool = (lambda value: type(value) is bool), "true or false"
+    schemes = data_labels.SCHEMES
+    return {
+        "cell": (CELLS.__contains__, " or ".join(CELLS)),
+        "lstm_size": is_positive,
+        "num_layers": is_positive,
+        "crf_only": is_bool,
+        "subword_labels": (SUBWORD_LABELS.__contains__, " or ".join(SUBWORD_LABELS)),
+        "max_seq_length": (lambda value: type(value) is int and 3 <= value <= longest, f"3 to {longest}"),
+        "do_lower_case": is_bool,
+        "constrain": is_bool,
+        "scheme": (lambda value: value is None or value in list(schemes), f"null or one of {', '.join(schemes)}"),
+        "labels": (lambda value: type(value) is list and all(type(label) is str for label in value), "a list of names"),
+    }
