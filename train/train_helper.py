@@ -14,9 +14,10 @@ from bert.system.flags import (
     proportion,
 )
 from train import __version__
-from train.tagger.settings import CELLS, SUBWORD_LABELS
 
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt", "init_checkpoint": "bert_model.ckpt"}
+CELLS = ("lstm", "gru")
+SUBWORD_LABELS = ("x", "first")
 
 
 def get_args_parser(argv=None):

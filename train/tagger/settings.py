@@ -7,10 +7,9 @@ import collections
 
 from bert.system.errors import UserError
 from train.data import labels as data_labels
+from train.train_helper import CELLS, SUBWORD_LABELS
 
-CELLS = ("lstm", "gru")
 HEADS = ("blstm_crf", "crf")
-SUBWORD_LABELS = ("x", "first")
 # The flags among the settings that a trained checkpoint cannot be used without.
 MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
 
@@ -25,7 +24,7 @@ class TaggerSettings(
     """The settings of a tagger.
 
     Fields:
-      cell: kind of RNN, one of CELLS.
+      cell: kind of RNN, "lstm" or "gru".
       lstm_size: RNN units in each direction.
       num_layers: RNN layers.
       head: what stands on the encoder, one of HEADS: "blstm_crf", or "crf" without the RNN.
