@@ -87,9 +87,9 @@ FAULTS = [
     ),
     Fault(
         "a BOM becomes part of the first word",
-        "train/data/conll.py",
-        'content.startswith(b"\\xef\\xbb\\xbf")',
-        'content.startswith(b"\\xff\\xfe")',
+        "bert/system/lines.py",
+        'text.startswith("\\ufeff")',
+        "False",
         "tests/train/data/test_conll.py",
     ),
     Fault(
@@ -172,9 +172,23 @@ FAULTS = [
     Fault(
         "a run goes on one batch too far",
         "bert/data/batches.py",
-        "start_step * batch_size)",
-        "(start_step + 1) * batch_size if start_step else 0)",
+        "shuffled_epochs(read, records, seed, start_step * size)",
+        "shuffled_epochs(read, records, seed, (start_step + 1) * size if start_step else 0)",
         "tests/bert/data/test_batches.py",
+    ),
+    Fault(
+        "records come in another order than in earlier versions",
+        "bert/data/batches.py",
+        "seed=seed + pool,",
+        "seed=seed + pool + 1,",
+        "tests/bert/data/test_record_order.py",
+    ),
+    Fault(
+        "a line that begins where a range begins is lost",
+        "bert/system/lines.py",
+        "stream.seek(start - 1)",
+        "stream.seek(start)",
+        "tests/bert/system/test_lines.py",
     ),
     Fault(
         "a missing shard goes unnoticed",
