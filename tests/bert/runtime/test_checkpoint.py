@@ -72,6 +72,7 @@ DAMAGES = {
 }
 NEED_WHOLE = {
     "check_whole": checkpoint.check_whole,
+    "check_model": lambda prefix: checkpoint.check_model(prefix, {"dense/bias": [40]}),
     "write_without_slots": lambda prefix: checkpoint.write_without_slots(prefix, prefix + "-small"),
 }
 NEED_INDEX = {
@@ -132,6 +133,19 @@ def test_check_shapes_names_both_shapes(saved):
     assert "[60, 40]" in message and "[40, 60]" in message and "dense/bias" not in message
     with pytest.raises(UserError, match=r"\[40\].*\[40, 1\]"):
         checkpoint.check_shapes(prefix, {"dense/bias": [40, 1]})
+
+
+def test_check_model_names_what_is_missing(saved):
+    prefix, _ = saved
+    shapes = {"head/b": [2], "head/a": [2], "dense/bias": [40]}
+    checkpoint.check_model(prefix, shapes, optional=["head/a", "head/b"])
+    with pytest.raises(UserError) as caught:
+        checkpoint.check_model(prefix, shapes, missing="expected a tagger; {} is not in it")
+    assert str(caught.value) == f"{prefix}: expected a tagger; head/b is not in it"
+    with pytest.raises(UserError, match="head/a is not in it"):
+        checkpoint.check_model(prefix, shapes, optional=["head/b"])
+    with pytest.raises(UserError, match=r"dense/bias has the shape \[40\].*\[41\]"):
+        checkpoint.check_model(prefix, {"dense/bias": [41]}, optional=["dense/bias"])
 
 
 @pytest.fixture
