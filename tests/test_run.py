@@ -259,8 +259,8 @@ def test_options_of_training(given, tmp_path):
     assert read_labels(os.path.join(output, run_dir.LABEL2ID)) == labels.split(",")
 
     first, last = (
-        tf.train.load_checkpoint(os.path.join(output, f"model.ckpt-{step}"))
-        for step in (0, state["evaluations"][-1]["step"])
+        tf.train.load_checkpoint(os.path.join(output, name))
+        for name in (f"best/model.ckpt-{best}", f"model.ckpt-{best + 16}")
     )
     moved = {
         name
