@@ -107,13 +107,13 @@ def make_data(monkeypatch, folder, name, *flags):
 
 @pytest.fixture(scope="module")
 def given(once):
-    """Every eighth document of the sample text as records, one of them Chinese, and a tiny encoder for their words."""
+    """Two documents of the sample text as records, one of them Chinese, and a tiny encoder for their words."""
     return once("pretraining", fill)
 
 
 def fill(folder):
     with open(os.path.join(REPOSITORY, "bert", "sample_text.txt"), encoding="utf-8") as reader:
-        text = "\n\n".join(reader.read().split("\n\n")[::8]) + "\n"
+        text = "\n\n".join(reader.read().split("\n\n")[::16]) + "\n"
     words = "[PAD] [UNK] [CLS] [SEP] [MASK]".split() + sorted(set(BasicTokenizer().tokenize(text)))
     (folder / "text").write_bytes(text.encode("utf-8"))
     (folder / "vocab.txt").write_bytes(("\n".join(words) + "\n").encode("utf-8"))
@@ -124,7 +124,7 @@ def fill(folder):
     }  # fmt: skip
     (folder / "bert_config.json").write_text(json.dumps(config))
     monkeypatch = pytest.MonkeyPatch()
-    make_data(monkeypatch, folder, "records", "--dupe_factor=300", "--random_seed=1")
+    make_data(monkeypatch, folder, "records", "--dupe_factor=150", "--random_seed=1")
     make_data(monkeypatch, folder, "others", "--dupe_factor=2", "--random_seed=2")
     monkeypatch.undo()
 
@@ -142,13 +142,13 @@ def results_in(output):
 
 @pytest.fixture(scope="module")
 def trained(given, once, tmp_path_factory):
-    """The directory of a pre-training run of 700 steps: a copy, as evaluations write to it."""
+    """The directory of a pre-training run of 350 steps: a copy, as evaluations write to it."""
 
     def train(directory):
         run_pretraining.main(
             flags_of(given, directory / "output")
-            + ["--do_train", "--train_batch_size=64", "--learning_rate=3e-3"]
-            + ["--num_train_steps=700", "--num_warmup_steps=100"]
+            + ["--do_train", "--train_batch_size=32", "--learning_rate=4e-3"]
+            + ["--num_train_steps=350", "--num_warmup_steps=50"]
         )
 
     output = str(tmp_path_factory.mktemp("trained") / "output")
@@ -163,7 +163,7 @@ def test_the_text_is_learnt(given, trained):
     assert sorted(results) == [
         "global_step", "loss", "masked_lm_accuracy", "masked_lm_loss", "next_sentence_accuracy", "next_sentence_loss"
     ]  # fmt: skip
-    assert results["global_step"] == 700
+    assert results["global_step"] == 350
     assert results["masked_lm_accuracy"] > 0.9
     assert results["next_sentence_accuracy"] > 0.9
 
