@@ -315,7 +315,8 @@ def plant(tree, fault):
             writer.write(before)
     if passed:
         return f"NOT CAUGHT ({seconds:.0f} s)"
-    failed = [line.split(" - ")[0].split("::")[-1] for line in output.splitlines() if line.startswith("FAILED ")]
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]  # an ERROR: in a fixture
+    failed = [line.split(" - ")[0].split("::")[-1] for line in lines]
     return f"caught by {failed[0] if failed else output.strip().splitlines()[-1:]} ({seconds:.0f} s)"
 
 

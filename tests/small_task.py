@@ -22,7 +22,7 @@ TAGS = {"Ann": "PER", "Bob": "PER", "London": "LOC", "Paris": "LOC"}
 def run(*flags, **kwargs):
     """Runs run.py as a user would; returns the finished process, its output as text."""
     command = [sys.executable, os.path.join(REPOSITORY, "run.py")] + list(flags)
-    kwargs.setdefault("timeout", 300)
+    kwargs.setdefault("timeout", 1200)
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **kwargs)
 
 

@@ -42,7 +42,7 @@ def is_alive(pid):
 def run(folder, program, *flags):
     """(exit code, standard output, standard error) of the launcher."""
     process = start(folder, program, *flags)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=1200)
     return process.returncode, out, err
 
 
@@ -151,7 +151,7 @@ def test_a_signal_to_one_task_ends_all_and_the_chief_saves(victim, tmp_path):
     process = start(tmp_path, ENDING, "-workers=2", "-evaluator", launcher=["-c", quick])
     pids = dict(process.stdout.readline().split()[-2:] for _ in range(3))
     os.kill(int(pids[victim]), signal.SIGTERM)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=1200)
     assert process.returncode == 143 and out == "[chief 0] saved\n"
     said = f"[launch] {victim} 0: asked to end, so all do; the same command goes on from the last checkpoint\n"
     assert err == ("" if victim == "chief" else said)
@@ -180,7 +180,7 @@ def test_a_signal_to_the_launcher_ends_all(signum, tmp_path):
     process = start(tmp_path, ENDING, "-workers=2", "-ps=1")
     pids = [int(process.stdout.readline().split()[-1]) for _ in range(3)]
     process.send_signal(signum)
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=1200)
     assert process.returncode == 128 + signum and out == "[chief 0] saved\n"
     assert not any(map(is_alive, pids))
 

@@ -310,7 +310,7 @@ def own(encoder, tmp_path_factory):
     flags = flags_of(encoder, data, output, "tsv", *more)
     command = [sys.executable, os.path.join("bert", "run_classifier.py")] + flags
     done = subprocess.run(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=300
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=1200
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == "" and "tensorflow" not in done.stderr and "%|" not in done.stderr

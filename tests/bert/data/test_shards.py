@@ -522,6 +522,6 @@ def test_fresh_processes_of_a_plain_script_that_is_killed(tmp_path):
     # Returns when nobody can write to standard output any more, so not before the last worker has ended.
     done = subprocess.run(
         [sys.executable, str(script)],
-        stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=REPOSITORY), timeout=60, encoding="utf-8",
+        stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=REPOSITORY), timeout=1200, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL and done.stdout == "runs\n9\n"

@@ -199,7 +199,7 @@ def test_kills(given, tmp_path):
         # Some die in their start, which takes longer than all else, the others when they have saved where they begin.
         dies_in_its_start = number % 4 == 3
         while not dies_in_its_start and last_save(output) == before and process.poll() is None:
-            assert time.time() < since + 120
+            assert time.time() < since + 1200
             time.sleep(0.02)
         start = start or time.time() - since
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -295,7 +295,7 @@ def test_a_run_stopped_in_a_process_of_its_own(given, tmp_path):
     output = str(tmp_path / "output")
     command = [sys.executable, os.path.join(REPOSITORY, "run.py"), *given, "-output_dir", output]
     process = subprocess.Popen([*command, "-num_train_epochs", "1000"], stderr=subprocess.PIPE, encoding="utf-8")
-    deadline = time.time() + 120
+    deadline = time.time() + 1200
     while not os.path.exists(os.path.join(output, "model.ckpt-6.index")) and time.time() < deadline:
         assert process.poll() is None
         time.sleep(0.02)
@@ -303,7 +303,7 @@ def test_a_run_stopped_in_a_process_of_its_own(given, tmp_path):
     with pytest.raises(UserError, match=f"^{re.escape(output)}: another run .process {process.pid} on .*"):
         train(given, output)
     process.send_signal(signal.SIGINT)
-    _, log = process.communicate(timeout=120)
+    _, log = process.communicate(timeout=1200)
     step = step_of(output)
     assert process.returncode == 130
     assert log.splitlines()[-1] == (
@@ -333,7 +333,7 @@ def end_by_signal(given, output, module, function, place):
         "run_program(lambda: bert_lstm_ner.train(get_args_parser()))\n"
     )
     command = [sys.executable, str(program), *given, "-output_dir", output]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, encoding="utf-8")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=1200, encoding="utf-8")
     assert done.returncode == 143 and "Traceback" not in done.stderr, done.stderr
     return done.stderr.splitlines()[-1]
 
