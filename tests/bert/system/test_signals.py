@@ -52,7 +52,7 @@ def start_until_ready(body, place):
 def end_of(body, **kwargs):
     """(exit code, standard output, standard error) of a program that runs `body`."""
     process = start(body, **kwargs)
-    output, errors = process.communicate(timeout=1200)
+    output, errors = process.communicate(timeout=300)
     return process.returncode, output, errors
 
 
