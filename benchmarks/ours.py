@@ -15,9 +15,8 @@ from bert.encoder import kernels
 from bert.optimization import build_train_step
 from bert.runtime import devices
 from train.bert_lstm_ner import model_fn_builder
-from train.data.conll import Sentence
 from train.data.labels import label_ids
-from train.data.windows import encode, join_windows
+from train.data.windows import encode_words, join_windows
 from train.inference.frozen import FrozenTagger
 from train.tagger import crf, decoding
 from train.tagger.settings import TaggerSettings
@@ -89,17 +88,21 @@ def tagger(options, given):
     config, args = _config(options), _args(options)
     tokenizer = tokenization.FullTokenizer(options["vocab"])
     settings = TaggerSettings.of_flags(args, workload.LABELS, "BIO", config.to_dict())
-    sentences = [Sentence(words, ["O"] * len(words), 1) for words in given]
     with tempfile.TemporaryDirectory() as folder:
         prefix = random_checkpoint(os.path.join(folder, "model.ckpt"), config, args)
         frozen = FrozenTagger(prefix, settings, _compute(options))
 
     def tag():
-        windows = list(encode(sentences, tokenizer, IDS, options["max_seq_length"]))
-        predictions = frozen.tag(windows, options["batch_size"])
-        return join_windows(sentences, windows, [found.label_ids for found in predictions], workload.LABELS, "BIO")
+        windows = list(encode_words(given, tokenizer, options["max_seq_length"]))
+        label_ids = [found.label_ids for found in frozen.tag(windows, options["batch_size"])]
+        return _join(given, windows, label_ids, "BIO")
 
     return tag
+
+
+def _join(given, windows, label_ids, scheme=None):
+    sizes, parts = [len(words) for words in given], [window.part for window in windows]
+    return join_windows(sizes, parts, label_ids, workload.LABELS, scheme)
 
 
 def random_checkpoint(prefix, config, args):
@@ -162,11 +165,10 @@ def archive_tagger(options, given):
     pred_ids, _ = decoding.decode(logits, lengths, transitions)
     session = tf.Session()
     session.run(tf.global_variables_initializer())
-    sentences = [Sentence(words, ["O"] * len(words), 1) for words in given]
     batch_size, max_seq_length = options["batch_size"], options["max_seq_length"]
 
     def tag():
-        windows = list(encode(sentences, tokenizer, IDS, max_seq_length))
+        windows = list(encode_words(given, tokenizer, max_seq_length))
         found = []
         for start in range(0, len(windows), batch_size):
             rows = [window.input_ids for window in windows[start : start + batch_size]]
@@ -175,6 +177,6 @@ def archive_tagger(options, given):
             fed = {features["input_ids"]: ids, features["input_mask"]: mask}
             fed[features["segment_ids"]] = [[0] * max_seq_length] * len(rows)
             found.extend(session.run(pred_ids, fed))
-        return join_windows(sentences, windows, found, workload.LABELS)
+        return _join(given, windows, found)
 
     return tag

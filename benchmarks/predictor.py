@@ -25,8 +25,7 @@ from bert import modeling, tokenization
 from bert.system.files import sha256
 from train import run_dir
 from train.bert_lstm_ner import model_fn_builder
-from train.data.conll import Sentence
-from train.data.windows import encode
+from train.data.windows import encode_words, pad_windows
 from train.predictor import Predictor
 from train.tagger.settings import TaggerSettings
 from train.train_helper import get_args_parser
@@ -98,16 +97,8 @@ def estimator_predict(folder, config, args):
     estimator = tf.estimator.Estimator(model_fn, folder, run_config)
 
     def predict(sentences):
-        given = [Sentence(words, ["O"] * len(words), 1) for words in sentences]
-        windows = list(encode(given, tokenizer, ours.IDS, args.max_seq_length))
-        longest = max(len(window.input_ids) for window in windows)
-        features = {name: np.zeros([len(windows), longest], np.int32) for name in ("input_ids", "input_mask")}
-        for row, window in enumerate(windows):
-            features["input_ids"][row, : len(window.input_ids)] = window.input_ids
-            features["input_mask"][row, : len(window.input_ids)] = 1
-        features["segment_ids"] = np.zeros_like(features["input_ids"])
-        is_word = features["input_mask"] * (features["input_ids"] > 4)  # all pieces but the special ones begin one
-        features["word_start"] = is_word.astype(np.int32)
+        windows = list(encode_words(sentences, tokenizer, args.max_seq_length))
+        features = pad_windows(windows, ("input_ids", "input_mask", "segment_ids", "word_start"))
         return list(estimator.predict(lambda: tf.data.Dataset.from_tensor_slices(features).batch(BATCH_SIZE)))
 
     return predict

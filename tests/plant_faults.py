@@ -67,8 +67,8 @@ FAULTS = [
     Fault(
         "a window decides its words shifted by one",
         "train/data/windows.py",
-        "tags[window.sentence][word] = _tag(labels, label_ids[position])",
-        "tags[window.sentence][word] = _tag(labels, label_ids[position - 1])",
+        "tags[part.sentence][word] = _tag(labels, label_ids[position])",
+        "tags[part.sentence][word] = _tag(labels, label_ids[position - 1])",
         "tests/train/data/test_windows.py",
     ),
     Fault(

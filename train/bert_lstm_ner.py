@@ -24,6 +24,7 @@ from bert.system.errors import run_program
 from bert.training import loop as training_loop
 from bert.training import strategies
 from train import run_dir, tf_metrics
+from train.data.records import word_starts
 from train.data.labels import OUTSIDE, PIECE, SPECIAL, read_labels
 from train.data.records import file_based_input_fn_builder
 from train.finetuning import evaluation
@@ -79,8 +80,7 @@ def model_fn_builder(
         is_training = mode == tf.estimator.ModeKeys.TRAIN
         label_ids = features.get("label_ids", labels)
         if "word_start" not in features and label_ids is not None and label_map:
-            not_a_word = [0] + [label_map[label] for label in SPECIAL]
-            features = dict(features, word_start=_is_none_of(label_ids, not_a_word))
+            features = dict(features, word_start=word_starts(label_ids, label_map))
         word_start = features.get("word_start")
         if word_start is None and settings.subword_labels == "first":
             raise ValueError("-subword_labels first needs the feature word_start, or label_ids and a label_map")
@@ -157,11 +157,6 @@ def _metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):
     for name in ("precision", "recall", "f1") if entity_ids else ():  # none in data of O alone
         metrics[name] = getattr(tf_metrics, name)(label_ids, pred_ids, num_labels, entity_ids, counted)
     return metrics
-
-
-def _is_none_of(ids, unwanted):
-    """1 where an id is none of the unwanted ones: int32, shaped as `ids`."""
-    return tf.cast(tf.reduce_all(tf.not_equal(ids[..., None], unwanted), axis=-1), tf.int32)
 
 
 def _is_frozen(name, freeze_layers):

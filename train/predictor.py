@@ -124,7 +124,7 @@ def _load_export(path, vocab_file, precision):
     tokenizer = load_tokenizer(vocab_file, settings)
     if len(tokenizer.vocab) != vocab_size:
         raise UserError(f"{vocab_file}: {len(tokenizer.vocab)} entries; the model expects {vocab_size}")
-    return tokenizer, settings, saved_model.load_tagger(directory, settings.label_ids)
+    return tokenizer, settings, saved_model.load_tagger(directory)
 
 
 def model_fingerprint(model_dir, vocab_file=None):

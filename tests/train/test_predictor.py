@@ -171,7 +171,7 @@ def test_an_entity_over_a_seam_is_whole(pattern, longest, finished):
         text = " ".join("the " * before + "Ann " + "Bob " * more + "London the" for before, more in parts)
         found = [entity.text.lower() + " " for entity in predictor(text)]
         assert found == [match.group() for match in re.finditer(pattern, text.lower() + " ")]
-        decided = [word for window in predictor._tagger.windows for _, word in window.words]
+        decided = [word for window in predictor._tagger.windows for _, word in window.part.words]
         assert decided == list(range(len(split_words(text))))
 
     check()
@@ -184,7 +184,7 @@ def test_long_text_is_cut_where_sentences_end(finished):
     windows = predictor._tagger.windows
     assert len(windows) > 15
     for window in windows[:-1]:
-        first, last = window.words[0][1], window.words[-1][1]
+        first, last = window.part.words[0][1], window.part.words[-1][1]
         # A window may decide 11 or, where it sees something on the left, 8 of its words: it may end behind the half.
         furthest = first + (8 if first else 11) - 1
         ends = [

@@ -5,14 +5,13 @@ length max_seq_length, 0 where padded. Files may lie in shards, and beside them 
 bert/data/records.py.
 """
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert.data import batches
 from bert.system.errors import UserError
 from bert.system.files import sha256
 from train.data import corpus
-from train.data.labels import CLS, PIECE, SEP
+from train.data.labels import SPECIAL
 
 FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
@@ -82,14 +81,12 @@ def file_based_input_fn_builder(
       first piece of each word.
     """
     columns = {name: tf.io.FixedLenFeature([seq_length], tf.int64) for name in FIELDS}
-    not_a_word = np.array([0] + [label_ids[label] for label in (PIECE, CLS, SEP)])
     make_batches = batches.training_batches if is_training else batches.batches_once
     trimmed = FIELDS + ("word_start",) if trim else ()
 
     def parse(serialized):
         features = batches.parse_batch(serialized, columns)
-        is_word = tf.reduce_all(tf.not_equal(features["label_ids"][:, :, None], not_a_word), axis=-1)
-        features["word_start"] = tf.cast(is_word, tf.int32)
+        features["word_start"] = word_starts(features["label_ids"], label_ids)
         return features
 
     def input_fn(params=None):
@@ -97,3 +94,17 @@ def file_based_input_fn_builder(
         return make_batches(input_file, parse, size, reading, trimmed, drop_remainder)
 
     return input_fn
+
+
+def word_starts(label_ids, ids):
+    """Where a word begins, from the labels of pieces.
+
+    Args:
+      label_ids: int [batch, seq_len], 0 at padding.
+      ids: dict from label to id.
+
+    Returns:
+      int32 [batch, seq_len], 1 at the first piece of each word.
+    """
+    not_a_word = [0] + [ids[label] for label in SPECIAL]
+    return tf.cast(tf.reduce_all(tf.not_equal(label_ids[..., None], not_a_word), axis=-1), tf.int32)

@@ -7,16 +7,25 @@ some of its neighbours in the next; training sees the same windows.
 import collections
 import functools
 
+import numpy as np
+
 from train.conlleval import chunks
 from train.data.labels import CLS, OUTSIDE, PIECE, SCHEMES, SEP, SPECIAL, split_tag, well_formed
 
 # The words [first, last) of a sentence are in the window, [start, end) are those it decides.
 Window = collections.namedtuple("Window", ["first", "start", "end", "last"])
-# What one window gives the model, as lists of the length of its pieces; `words`: for each word it decides the pair
-# (position of its first piece, index of the word in its sentence); `own`: the slice of pieces of these words;
-# `sentence`: index of the sentence; `seen`: as `words`, for all the words in the window.
-Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "label_ids", "words", "own", "sentence", "seen"])
-Encoded.__new__.__defaults__ = (None,)
+# The words of a sentence that are in one window, which is all that joining needs. `sentence`: index of the sentence;
+# `words`: for each word the window decides the pair (position of its first piece, index of the word in its sentence);
+# `seen`: as `words`, for all the words in the window.
+Part = collections.namedtuple("Part", ["sentence", "words", "seen"])
+# What one window gives the model, as lists of the length of its pieces. `word_start`: 1 at the first piece of each
+# word; `label_ids`: None where they are not known; `own`: the slice of the pieces of the words it decides; `part`:
+# Part.
+Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "word_start", "label_ids", "own", "part"])
+# What a tagger predicts for one window: lists or arrays `label_ids` and `scores`, one of each for every piece, and the
+# `loss`, None where it was not asked for.
+Prediction = collections.namedtuple("Prediction", ["label_ids", "scores", "loss"])
+Prediction.__new__.__defaults__ = (None,)
 
 CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
 KNOWN_WORDS = 1 << 16  # words whose pieces are kept: most of a text is words that were there before
@@ -73,63 +82,115 @@ def _best_cut(sizes, places, start, end, used):
     return best, best_used
 
 
-def encode(sentences, tokenizer, ids, max_seq_length, places=None):
-    """Encodes sentences.
+def encode(sentences, tokenizer, ids, max_seq_length):
+    """Encodes sentences with their labels.
 
     Args:
-      sentences: list of conll.Sentence.
+      sentences: iterable of conll.Sentence.
       tokenizer: FullTokenizer.
       ids: dict from label to id.
       max_seq_length: pieces a window may have, [CLS] and [SEP] included; at least 3.
+
+    Yields:
+      Encoded, in order. A sentence of words that tokenize to nothing yields none.
+    """
+    tokenize = functools.lru_cache(KNOWN_WORDS)(tokenizer.tokenize)
+    for number, sentence in enumerate(sentences):
+        for window in _encode_sentence(number, sentence.words, tokenizer, tokenize, max_seq_length):
+            label_ids = [ids[PIECE]] * len(window.tokens)
+            label_ids[0], label_ids[-1] = ids[CLS], ids[SEP]
+            for position, word in window.part.seen:
+                label_ids[position] = ids[sentence.tags[word]]
+            yield window._replace(label_ids=label_ids)
+
+
+def encode_words(sentences, tokenizer, max_seq_length, places=None):
+    """Encodes sentences whose labels are not known.
+
+    Args:
+      sentences: iterable of lists of words.
+      tokenizer, max_seq_length: as `encode`.
       places: function from the index of a sentence to the places in it, see `cut_windows`; called only for sentences
         too long for one window. Default: all places are equal.
 
     Yields:
       Encoded, in order. A sentence of words that tokenize to nothing yields none.
     """
-    capacity = max_seq_length - 2
     tokenize = functools.lru_cache(KNOWN_WORDS)(tokenizer.tokenize)
-    for number, sentence in enumerate(sentences):
-        pieces = [tokenize(word)[:capacity] for word in sentence.words]
-        present = [i for i, tokens in enumerate(pieces) if tokens]  # words that tokenize to something
-        sizes = [len(pieces[i]) for i in present]
-        preferred = None
-        if places and sum(sizes) > capacity:
-            of_words = places(number)
-            preferred = [of_words[i] for i in present]
-        for window in cut_windows(sizes, capacity, preferred):
-            tokens, labels, seen = [CLS], [CLS], []
-            for k in range(window.first, window.last):
-                word = present[k]
-                seen.append((len(tokens), word))
-                tokens += pieces[word]
-                labels += [sentence.tags[word]] + [PIECE] * (len(pieces[word]) - 1)
-            tokens.append(SEP)
-            labels.append(SEP)
-            words = seen[window.start - window.first : window.end - window.first]
-            own = slice(words[0][0], words[-1][0] + len(pieces[words[-1][1]]))
-            input_ids = tokenizer.convert_tokens_to_ids(tokens)
-            yield Encoded(tokens, input_ids, [ids[label] for label in labels], words, own, number, seen)
+    for number, words in enumerate(sentences):
+        yield from _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, places)
 
 
-def join_windows(sentences, encoded, predictions, labels, scheme=None):
+def _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, places=None):
+    """Yields the windows of one sentence, without labels.
+
+    Args:
+      number: index of the sentence.
+      words: list of str.
+      tokenize: function from a word to its pieces.
+      tokenizer, max_seq_length, places: as `encode_words`.
+    """
+    capacity = max_seq_length - 2
+    pieces = [tokenize(word)[:capacity] for word in words]
+    present = [i for i, tokens in enumerate(pieces) if tokens]  # words that tokenize to something
+    sizes = [len(pieces[i]) for i in present]
+    preferred = None
+    if places and sum(sizes) > capacity:
+        of_words = places(number)
+        preferred = [of_words[i] for i in present]
+    for window in cut_windows(sizes, capacity, preferred):
+        tokens, word_start, seen = [CLS], [0], []
+        for word in present[window.first : window.last]:
+            seen.append((len(tokens), word))
+            tokens += pieces[word]
+            word_start += [1] + [0] * (len(pieces[word]) - 1)
+        tokens.append(SEP)
+        word_start.append(0)
+        decided = seen[window.start - window.first : window.end - window.first]
+        own = slice(decided[0][0], decided[-1][0] + len(pieces[decided[-1][1]]))
+        input_ids = tokenizer.convert_tokens_to_ids(tokens)
+        yield Encoded(tokens, input_ids, word_start, None, own, Part(number, decided, seen))
+
+
+def pad_windows(windows, names, seq_len=None):
+    """A batch of windows as the arrays that the model takes.
+
+    Args:
+      windows: list of Encoded.
+      names: of the arrays, of input_ids, input_mask, segment_ids, word_start, label_ids.
+      seq_len: length of the arrays; default: that of the longest window.
+
+    Returns:
+      dict from name to int32 [len(windows), seq_len], 0 where padded.
+    """
+    seq_len = seq_len or max(len(window.input_ids) for window in windows)
+    batch = {name: np.zeros([len(windows), seq_len], np.int32) for name in names}
+    for name, array in batch.items():
+        if name == "segment_ids":  # a window is one segment, 0
+            continue
+        for row, window in enumerate(windows):
+            array[row, : len(window.input_ids)] = 1 if name == "input_mask" else getattr(window, name)
+    return batch
+
+
+def join_windows(sizes, parts, predictions, labels, scheme=None):
     """One tag for every word from one label for every position.
 
     Args:
-      sentences: list of conll.Sentence.
-      encoded: their windows, as `encode` yields them.
-      predictions: for each window its label ids by position.
+      sizes: how many words each sentence has.
+      parts: list of Part, those of the sentences' windows.
+      predictions: for each part the label ids of its window, by position.
       labels: list of labels, ids from 1.
       scheme: the tagging scheme in which the tags of each sentence have to be well-formed, or None.
 
     Returns:
       list of lists of tags. A word that tokenizes to nothing is O, and so is one the model gave a label no word has.
     """
-    tags = [[OUTSIDE] * len(sentence.words) for sentence in sentences]
-    for window, label_ids in zip(encoded, predictions):
+    tags = [[OUTSIDE] * size for size in sizes]
+    for part, label_ids in zip(parts, predictions):
         label_ids = list(map(int, label_ids))  # indexing by an array's elements takes five times as long
-        for position, word in window.words:
-            tags[window.sentence][word] = _tag(labels, label_ids[position])
+        for position, word in part.words:
+            tags[part.sentence][word] = _tag(labels, label_ids[position])
     if scheme is None:
         return tags
     # Each window is well-formed in itself; seams, and words that tokenize to nothing, can cut an entity in two.
@@ -141,33 +202,39 @@ def _tag(labels, label_id):
     return OUTSIDE if label in SPECIAL else label
 
 
-def join_scores(sentences, encoded, scores, unseen=1.0):
-    """The score of every word's tag from those of every position, as `join_windows`.
+def join_scores(sizes, parts, scores, unseen=1.0):
+    """The score of every word's tag from those of every position.
 
-    A word that tokenizes to nothing has `unseen`: that it is O is not in question.
+    Args:
+      sizes, parts: as `join_windows`.
+      scores: for each part the scores of its window, by position.
+      unseen: the score of a word that tokenizes to nothing; that it is O is not in question.
+
+    Returns:
+      list of lists of float, at most 1.
     """
-    joined = [[unseen] * len(sentence.words) for sentence in sentences]
-    for window, by_position in zip(encoded, scores):
-        for position, word in window.words:
-            joined[window.sentence][word] = min(float(by_position[position]), 1.0)
+    joined = [[unseen] * size for size in sizes]
+    for part, by_position in zip(parts, scores):
+        for position, word in part.words:
+            joined[part.sentence][word] = min(float(by_position[position]), 1.0)
     return joined
 
 
-def settle_seams(encoded, predictions, labels):
+def settle_seams(parts, predictions, labels):
     """Moves the seams between windows out of entities, so that each entity comes from one window that sees all of it.
 
     A seam stays where the windows on both sides have the same entity across it, or none. Else it moves to the nearest
     such place in what both see; where there is none, as in an entity longer than that, it stays.
 
     Args:
-      encoded: list of Encoded, as `encode` yields them.
-      predictions: for each window its label ids by position.
+      parts: list of Part, in the order of the sentences.
+      predictions: for each part the label ids of its window, by position.
       labels: list of labels, ids from 1.
 
     Returns:
-      list of Encoded with other `words` (and no `own`) where a seam was moved.
+      list of Part, with other `words` where a seam was moved.
     """
-    settled = list(encoded)
+    settled = list(parts)
     for right in range(1, len(settled)):
         left = right - 1
         if settled[left].sentence != settled[right].sentence:
@@ -181,9 +248,8 @@ def settle_seams(encoded, predictions, labels):
         for place in sorted(inner, key=lambda word: (abs(word - seam), word)):
             if _across(spans[0], place) == _across(spans[1], place):
                 first, last = one.words[0][1], other.words[-1][1]
-                if place != seam:
-                    settled[left] = one._replace(words=_between(one.seen, first, place - 1), own=None)
-                    settled[right] = other._replace(words=_between(other.seen, place, last), own=None)
+                settled[left] = one._replace(words=_between(one.seen, first, place - 1))
+                settled[right] = other._replace(words=_between(other.seen, place, last))
                 break
     return settled
 

@@ -37,8 +37,9 @@ def tag_file(tagger, sentences, encoded, labels, scheme, batch_size):
       Tagged.
     """
     predictions = tagger.tag(encoded, batch_size)
-    tags = join_windows(sentences, encoded, [prediction.label_ids for prediction in predictions], labels, scheme)
-    scores = join_scores(sentences, encoded, [prediction.scores for prediction in predictions], unseen=None)
+    sizes, parts = [len(sentence.words) for sentence in sentences], [window.part for window in encoded]
+    tags = join_windows(sizes, parts, [prediction.label_ids for prediction in predictions], labels, scheme)
+    scores = join_scores(sizes, parts, [prediction.scores for prediction in predictions], unseen=None)
     losses = [prediction.loss for prediction in predictions]
     return Tagged(tags, float(np.mean(losses)) if losses else 0.0, scores)
 

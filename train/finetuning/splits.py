@@ -52,7 +52,7 @@ def _write_pieces(path, encoded):
     with atomic_open(path) as writer:
         sentence = None
         for window in encoded:
-            if sentence not in (None, window.sentence):
+            if sentence not in (None, window.part.sentence):
                 writer.write("\n")
-            sentence = window.sentence
+            sentence = window.part.sentence
             writer.writelines(token + "\n" for token in window.tokens[window.own])

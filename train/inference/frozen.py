@@ -7,20 +7,18 @@ anew. In: windows.Encoded, windows of pieces. Out: label ids, scores and losses,
 import collections
 import contextlib
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert.data.lengths import batches_by_length
 from bert.encoder import kernels
 from bert.runtime import devices
 from bert.runtime.saved_model import frozen_weights
-from train.data.labels import PIECE, SPECIAL
+from train.data.labels import PIECE
+from train.data.windows import Prediction, pad_windows
 from train.models import build_tagger, predict_tags
 
 # inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores [batch, seq_len]; losses [batch] or None.
 FrozenGraph = collections.namedtuple("FrozenGraph", ["inputs", "pred_ids", "scores", "losses"])
-# A tagger's predictions for one window: label_ids int32 [pieces], scores float32 [pieces], loss float or None.
-Prediction = collections.namedtuple("Prediction", ["label_ids", "scores", "loss"])
 
 
 def build_graph(prefix, settings, compute=kernels.REFERENCE, with_losses=False):
@@ -73,14 +71,12 @@ class Tagger(contextlib.AbstractContextManager):
     Args:
       session: tf.Session.
       graph: FrozenGraph in it, with the input word_start.
-      label_ids: dict from label to id.
       longest: the most pieces a window may have, for a graph that compiles kernels for each length; None for others.
     """
 
-    def __init__(self, session, graph, label_ids, longest=None):
+    def __init__(self, session, graph, longest=None):
         self._session = session
         self._graph = graph
-        self._not_a_word = frozenset([0] + [label_ids[label] for label in SPECIAL])
         self._longest = longest
 
     def close(self):
@@ -94,11 +90,11 @@ class Tagger(contextlib.AbstractContextManager):
         """Tags windows, batches of about the same length together.
 
         Args:
-          windows: list of windows.Encoded.
+          windows: list of windows.Encoded; with label_ids for a graph that gives losses.
           batch_size: windows in a batch.
 
         Returns:
-          list of Prediction, in the order of the windows.
+          list of windows.Prediction, in the order of the windows.
         """
         predictions = [None] * len(windows)
         for chosen in batches_by_length([len(window.input_ids) for window in windows], batch_size):
@@ -111,13 +107,7 @@ class Tagger(contextlib.AbstractContextManager):
         seq_len = max(lengths)
         if self._longest:  # half as many lengths to compile kernels for
             seq_len = min(seq_len + seq_len % 2, self._longest)
-        values = {name: np.zeros([len(windows), seq_len], np.int32) for name in self._graph.inputs}
-        for row, window in enumerate(windows):
-            values["input_ids"][row, : lengths[row]] = window.input_ids
-            values["input_mask"][row, : lengths[row]] = 1
-            values["word_start"][row, : lengths[row]] = [i not in self._not_a_word for i in window.label_ids]
-            if "label_ids" in values:
-                values["label_ids"][row, : lengths[row]] = window.label_ids
+        values = pad_windows(windows, self._graph.inputs, seq_len)
         fetched = {"label_ids": self._graph.pred_ids, "scores": self._graph.scores}
         if self._graph.losses is not None:
             fetched["losses"] = self._graph.losses
@@ -143,4 +133,4 @@ class FrozenTagger(Tagger):
         session = tf.Session(graph=graph, config=devices.session_config())
         compiles = compute.is_compiled
         longest = settings.bert_config["max_position_embeddings"] if compiles else None
-        super().__init__(session, frozen, settings.label_ids, longest)
+        super().__init__(session, frozen, longest)

@@ -9,10 +9,9 @@ import contextlib
 
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
-from train.data.conll import Sentence
 from train.data.labels import CLS, OUTSIDE, SEP, SPECIAL, split_tag
 from train.data.text import cut_places, split_words
-from train.data.windows import encode, join_scores, join_windows, settle_seams
+from train.data.windows import encode_words, join_scores, join_windows, settle_seams
 from train.inference.entities import Token, entities
 
 
@@ -56,10 +55,10 @@ class TextTagger(contextlib.AbstractContextManager):
         """The model's predictions for windows.
 
         Args:
-          windows: list of windows.Encoded.
+          windows: list of windows.Encoded, without labels.
 
         Returns:
-          list of objects with `label_ids` and `scores`, one of each for every piece, as frozen.Prediction.
+          list of windows.Prediction, in the order of the windows.
         """
         raise NotImplementedError
 
@@ -130,17 +129,17 @@ class TextTagger(contextlib.AbstractContextManager):
 
         Args:
           sentences: list of lists of words.
-          places: where to cut long ones, see windows.encode; None: as training does.
+          places: where to cut long ones, see windows.encode_words; None: as training does.
         """
         settings = self.settings
-        sentences = [Sentence(words, [OUTSIDE] * len(words), 1) for words in sentences]
-        encoded = list(encode(sentences, self.tokenizer, settings.label_ids, settings.max_seq_length, places))
+        encoded = list(encode_words(sentences, self.tokenizer, settings.max_seq_length, places))
         predictions = self._tag_windows(encoded)
         ids = [prediction.label_ids for prediction in predictions]
+        sizes, parts = [len(words) for words in sentences], [window.part for window in encoded]
         if places:
-            encoded = settle_seams(encoded, ids, settings.labels)
-        tags = join_windows(sentences, encoded, ids, settings.labels, settings.required_scheme)
-        return tags, join_scores(sentences, encoded, [prediction.scores for prediction in predictions])
+            parts = settle_seams(parts, ids, settings.labels)
+        tags = join_windows(sizes, parts, ids, settings.labels, settings.required_scheme)
+        return tags, join_scores(sizes, parts, [prediction.scores for prediction in predictions])
 
 
 def _checked_texts(texts):

@@ -15,14 +15,11 @@ import os
 import random
 import time
 
-import numpy as np
-
 from bert.data.lengths import batches_by_length
 from bert.system.errors import UserError
-from train.data.conll import Sentence
-from train.data.labels import SCHEMES, SPECIAL
+from train.data.labels import SCHEMES
 from train.data.text import cut_places
-from train.data.windows import Encoded, cut_windows, join_scores, join_windows, settle_seams
+from train.data.windows import Part, Prediction, cut_windows, join_scores, join_windows, pad_windows, settle_seams
 from train.inference.entities import Token
 from train.inference.text_tagger import TextTagger, load_tokenizer
 from train.serving.errors import Retriable, ServingError
@@ -30,6 +27,7 @@ from train.serving.rest import Rest
 from train.serving.signatures import ASSETS, DEFAULT, TEXT, VOCAB, newest, read_settings
 
 PROTOCOLS = ("rest", "grpc")
+INPUTS = ("input_ids", "input_mask", "segment_ids", "word_start")  # of the signature DEFAULT
 EXTRA = "train/requirements-serving.txt"
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds between attempts; each is about twice the one before
@@ -40,13 +38,9 @@ TIMED_OUT_ATTEMPTS = 2  # a server that was too slow twice is overloaded, and mo
 _SENDABLE = {0: "\ufffd"}
 _SENDABLE.update(dict.fromkeys(range(55296, 57344), "\U0010ffff"))
 
-# The server's predictions for a window of pieces, as frozen.Prediction.
-Prediction = collections.namedtuple("Prediction", ["label_ids", "scores"])
 # The server's answer for a text: for each of its words spans (start, end), tags, scores and pieces; whether it is
 # too_long, how many pieces the model takes, and the tags' scheme or "".
 Answer = collections.namedtuple("Answer", "spans tags scores pieces too_long max_pieces scheme")
-# Words of a text the model sees at once, `seen`, and those of them whose tags are taken: indices of words.
-Part = collections.namedtuple("Part", ["text", "seen", "own"])
 
 
 class ServingClient(TextTagger):
@@ -143,17 +137,9 @@ class ServingClient(TextTagger):
         return answer
 
     def _tag_windows(self, windows):
-        special = [self.settings.label_ids[label] for label in SPECIAL]
         predictions = [None] * len(windows)
         for batch in batches_by_length([len(window.input_ids) for window in windows], self._batch_size):
-            shape = len(batch), len(windows[batch[-1]].input_ids)
-            names = ("input_ids", "input_mask", "segment_ids", "word_start")
-            inputs = {name: np.zeros(shape, np.int32) for name in names}
-            for row, i in enumerate(batch):
-                length = len(windows[i].input_ids)
-                inputs["input_ids"][row, :length] = windows[i].input_ids
-                inputs["input_mask"][row, :length] = 1
-                inputs["word_start"][row, :length] = ~np.isin(windows[i].label_ids, special)
+            inputs = pad_windows([windows[i] for i in batch], INPUTS)
             answer = self._predict(len(batch), inputs, ("pred_ids", "scores"))
             for i, label_ids, scores in zip(batch, answer["pred_ids"], answer["scores"]):
                 predictions[i] = Prediction(label_ids, scores)
@@ -166,14 +152,16 @@ class ServingClient(TextTagger):
         parts = [part for number in range(len(texts)) for part in _cut(number, texts[number], answers[number])]
         again = {}  # of texts too long for the model, each part for itself
         for i, part in enumerate(parts):
-            if answers[part.text].too_long:
-                spans = answers[part.text].spans
-                again[i] = texts[part.text][spans[part.seen[0]][0] : spans[part.seen[-1]][1]]
-        found = dict(zip(again, self._ask(list(again.values()))))
-        for i, answer in found.items():
-            if answer.too_long or len(answer.spans) != parts[i].seen[-1] + 1 - parts[i].seen[0]:
+            if answers[part.sentence].too_long:
+                spans = answers[part.sentence].spans
+                again[i] = texts[part.sentence][spans[part.seen[0][1]][0] : spans[part.seen[-1][1]][1]]
+        found = [answers[part.sentence] for part in parts]
+        for i, answer in zip(again, self._ask(list(again.values()))):
+            first, last = parts[i].seen[0][1], parts[i].seen[-1][1]
+            if answer.too_long or len(answer.spans) != last + 1 - first:
                 raise ServingError(f"{self._server}: the model was replaced between two requests; expected one model")
-        tags, scores = _join(answers, parts, [found.get(i, answers[part.text]) for i, part in enumerate(parts)], again)
+            parts[i], found[i] = _from_word(parts[i], first), answer
+        tags, scores = _join(answers, parts, found)
         return [
             [Token(text[start:end], start, end, *said) for (start, end), *said in zip(answer.spans, *of_text)]
             for text, answer, *of_text in zip(texts, answers, tags, scores)
@@ -222,35 +210,39 @@ def _connect(protocol, url, model_name, timeout):
 
 
 def _cut(number, text, answer):
-    """The Parts of a text that go through the model, as windows.encode has them; one if the text is not too long."""
+    """The windows.Parts of a text that go through the model, as windows.encode_words has them; one if all of it fits.
+
+    The server answers word by word, so the position of a word is its index.
+    """
     present = [i for i, pieces in enumerate(answer.pieces) if pieces]
     places = None
     if answer.too_long:
         of_words = cut_places(text, answer.spans)
         places = [of_words[i] for i in present]
     windows = cut_windows([answer.pieces[i] for i in present], answer.max_pieces, places)
-    return [Part(number, present[w.first : w.last], present[w.start : w.end]) for w in windows]
+    words = [(i, i) for i in present]
+    return [Part(number, words[window.start : window.end], words[window.first : window.last]) for window in windows]
 
 
-def _join(answers, parts, found, again):
+def _from_word(part, first):
+    """The Part with positions that count from a word of this index, as in an answer for the part alone."""
+    words, seen = ([(position - first, word) for position, word in pairs] for pairs in (part.words, part.seen))
+    return part._replace(words=words, seen=seen)
+
+
+def _join(answers, parts, found):
     """(tags, scores): for each text a list of one for every word.
 
     Args:
-      answers: list of Answer, one a text.
-      parts: list of Part.
-      found: for each part the Answer it is in.
-      again: the parts whose Answer is of them alone, not of the whole text.
+      answers: list of Answer, one for each text.
+      parts: list of windows.Part, those of the texts.
+      found: for each part the Answer that its positions count in.
     """
     labels = sorted({tag for answer in answers + found for tag in answer.tags})
     ids = {label: i for i, label in enumerate(labels, 1)}
-    encoded = []
-    for i, part in enumerate(parts):
-        base = part.seen[0] if i in again else 0  # positions here are those of words in the answer
-        seen, own = ([(word - base, word) for word in words] for words in (part.seen, part.own))
-        encoded.append(Encoded(None, None, None, own, None, part.text, seen))
     label_ids = [[ids[tag] for tag in answer.tags] for answer in found]
-    sentences = [Sentence(answer.spans, None, 1) for answer in answers]
-    encoded = settle_seams(encoded, label_ids, labels)
+    sizes = [len(answer.spans) for answer in answers]
+    parts = settle_seams(parts, label_ids, labels)
     scheme = answers[0].scheme if answers else ""
-    tags = join_windows(sentences, encoded, label_ids, labels, scheme or None)
-    return tags, join_scores(sentences, encoded, [answer.scores for answer in found])
+    tags = join_windows(sizes, parts, label_ids, labels, scheme or None)
+    return tags, join_scores(sizes, parts, [answer.scores for answer in found])

@@ -52,12 +52,11 @@ def export_saved_model(export_dir, prefix, settings, vocab_file, compute=kernels
     )
 
 
-def load_tagger(directory, label_ids):
+def load_tagger(directory):
     """The tagger of an export, in a graph and a session of its own.
 
     Args:
       directory: what `export_saved_model` wrote.
-      label_ids: dict from label to id.
 
     Returns:
       frozen.Tagger.
@@ -78,7 +77,7 @@ def load_tagger(directory, label_ids):
         frozen = FrozenGraph(inputs, outputs["pred_ids"], outputs["scores"], None)
         if sorted(inputs) != ["input_ids", "input_mask", "segment_ids", "word_start"]:
             raise KeyError(f"inputs {sorted(inputs)}")
-        return Tagger(session, frozen, label_ids)
+        return Tagger(session, frozen)
     except (tf.errors.OpError, OSError, RuntimeError, KeyError, ValueError) as error:
         session.close()
         raise UserError(f"{directory}: cannot be loaded as a tagger's SavedModel: {first_line(error)}")

@@ -26,7 +26,7 @@ def window(number, size):
     """A window whose first piece after [CLS] has the id 100 + number."""
     labels = [IDS["[CLS]"]] + [IDS["B-A"], IDS["X"], IDS["O"], IDS["I-A"]][: size - 2] + [IDS["[SEP]"]]
     input_ids = [2, 100 + number] + list(range(10, 10 + size - 3)) + [3]
-    return Encoded(["?"] * size, input_ids, labels, [(1, 0)], slice(1, 2), number)
+    return Encoded(["?"] * size, input_ids, None, labels, slice(1, 2), None)
 
 
 def write(path, count, made_from="test"):
@@ -86,7 +86,7 @@ def test_fields_types_and_padding(tmp_path):
 
 def test_a_full_window_has_no_padding(tmp_path):
     path = str(tmp_path / "records")
-    full = Encoded(["?"] * LENGTH, list(range(1, 9)), [5, 1, 1, 1, 1, 1, 1, 6], [], slice(1, 7), 0)
+    full = Encoded(["?"] * LENGTH, list(range(1, 9)), None, [5, 1, 1, 1, 1, 1, 1, 6], slice(1, 7), None)
     record_files.write_records(path, records.window_examples([full], LENGTH), None)
     (batch,) = batches(path, None)
     assert batch["input_ids"].tolist() == [list(range(1, 9))] and batch["input_mask"].all()
@@ -216,7 +216,7 @@ def test_word_start_goes_by_the_label_map(tmp_path):
     write(path, 1)
     ids = label_ids(["X", "O", "[SEP]", "B-A", "[CLS]", "I-A"])
     labels = [ids[name] for name in ("[CLS]", "O", "X", "X", "I-A", "B-A", "[SEP]")]
-    windows = [Encoded([], [1] * 7, labels, [], slice(0), 0)]
+    windows = [Encoded([], [1] * 7, None, labels, slice(0), None)]
     record_files.write_records(str(path), records.window_examples(windows, LENGTH), None)
     (batch,) = batches(path, None, label_ids=ids)
     assert batch["word_start"].tolist() == [[0, 1, 0, 0, 1, 1, 0]]

@@ -35,6 +35,11 @@ def encode(sentences, tokenizer, max_seq_length, names):
     return list(data_windows.encode(sentences, tokenizer, labels.label_ids(names), max_seq_length))
 
 
+def join(sentences, encoded, predictions, *others):
+    sizes = [len(each.words) for each in sentences]
+    return data_windows.join_windows(sizes, [window.part for window in encoded], predictions, *others)
+
+
 def sentence(*pairs):
     return Sentence([word for word, _ in pairs], [tag for _, tag in pairs], 1)
 
@@ -93,10 +98,10 @@ def test_encode_by_hand(tokenizer):
     assert first.tokens == ["[CLS]", "a", "##b", "##c", "d", "-", "e", "\u4e00", "\u4e01", "[SEP]"]
     assert first.input_ids == [VOCAB.index(token) for token in first.tokens]
     assert first.label_ids == [5, 2, 4, 4, 1, 4, 4, 3, 4, 6]
-    assert first.words == [(1, 0), (4, 2), (7, 3)]
-    assert first.own == slice(1, 9) and first.sentence == 0
-    assert second.tokens == ["[CLS]", "[UNK]", "[SEP]"] and second.sentence == 1
-    assert second.label_ids == [5, 1, 6] and second.words == [(1, 0)] and second.own == slice(1, 2)
+    assert first.part.words == [(1, 0), (4, 2), (7, 3)]
+    assert first.own == slice(1, 9) and first.part.sentence == 0
+    assert second.tokens == ["[CLS]", "[UNK]", "[SEP]"] and second.part.sentence == 1
+    assert second.label_ids == [5, 1, 6] and second.part.words == [(1, 0)] and second.own == slice(1, 2)
 
 
 def test_encode_a_seam_by_hand(tokenizer):
@@ -105,7 +110,7 @@ def test_encode_a_seam_by_hand(tokenizer):
     windows = encode(data, tokenizer, 6, names)
     assert ["".join(window.tokens[1:-1]) for window in windows] == ["abcd", "cdef", "efgh"]
     assert ["".join(window.tokens[window.own]) for window in windows] == ["abc", "de", "fgh"]
-    assert [window.words for window in windows] == [
+    assert [window.part.words for window in windows] == [
         [(1, 0), (2, 1), (3, 2)],
         [(2, 3), (3, 4)],
         [(2, 5), (3, 6), (4, 7)],
@@ -120,7 +125,9 @@ def check_encoding(data, encoded, tokenizer, max_seq_length, names):
     for window in encoded:
         length = len(window.tokens)
         assert 3 <= length <= max_seq_length
-        assert len(window.input_ids) == len(window.label_ids) == length
+        assert len(window.input_ids) == len(window.label_ids) == len(window.word_start) == length
+        special = [ids[label] for label in labels.SPECIAL]
+        assert window.word_start == [int(i not in special) for i in window.label_ids]
         assert window.input_ids == tokenizer.convert_tokens_to_ids(window.tokens)
         assert (window.tokens[0], window.tokens[-1]) == ("[CLS]", "[SEP]")
         assert (window.label_ids[0], window.label_ids[-1]) == (ids["[CLS]"], ids["[SEP]"])
@@ -129,18 +136,20 @@ def check_encoding(data, encoded, tokenizer, max_seq_length, names):
         assert starts[0] == 1  # a window begins with the beginning of a word
         ends = starts[1:] + [length - 1]
         found = dict(zip(starts, ends))
-        for position, word in window.words:
-            pieces = tokenizer.tokenize(data[window.sentence].words[word])[: max_seq_length - 2]
+        for position, word in window.part.words:
+            pieces = tokenizer.tokenize(data[window.part.sentence].words[word])[: max_seq_length - 2]
             assert window.tokens[position : found[position]] == pieces
-            assert window.label_ids[position] == ids[data[window.sentence].tags[word]]
-        assert window.own.start == window.words[0][0] and window.own.stop == found[window.words[-1][0]]
-        decided[window.sentence] += [word for _, word in window.words]
-        own_tokens[window.sentence] += window.tokens[window.own]
+            assert window.label_ids[position] == ids[data[window.part.sentence].tags[word]]
+        assert window.own.start == window.part.words[0][0] and window.own.stop == found[window.part.words[-1][0]]
+        decided[window.part.sentence] += [word for _, word in window.part.words]
+        own_tokens[window.part.sentence] += window.tokens[window.own]
+    unlabelled = data_windows.encode_words([each.words for each in data], tokenizer, max_seq_length)
+    assert list(unlabelled) == [window._replace(label_ids=None) for window in encoded]
     for i, each in enumerate(data):
         pieces = [tokenizer.tokenize(word)[: max_seq_length - 2] for word in each.words]
         assert decided[i] == [word for word, tokens in enumerate(pieces) if tokens]
         assert own_tokens[i] == list(itertools.chain.from_iterable(pieces))
-    assert [window.sentence for window in encoded] == sorted(window.sentence for window in encoded)
+    assert [window.part.sentence for window in encoded] == sorted(window.part.sentence for window in encoded)
 
 
 @pytest.mark.parametrize("max_seq_length", list(range(3, 11)) + [128])
@@ -156,8 +165,8 @@ def test_long_and_empty_words(max_seq_length, tokenizer):
     ]
     encoded = encode(data, tokenizer, max_seq_length, names)
     check_encoding(data, encoded, tokenizer, max_seq_length, names)
-    assert not {2, 3} & {window.sentence for window in encoded}
-    joined = data_windows.join_windows(data, encoded, [window.label_ids for window in encoded], names)
+    assert not {2, 3} & {window.part.sentence for window in encoded}
+    joined = join(data, encoded, [window.label_ids for window in encoded], names)
     for each, tags in zip(data, joined):
         expected = [tag if tokenizer.tokenize(word) else "O" for word, tag in zip(each.words, each.tags)]
         assert tags == expected
@@ -209,7 +218,7 @@ def test_join_undoes_encode(scheme, tokenizer, data, max_seq_length):
     encoded = encode(corpus, tokenizer, max_seq_length, names)
     check_encoding(corpus, encoded, tokenizer, max_seq_length, names)
     predictions = [window.label_ids + [0] * (max_seq_length - len(window.tokens)) for window in encoded]
-    joined = data_windows.join_windows(corpus, encoded, predictions, names, scheme)
+    joined = join(corpus, encoded, predictions, names, scheme)
     assert [len(tags) for tags in joined] == [len(each.words) for each in corpus]
     for each, tags in zip(corpus, joined):
         lost = [not tokenizer.tokenize(word) for word in each.words]
@@ -229,11 +238,11 @@ def test_only_what_a_window_decides_is_taken_from_it(tokenizer):
     assert len(encoded) > 5
     predictions = []
     for number, window in enumerate(encoded):
-        own = {position for position, _ in window.words}
+        own = {position for position, _ in window.part.words}
         mark = names.index("AB"[number % 2]) + 1
         predictions.append([mark if t in own else 3 - mark + 2 for t in range(len(window.tokens))])
-    (tags,) = data_windows.join_windows(data, encoded, predictions, names)
-    expected = ["AB"[number % 2] for number, window in enumerate(encoded) for _ in window.words]
+    (tags,) = join(data, encoded, predictions, names)
+    expected = ["AB"[number % 2] for number, window in enumerate(encoded) for _ in window.part.words]
     assert tags == expected
 
 
@@ -242,8 +251,8 @@ def test_labels_of_no_word_become_outside(tokenizer):
     data = [sentence(*[(c, "O") for c in "abcdef"])]
     encoded = encode(data, tokenizer, 8, names)
     predictions = [[6, 1, 0, 2, 3, 6, 5, 3]]
-    assert data_windows.join_windows(data, encoded, predictions, names) == [["B-A", "O", "O", "O", "O", "I-A"]]
-    assert data_windows.join_windows(data, encoded, predictions, names, "BIO") == [["B-A", "O", "O", "O", "O", "B-A"]]
+    assert join(data, encoded, predictions, names) == [["B-A", "O", "O", "O", "O", "I-A"]]
+    assert join(data, encoded, predictions, names, "BIO") == [["B-A", "O", "O", "O", "O", "B-A"]]
 
 
 ANY_TAGS = {
@@ -287,3 +296,19 @@ def test_spell(scheme, data):
 def test_spell_by_hand(tags, bio, bioes):
     assert data_windows.retag(tags.split(), "BIO") == bio.split()
     assert data_windows.retag(tags.split(), "BIOES") == bioes.split()
+
+
+def test_pad_windows(tokenizer):
+    names = ["O", "B-A", "I-A", "X", "[CLS]", "[SEP]"]
+    windows = encode([sentence(("ab", "B-A"), ("c", "O")), sentence(("d", "O"))], tokenizer, 12, names)
+    fields = ("input_ids", "input_mask", "segment_ids", "word_start", "label_ids")
+    batch = data_windows.pad_windows(windows, fields)
+    assert {str(array.dtype) for array in batch.values()} == {"int32"}
+    ids = [VOCAB.index(token) for token in ("[CLS]", "a", "##b", "c", "[SEP]", "d")]
+    assert batch["input_ids"].tolist() == [ids[:5], [ids[0], ids[5], ids[4], 0, 0]]
+    assert batch["input_mask"].tolist() == [[1] * 5, [1, 1, 1, 0, 0]]
+    assert batch["segment_ids"].tolist() == [[0] * 5] * 2
+    assert batch["word_start"].tolist() == [[0, 1, 0, 1, 0], [0, 1, 0, 0, 0]]
+    assert batch["label_ids"].tolist() == [[5, 2, 4, 1, 6], [5, 1, 6, 0, 0]]
+    longer = data_windows.pad_windows(windows, ["input_mask"], 7)
+    assert list(longer) == ["input_mask"] and longer["input_mask"].tolist() == [[1] * 5 + [0] * 2, [1] * 3 + [0] * 4]

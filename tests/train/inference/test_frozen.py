@@ -20,8 +20,8 @@ def windows():
     given = small.features()
     sizes = given["input_mask"].sum(1)
     return [
-        Encoded(None, list(ids[:size]), list(labels[:size]), None, None, row)
-        for row, (ids, labels, size) in enumerate(zip(given["input_ids"], given["label_ids"], sizes))
+        Encoded(None, list(ids[:size]), list(starts[:size]), list(labels[:size]), None, None)
+        for ids, starts, labels, size in zip(given["input_ids"], small.words(), given["label_ids"], sizes)
     ]
 
 

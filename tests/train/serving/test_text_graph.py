@@ -19,10 +19,8 @@ from bert.tokenization import FullTokenizer
 from tests import serving
 from tests.paths import REPOSITORY
 from tests.train.data.test_text import CHARACTERS
-from train.data.conll import Sentence
-from train.data.labels import label_ids
 from train.data.text import split_words
-from train.data.windows import encode
+from train.data.windows import encode_words
 from train.predictor import Predictor
 from train.serving import text_graph
 
@@ -146,18 +144,17 @@ def test_by_hand(text, pieces, tmp_path):
 def test_the_model_reads_what_encode_gives(lower, texts):
     """Where a text is one window; of a longer one the words that fit, and it says so."""
     batch, words = lower.batch(texts)
-    sentences = [Sentence([text[a:b] for a, b in split_words(text)], None, 1) for text in texts]
-    sentences = [s._replace(tags=["O"] * len(s.words)) for s in sentences]
-    windows = list(encode(sentences, lower.tokenizer, label_ids(serving.LABELS), 16))
+    sentences = [[text[a:b] for a, b in split_words(text)] for text in texts]
+    windows = list(encode_words(sentences, lower.tokenizer, 16))
     for row in range(len(texts)):
-        of_text = [window for window in windows if window.sentence == row]
+        of_text = [window for window in windows if window.part.sentence == row]
         length = batch.input_mask[row].sum()
         assert batch.too_long[row] == (len(of_text) > 1)
         assert not batch.input_ids[row, length:].any() and not batch.word_start[row, length:].any()
         positions, seen = batch.position[words.text == row], batch.seen[words.text == row]
         if len(of_text) == 1:
             assert list(batch.input_ids[row, :length]) == of_text[0].input_ids
-            starts = [position for position, _ in of_text[0].words]
+            starts = [position for position, _ in of_text[0].part.words]
             assert list(np.flatnonzero(batch.word_start[row])) == starts == [p for p in positions if p]
         elif not of_text:
             assert list(batch.input_ids[row, :length]) == lower.tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
