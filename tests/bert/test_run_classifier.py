@@ -201,6 +201,7 @@ def test_training_starts_from_the_checkpoint_given(encoder, mrpc, tmp_path):
         np.testing.assert_allclose(new.get_tensor(name), old.get_tensor(name), atol=1e-20)
 
 
+@pytest.mark.one_tensorflow
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(encoder, mrpc, tmp_path, monkeypatch):
     """Stopped at a checkpoint amid an epoch, it ends with the weights of a run that was not.
 

@@ -210,6 +210,7 @@ def test_checkpoint_has_every_variable_of_the_contract(given, trained):
     assert found == dict(expected, **slots)
 
 
+@pytest.mark.one_tensorflow
 def test_a_run_that_was_stopped_goes_on_where_it_was(given, tmp_path):
     """The weights at the end are those of a run that was not stopped: same batches, same rates."""
     flags = ["--do_train", "--num_train_steps=12", "--num_warmup_steps=4", "--save_checkpoints_steps=5"]
@@ -343,7 +344,7 @@ def test_bad_input(given, trained, tmp_path, check):
 
 def test_damaged_record(given, tmp_path, capfd):
     """Found while reading, as the checksums of a large file are not all looked at before."""
-    content = bytearray((given / "others").read_bytes())
+    content = bytearray((given / "records").read_bytes())
     content[-20] ^= 1
     (tmp_path / "damaged").write_bytes(bytes(content))
     flags = flags_of(given, tmp_path / "output") + [f"--input_file={tmp_path}/damaged", "--do_train"]
@@ -412,6 +413,7 @@ def spaced(paragraph):
 # ---- how it is computed ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_tensorflow
 def test_trained_and_evaluated_another_way(given, tmp_path):
     """The losses of some steps and of an evaluation are about those of plain float32."""
     flags = ["--do_train", "--train_batch_size=16", "--num_warmup_steps=2", "--learning_rate=1e-3"]

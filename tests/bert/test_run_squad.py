@@ -171,6 +171,7 @@ def test_predicting_again_gives_the_same(given, trained, tmp_path):
     assert load(tmp_path / "output", "predictions.json") == load(trained[0], "predictions.json")
 
 
+@pytest.mark.one_tensorflow
 def test_a_run_cut_short_goes_on(given, tmp_path, monkeypatch):
     """What is learnt in two goes is what is learnt in one."""
     directory, flags = given
@@ -319,6 +320,7 @@ def test_bad_checkpoints(given, trained, check, tmp_path):
     check(r"damaged/model\.ckpt-\d+: the checkpoint is cut off", "--do_predict", dev, f"--output_dir={damaged}")
 
 
+@pytest.mark.one_tensorflow
 def test_trained_and_predicted_another_way(given, trained, tmp_path):
     """The losses of some steps are about those of plain float32, and so are the probabilities of the answers."""
     directory, flags = given
