@@ -5,6 +5,7 @@ import tensorflow.compat.v1 as tf
 from bert.modeling import dropout
 from train.tagger import crf
 from train.tagger.rnn import bidirectional_rnn
+from train.tagger.shapes import check_shapes
 
 
 class BLSTM_CRF:
@@ -22,6 +23,9 @@ class BLSTM_CRF:
       labels: int [batch, steps], or None where they are not known.
       lengths: int [batch], tokens in each sentence; nothing after them counts.
       is_training: whether dropout is on.
+
+    Raises:
+      ValueError: an argument is missing, or a shape is not as above.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class BLSTM_CRF:
             raise ValueError("BLSTM_CRF needs num_labels and lengths")
         if cell_type not in ("lstm", "gru"):
             raise ValueError(f"cell_type is '{cell_type}'; expected lstm or gru")
+        given = {"embedded_chars": (embedded_chars, "batch steps width"), "lengths": (lengths, "batch")}
+        check_shapes(**given, **({} if labels is None else {"labels": (labels, "batch steps")}))
         self.embedded_chars = embedded_chars
         self.hidden_unit = hidden_unit
         self.cell_type = cell_type

@@ -10,6 +10,7 @@ from bert.classification import model
 from bert.encoder import kernels
 from train.lstm_crf_layer import BLSTM_CRF
 from train.tagger import decoding
+from train.tagger.shapes import check_shapes
 
 # The tagger's graph over the steps the CRF sees: all pieces, or the first pieces of words only.
 #   logits [batch, steps, num_labels], transitions [num_labels, num_labels], lengths [batch],
@@ -107,7 +108,14 @@ def build_tagger(
 
     Returns:
       TaggerGraph.
+
+    Raises:
+      ValueError: a shape is not as above.
     """
+    names = ["input_ids", "input_mask", "segment_ids"]
+    names += ["word_start"] if settings.subword_labels == "first" else []
+    given = {name: (features[name], "batch seq_len") for name in names}
+    check_shapes(**given, **({} if label_ids is None else {"label_ids": (label_ids, "batch seq_len")}))
     input_mask = features["input_mask"]
     vectors, lengths = _encode(
         modeling.BertConfig.from_dict(settings.bert_config),

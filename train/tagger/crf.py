@@ -13,6 +13,8 @@ not used).
 
 import tensorflow.compat.v1 as tf
 
+from train.tagger.shapes import check_shapes
+
 
 def crf_log_likelihood(potentials, tags, lengths, transitions):
     """Log-probability of each sentence's tags.
@@ -31,6 +33,8 @@ def crf_log_likelihood(potentials, tags, lengths, transitions):
 
 def crf_path_score(potentials, tags, lengths, transitions):
     """Unnormalised score of one path a sentence, [batch]; arguments as `crf_log_likelihood`."""
+    _check(potentials, lengths, transitions)
+    check_shapes(potentials=(potentials, "batch T L"), tags=(tags, "batch T"))
     num_labels = tf.shape(transitions)[-1]
     real = _real_tokens(potentials, lengths)  # [batch, T]
     # One-hot products instead of gathers: their gradient is a matmul, not a scatter.
@@ -42,6 +46,7 @@ def crf_path_score(potentials, tags, lengths, transitions):
 
 def crf_log_norm(potentials, lengths, transitions, kinds=None):
     """log Z, the log of the sum of exp(score) over all paths: float [batch]; 0 for a sentence without tokens."""
+    _check(potentials, lengths, transitions, kinds)
     alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_logsumexp)  # [T, batch, L]
     return _at_end(tf.reduce_logsumexp(alphas[-1], axis=-1), lengths)
 
@@ -58,6 +63,7 @@ def crf_decode(potentials, lengths, transitions, kinds=None):
     Returns:
       (tags, score): int32 [batch, T], 0 at padding; float [batch], the path's score, 0 for no tokens.
     """
+    _check(potentials, lengths, transitions, kinds)
     alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_max)  # [T, batch, L]
 
     def step_back(next_tag, inputs):
@@ -84,6 +90,7 @@ def crf_marginals(potentials, lengths, transitions, kinds=None):
     Returns:
       float [batch, T, L]; sums to 1 over L at tokens, 0 at padding.
     """
+    _check(potentials, lengths, transitions, kinds)
     alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_logsumexp)  # [T, batch, L]
 
     def step_back(next_beta, inputs):
@@ -97,6 +104,16 @@ def crf_marginals(potentials, lengths, transitions, kinds=None):
     betas = tf.scan(step_back, steps, initializer=tf.zeros_like(potentials[:, 0]), reverse=True)
     posterior = tf.nn.softmax(tf.transpose(alphas + betas, [1, 0, 2]))
     return posterior * _real_tokens(potentials, lengths)[:, :, None]
+
+
+def _check(potentials, lengths, transitions, kinds=None):
+    """ValueError where a shape is wrong; arguments as `crf_decode`."""
+    check_shapes(
+        potentials=(potentials, "batch T L"),
+        lengths=(lengths, "batch"),
+        transitions=(transitions, "L L" if kinds is None else "K L L"),
+        **({} if kinds is None else {"kinds": (kinds, "batch T")}),
+    )
 
 
 def _forward(potentials, lengths, transitions, kinds, reduce):
