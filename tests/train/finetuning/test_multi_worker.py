@@ -17,6 +17,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint
+from tests import selection
 from tests.bert.training.test_strategies import write_task
 from tests.paths import REPOSITORY
 from train import bert_lstm_ner, run_dir
@@ -28,7 +29,7 @@ LIMIT = 900  # seconds that a run may take at most
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
     flags = write_task(tmp_path_factory.mktemp("task"))
-    return [*flags, "-crf_only", "-do_eval=false", "-num_train_epochs=4", "-eval_every=6", "-save_summary_steps=1"]
+    return [*flags, "-crf_only", "-do_eval=false", "-num_train_epochs=20", "-eval_every=20", "-save_summary_steps=1"]
 
 
 @pytest.fixture(scope="module")
@@ -114,34 +115,49 @@ def state_of(output):
         return json.load(reader)
 
 
-@pytest.mark.one_tensorflow
-def test_killed_tasks_cost_nothing_but_time(given, alone, tmp_path):
-    """A worker dies, then the chief; the evaluator scores what the chief scores when alone."""
-    output = tmp_path / "together"
-    slowly = ["-save_checkpoints_steps=2"]
-    with Run(output, *given, *slowly, launcher=["-workers=2", "-evaluator"]) as run:
-        run.wait_for_step(2)
-        run.signal("worker 0", signal.SIGKILL)
-        run.wait_for_step(12)
-        run.signal("chief 0", signal.SIGKILL)
-        run.wait()
+def test_kills_and_a_signal_cost_nothing_but_time(given, alone, tmp_path):
+    """A worker dies, then the chief; a worker is told to end, and all end; in the end all is as of one process alone.
+
+    The evaluator scores what the chief scores when alone. On TensorFlow 1.15 nobody dies: to start again after that is
+    the launcher's work, and each start takes long. A signal to the evaluator or to the launcher comes to the others
+    from the launcher, as tests/bert/test_launch.py has it.
+    """
+    output, kills = tmp_path / "together", ["worker 0", "chief 0"] if selection.is_reference() else []
+    flags, together = [*given, "-save_checkpoints_steps=2"], ["-workers=2", "-evaluator"]
+    with Run(output, *flags, launcher=together) as run:
+        step = 2
+        for task in kills:
+            run.wait_for_step(step)
+            run.signal(task, signal.SIGKILL)
+            step += 10
+        run.wait_for_step(step + 10)
+        run.signal("worker 0", signal.SIGTERM)
+        run.wait(143)
         log = run.read_log()
-    assert [task for task in ("worker 0", "chief 0") if f"[launch] {task} died of SIGKILL" in log] == [
-        "worker 0", "chief 0",
-    ]  # fmt: skip
+    assert [task for task in kills if f"[launch] {task} died of SIGKILL" in log] == kills
+    assert log.count("died") == len(kills) and "[launch] chief 0 does not end" not in log
+    latest = checkpoint.latest(str(output))
+    step = checkpoint.step_of(latest)
+    assert f"[chief 0] stopped by SIGTERM at step {step} of 120, saved in {latest}; the same command goes" in log
+    assert "[worker 0] stopped by SIGTERM; the chief saves and says where; the same command goes on" in log
+    assert not [name for name in os.listdir(str(output)) if "tmp" in name or "temp" in name or "lock" in name]
+
+    with Run(output, *flags, launcher=together) as run:
+        run.wait()
+        assert "Traceback" not in run.read_log()
     found, expected = losses_of(output), losses_of(alone)
-    # Of events that were not yet written when the chief was killed nothing is left.
-    assert set(found) <= set(expected) and max(found) == max(expected) >= 20 and len(found) >= 10
+    # Of events that were not yet written when the chief was killed nothing is left; those since then are all there.
+    assert set(range(step - 5, 121)) <= set(found) <= set(expected) == set(range(1, 121)) and step < 120
     np.testing.assert_allclose(list(found.values()), [expected[step] for step in found], rtol=1e-3)
     state, single = state_of(output), state_of(alone)
     assert state["finished"]
-    assert [scores["step"] for scores in state["evaluations"]] == [scores["step"] for scores in single["evaluations"]]
+    evaluated = [scores["step"] for scores in state["evaluations"]]
+    assert evaluated == [scores["step"] for scores in single["evaluations"]] == list(range(20, 121, 20))
     for scores, others in zip(state["evaluations"], single["evaluations"]):
         assert scores["loss"] == pytest.approx(others["loss"], rel=1e-3)
-    latest = [checkpoint.step_of(checkpoint.latest(str(folder))) for folder in (output, alone)]
-    assert latest[0] == latest[1] == state["evaluations"][-1]["step"]
-    best = checkpoint.latest(str(output / run_dir.BEST))
-    assert best.endswith(f"-{max(state['evaluations'], key=lambda scores: scores['f1'])['step']}")
+    assert [checkpoint.step_of(checkpoint.latest(str(folder))) for folder in (output, alone)] == [120, 120]
+    best = max(state["evaluations"], key=lambda scores: scores["f1"])
+    assert state["best"] == best and checkpoint.latest(str(output / run_dir.BEST)).endswith(f"-{best['step']}")
 
 
 @pytest.mark.parametrize("launcher,last", [(["-workers=2"], 4)])
@@ -156,42 +172,13 @@ def test_early_stop_reaches_every_task(launcher, last, given, tmp_path):
     assert [scores["step"] for scores in state_of(output)["evaluations"]] == [2, 4]
 
 
-def test_a_signal_to_any_task_ends_all_with_a_checkpoint(given, tmp_path):
-    """To a worker, then to the evaluator, upon which the launcher signals to all; in the end nothing is missing.
-
-    What the launcher does with a signal of its own is in tests/bert/test_launch.py: the same.
-    """
-    flags = [*given, "-num_train_epochs=20", "-eval_every=20", "-save_checkpoints_steps=2"]
-    output, step = tmp_path / "together", 0
-    for task in ("worker 0", "evaluator 0"):
-        with Run(output, *flags, launcher=["-workers=2", "-evaluator"]) as run:
-            run.wait_for_step(step + 10)
-            run.signal(task, signal.SIGTERM)
-            run.wait(143)
-            log = run.read_log()
-        latest = checkpoint.latest(str(output))
-        step = checkpoint.step_of(latest)
-        assert f"[chief 0] stopped by SIGTERM at step {step} of 120, saved in {latest}; the same command goes" in log
-        assert "[worker 0] stopped by SIGTERM; the chief saves and says where; the same command goes on" in log
-        assert "died" not in log and "killed" not in log and "Traceback" not in log
-        assert not [name for name in os.listdir(str(output)) if "tmp" in name or "temp" in name or "lock" in name]
-    with Run(output, *flags, launcher=["-workers=2", "-evaluator"]) as run:
-        run.wait()
-    losses = losses_of(output)
-    assert step < 120 and sorted(losses) == list(range(1, 121))
-    state = state_of(output)
-    assert state["finished"]
-    assert [scores["step"] for scores in state["evaluations"]] == list(range(20, 121, 20))
-    assert state["best"] == max(state["evaluations"], key=lambda scores: scores["f1"])
-
-
 def test_workers_with_a_parameter_server_learn(given, alone, tmp_path):
-    """In eight times the steps, more than one process alone in its first ones."""
+    """In all its steps, more than one process alone in its first ones."""
     output = tmp_path / "asynchronous"
-    with Run(output, *given, "-num_train_epochs=8", launcher=["-workers=2", "-ps=1"]) as run:
+    with Run(output, *given, launcher=["-workers=2", "-ps=1"]) as run:
         run.wait()
     state = state_of(output)
     assert state["finished"]
     first, last = state_of(alone)["evaluations"][0], state["evaluations"][-1]
-    assert first["step"] == 6 and last["step"] >= 48
+    assert first["step"] == 20 and last["step"] >= 120
     assert last["loss"] < first["loss"]
