@@ -65,6 +65,13 @@ FAULTS = [
         "tests/train/data/test_windows.py",
     ),
     Fault(
+        "a seam moves one word too short",
+        "train/data/windows.py",
+        "other.seen[: common + 1]",
+        "other.seen[:common]",
+        "tests/train/data/test_windows.py",
+    ),
+    Fault(
         "a window decides its words shifted by one",
         "train/data/windows.py",
         "tags[part.sentence][word] = _tag(labels, label_ids[position])",

@@ -137,7 +137,7 @@ def test_encoder(file, spoil, expected, setting, check):
         (["-cell", "rnn"], r"-cell.*lstm"),
         (["-freeze_layers", "3"], r"-freeze_layers 3: the encoder has 2 layers"),
         (["-label_list", "O,B-PER"], r"train\.txt:\d+: the tag '.*' was not seen in training"),
-        (["-label_list", "no_such_file"], r"no_such_file: expected a file"),
+        (["-label_list", "no_such_file"], r"no_such_file: cannot be read: .*; expected a file"),
         (["-init_checkpoint", "no/such/model.ckpt"], r"no/such/model\.ckpt: no checkpoint of that name"),
         (["-do_train", "false"], r"label2id\.json|no checkpoint"),
         (["-do_train=false", "-do_eval=false", "-do_predict=false"], r"nothing to do"),

@@ -392,7 +392,7 @@ def reshaped(name, *shape):
         ({"vocab_size": None}, r"config\.json: expected a JSON object with a 'vocab_size'"),
         ({"vocab_size": 12}, r"vocab\.txt: 11 entries; .*config\.json expects 12 \(lines \[unused1\]"),
         ({"vocab_size": 10}, r"vocab\.txt: 11 entries; .*config\.json expects 10$"),
-        ({"vocab": hf_models.VOCAB[:2] * 2 + hf_models.VOCAB[4:]}, r"vocab\.txt line 3: '\[PAD\]' is on line 1"),
+        ({"vocab": hf_models.VOCAB[:2] * 2 + hf_models.VOCAB[4:]}, r"vocab\.txt:3: '\[PAD\]' is on line 1"),
         ({"vocab": ["[PAD]", "[UNK]", "[SEP]"] + list("abcdefgh")}, r"vocab\.txt: expected an entry \[CLS\]"),
         ({"num_hidden_layers": 3}, r"model\.safetensors: 16 weights of the encoder are missing, bert\..*layer\.2"),
         ({"weights": without("word_emb")}, r"not the weights of a BERT: .*, found bert\.embeddings\.LayerNorm\.bias"),

@@ -312,3 +312,41 @@ def test_pad_windows(tokenizer):
     assert batch["label_ids"].tolist() == [[5, 2, 4, 1, 6], [5, 1, 6, 0, 0]]
     longer = data_windows.pad_windows(windows, ["input_mask"], 7)
     assert list(longer) == ["input_mask"] and longer["input_mask"].tolist() == [[1] * 5 + [0] * 2, [1] * 3 + [0] * 4]
+
+
+def entities_across(tags_of_words, place):
+    """The entities (type, first word, last word) that go on over the beginning of a word; from a dict by word."""
+    words = sorted(tags_of_words)
+    found = conlleval.chunks([tags_of_words[word] for word in words])
+    return [(kind, words[a], words[b - 1]) for kind, a, b in found if words[a] < place <= words[b - 1]]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_seam_moves_to_the_nearest_place_where_both_windows_agree(data):
+    """settle_seams against its own description, place by place."""
+    names = ["O", "B-A", "I-A"]
+    count = data.draw(st.integers(2, 10))
+    seam = data.draw(st.integers(1, count - 1))
+    left_end = data.draw(st.integers(seam, count))  # the left window sees words [0, left_end), the right one the rest
+    right_start = data.draw(st.integers(0, seam))
+    seen = [[(1 + i, i) for i in range(left_end)], [(1 + i - right_start, i) for i in range(right_start, count)]]
+    parts = [
+        data_windows.Part(0, [pair for pair in seen[0] if pair[1] < seam], seen[0]),
+        data_windows.Part(0, [pair for pair in seen[1] if pair[1] >= seam], seen[1]),
+    ]
+    ids = [data.draw(st.lists(st.integers(1, 3), min_size=len(s), max_size=len(s))) for s in seen]
+    predictions = [[0, *of_words, 0] for of_words in ids]
+    tags = [{word: names[i - 1] for (_, word), i in zip(s, of_words)} for s, of_words in zip(seen, ids)]
+
+    places = [
+        place
+        for place in range(1, count)  # each window keeps a word
+        if right_start <= place <= left_end  # before it the left window decides, from it on the right one
+        and entities_across(tags[0], place) == entities_across(tags[1], place)
+    ]
+    expected = min(places, key=lambda place: (abs(place - seam), place), default=seam)
+    left, right = data_windows.settle_seams(parts, predictions, names)
+    assert [word for _, word in left.words] == list(range(expected))
+    assert [word for _, word in right.words] == list(range(expected, count))
+    assert set(left.words) <= set(seen[0]) and set(right.words) <= set(seen[1])
