@@ -39,6 +39,26 @@ def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
     return tf.where(step < float(num_warmup_steps), warming, decayed)
 
 
+# The choices of `build_train_step` about the update.
+#   clip_norm: largest global norm of the gradients of one update.
+#   lr_multiplier: function from a variable's name, as in a checkpoint, to a factor on its learning rate; None: 1.
+#   is_frozen: function from a variable's name, as in a checkpoint, to whether it stays as it is; None: none does.
+#   accumulation_steps: calls whose gradients are averaged into one update. The global step counts updates.
+StepOptions = collections.namedtuple(
+    "StepOptions", ["clip_norm", "lr_multiplier", "is_frozen", "accumulation_steps"], defaults=[1.0, None, None, 1]
+)
+STEP_DEFAULTS = StepOptions()
+
+# What AdamWeightDecayOptimizer can do beyond Google's.
+#   lr_multiplier: as in StepOptions.
+#   apply_when: bool scalar tensor; where it is false a step leaves variables and slots as they are. None: always true.
+#   gradient_scale: float scalar tensor; every gradient is multiplied by it.
+#   fused: update each variable in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
+UpdateOptions = collections.namedtuple(
+    "UpdateOptions", ["lr_multiplier", "apply_when", "gradient_scale", "fused"], defaults=[None, None, 1.0, False]
+)
+UPDATE_DEFAULTS = UpdateOptions()
+
 # The result of `build_train_step`: the training op, and scalar tensors of the step. loss: the mean over the examples of
 # all replicas; means: list of the `reported` scalars, averaged over replicas.
 TrainStep = collections.namedtuple("TrainStep", ["train_op", "learning_rate", "gradient_norm", "loss", "means"])
@@ -59,31 +79,26 @@ def build_train_step(
     init_lr,
     num_train_steps,
     num_warmup_steps,
-    clip_norm=1.0,
-    var_list=None,
-    lr_multiplier=None,
-    accumulation_steps=1,
-    fused=False,
-    scale_loss=False,
+    options=STEP_DEFAULTS,
+    compute=kernels.REFERENCE,
     reported=(),
 ):
     """One training step: gradients, mean over replicas, clipping, update, global step.
 
     Call it in replica context (inside a model function), once for each replica.
 
+    Gradients in float16, whose range is small, get loss scaling: the loss is multiplied by the largest power of two
+    that keeps the gradients finite. A step with gradients that are not finite updates no variable; it only halves the
+    factor.
+
     Args:
       loss: scalar tensor, the mean over this replica's examples.
       init_lr: peak learning rate.
       num_train_steps: updates until the rate has decayed to 0.
       num_warmup_steps: updates of the warm-up; 0 or None for none.
-      clip_norm: largest global norm of the gradients of one update.
-      var_list: variables to train; default: all trainable ones.
-      lr_multiplier: function from a variable's name to a factor on its learning rate; default: 1 for all.
-      accumulation_steps: calls whose gradients are averaged into one update. The global step counts updates.
-      fused: update each variable in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
-      scale_loss: loss scaling, for gradients in float16, whose range is small. The loss is multiplied by the largest
-        power of two that keeps the gradients finite. A step with gradients that are not finite updates no variable;
-        it only halves the factor.
+      options: StepOptions.
+      compute: kernels.Compute of the model. Its type decides whether the loss is scaled; with kernels that XLA compiles
+        the update is compiled too.
       reported: list of other scalars to average over replicas, for summaries. They are averaged in every step: if only
         the task that writes summaries averaged them, it would wait for the others.
 
@@ -92,7 +107,10 @@ def build_train_step(
     """
     global_step = tf.train.get_or_create_global_step()
     learning_rate = learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps)
-    variables = tf.trainable_variables() if var_list is None else list(var_list)
+    variables = tf.trainable_variables()
+    if options.is_frozen is not None:
+        variables = [var for var in variables if not options.is_frozen(_name(var))]
+    scale_loss = compute.dtype == tf.float16
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     factor = _local_variable("loss_scale/factor", [], tf.float32, LARGEST_LOSS_SCALE) if scale_loss else None
     pairs = zip(tf.gradients(loss * tf.identity(factor) if scale_loss else loss, variables), variables)
@@ -102,14 +120,14 @@ def build_train_step(
     gradients = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
     if scale_loss:
         gradients = [gradient / tf.identity(factor) for gradient in gradients]
-    elif replicas == 1 and accumulation_steps == 1:
+    elif replicas == 1 and options.accumulation_steps == 1:
         gradients = [_narrow(gradient) for gradient in gradients]
     averaged = mean_over_replicas([*gradients, loss, *reported])
     gradients, loss, means = averaged[: len(gradients)], averaged[len(gradients)], averaged[len(gradients) + 1 :]
 
     due = None
-    if accumulation_steps > 1:
-        gradients, due, reset = _accumulate(gradients, variables, accumulation_steps)
+    if options.accumulation_steps > 1:
+        gradients, due, reset = _accumulate(gradients, variables, options.accumulation_steps)
     norm = tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]))
     apply_when = due
     if scale_loss:
@@ -120,10 +138,12 @@ def build_train_step(
         learning_rate=learning_rate,
         weight_decay_rate=0.01,
         exclude_from_weight_decay=NO_WEIGHT_DECAY,
-        lr_multiplier=lr_multiplier,
-        apply_when=apply_when,
-        gradient_scale=clip_norm / tf.maximum(norm, clip_norm),
-        fused=fused,
+        options=UpdateOptions(
+            lr_multiplier=options.lr_multiplier,
+            apply_when=apply_when,
+            gradient_scale=options.clip_norm / tf.maximum(norm, options.clip_norm),
+            fused=compute.is_compiled,
+        ),
     )
     # A tf.train.Optimizer adds the gradients of all replicas. Here each replica has the mean already.
     to_apply = [
@@ -140,11 +160,6 @@ def build_train_step(
         if scale_loss:
             done.append(_adjust(factor, finite, True if due is None else due))
         return TrainStep(tf.group(*done), learning_rate, norm, loss, means)
-
-
-def training_options(compute):
-    """The arguments of `build_train_step` that a kernels.Compute decides: dict with `fused` and `scale_loss`."""
-    return {"fused": compute.is_compiled, "scale_loss": compute.dtype == tf.float16}
 
 
 def _narrow(gradient):
@@ -252,10 +267,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
       epsilon: as in the formula.
       exclude_from_weight_decay: list of regular expressions; a variable whose name one of them finds has no decay.
       name: name for the ops.
-      lr_multiplier: function from a variable's name to a factor on its learning rate.
-      apply_when: bool scalar tensor; where it is false a step leaves variables and slots as they are.
-      gradient_scale: float scalar tensor; every gradient is multiplied by it.
-      fused: update each variable in one pass over memory, by a kernel that XLA compiles, see `kernels.can_fuse`.
+      options: UpdateOptions. The arguments before it are those of Google's optimizer.
     """
 
     def __init__(
@@ -267,10 +279,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         epsilon=1e-6,
         exclude_from_weight_decay=None,
         name="AdamWeightDecayOptimizer",
-        lr_multiplier=None,
-        apply_when=None,
-        gradient_scale=None,
-        fused=False,
+        options=UPDATE_DEFAULTS,
     ):
         super().__init__(use_locking=False, name=name)
         self.learning_rate = learning_rate
@@ -279,10 +288,8 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.exclude_from_weight_decay = exclude_from_weight_decay
-        self.lr_multiplier = lr_multiplier
-        self.apply_when = apply_when
-        self.gradient_scale = gradient_scale
-        self._update = kernels.compiled(self._moved) if fused else self._moved
+        self.options = options
+        self._update = kernels.compiled(self._moved) if options.fused else self._moved
 
     def _create_slots(self, var_list):
         for var in var_list:
@@ -293,11 +300,11 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         """The op that updates one variable and its slots."""
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
         name = _name(var)
-        rate = self.learning_rate if self.lr_multiplier is None else self.learning_rate * self.lr_multiplier(name)
+        multiplier = self.options.lr_multiplier
+        rate = self.learning_rate if multiplier is None else self.learning_rate * multiplier(name)
         decay = self.weight_decay_rate if self._decays(name) else 0.0
-        scale = 1.0 if self.gradient_scale is None else self.gradient_scale
-        due = True if self.apply_when is None else self.apply_when
-        scalars = [tf.cast(scalar, var.dtype.base_dtype) for scalar in (rate, decay, scale)]
+        due = True if self.options.apply_when is None else self.options.apply_when
+        scalars = [tf.cast(scalar, var.dtype.base_dtype) for scalar in (rate, decay, self.options.gradient_scale)]
         moved = self._update(*[tf.convert_to_tensor(x) for x in (var, m, v, grad, *scalars, due)])
         # Compute all new values before any variable changes: reading a reference variable gives an alias of it.
         with tf.control_dependencies(moved):
@@ -315,7 +322,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         next_m = self.beta_1 * m + (1.0 - self.beta_1) * gradient
         next_v = self.beta_2 * v + (1.0 - self.beta_2) * tf.square(gradient)
         next_var = var - rate * (next_m / (tf.sqrt(next_v) + self.epsilon) + decay * var)
-        if self.apply_when is None:
+        if self.options.apply_when is None:
             return next_var, next_m, next_v
         return tuple(tf.where_v2(due, new, old) for new, old in ((next_var, var), (next_m, m), (next_v, v)))
 

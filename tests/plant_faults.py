@@ -117,7 +117,7 @@ FAULTS = [
         "gradients are clipped before the mean over replicas",
         "bert/optimization.py",
         "averaged = mean_over_replicas([*gradients, loss, *reported])",
-        "averaged = mean_over_replicas([*tf.clip_by_global_norm(gradients, clip_norm)[0], loss, *reported])",
+        "averaged = mean_over_replicas([*tf.clip_by_global_norm(gradients, options.clip_norm)[0], loss, *reported])",
         "tests/bert/test_optimization_distributed.py",
     ),
     Fault(

@@ -4,12 +4,14 @@ In: the flags of train_helper. Out: the files in -output_dir that run_dir names.
 
     python -m train.bert_lstm_ner -data_dir ... -bert_dir ... -output_dir ...
 
-`model_fn_builder` gives the model function, for use with any Estimator; `train` is the whole run.
+`make_model_fn` gives the model function, for use with any Estimator, and `model_fn_builder` the same from the archive's
+arguments; `train` is the whole run.
 """
 
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
+import functools
 import logging
 import os
 import re
@@ -18,6 +20,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.data.batches import Reading
 from bert.encoder import kernels
+from bert.optimization import STEP_DEFAULTS, StepOptions
 from bert.runtime import checkpoint, devices
 from bert.system import run_lock
 from bert.system.errors import run_program
@@ -54,7 +57,10 @@ def model_fn_builder(
     scheme=None,
     compute=kernels.REFERENCE,
 ):
-    """The tagger as an Estimator's model function.
+    """The tagger as an Estimator's model function, from the archive's arguments and three more.
+
+    Outside scripts call it, so it keeps the archive's signature, although that has more than eight parameters: the
+    first seven are the archive's, and the last three can be left out. `make_model_fn` does the work.
 
     Args:
       bert_config: BertConfig.
@@ -69,12 +75,32 @@ def model_fn_builder(
       compute: kernels.Compute, how the encoder computes.
 
     Returns:
+      model_fn(features, labels, mode, params), as of `make_model_fn`.
+    """
+    settings, label_map = _settings(args, bert_config, num_labels, label_map, scheme)
+    training = strategies.Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, args.batch_size)
+    return make_model_fn(settings, label_map, training, _step_options(args, learning_rate), args.dropout_rate, compute)
+
+
+def make_model_fn(
+    settings, label_map, training=None, options=STEP_DEFAULTS, dropout_rate=0.0, compute=kernels.REFERENCE
+):
+    """The tagger as an Estimator's model function.
+
+    Args:
+      settings: settings.TaggerSettings.
+      label_map: dict from label to id: the settings' label_ids, or empty where the names of the labels are not known.
+      training: strategies.Training; None for a model function that only evaluates and predicts.
+      options: optimization.StepOptions, for training.
+      dropout_rate: fraction dropped in the head, in training.
+      compute: kernels.Compute, how the encoder computes.
+
+    Returns:
       model_fn(features, labels, mode, params). Features: int [batch, seq_len] `input_ids`, `input_mask`,
       `segment_ids`, `label_ids` (optional in prediction; `labels` serves too) and `word_start` (1 at the first piece
       of each word; default: from label_ids). Predictions: `pred_ids` int32 and `scores` float32, [batch, seq_len], and
       with labels `loss`, the negative log-likelihood of each sentence.
     """
-    settings, label_map = _settings(args, bert_config, num_labels, label_map, scheme)
 
     def model_fn(features, labels, mode, params):
         is_training = mode == tf.estimator.ModeKeys.TRAIN
@@ -84,9 +110,7 @@ def model_fn_builder(
         word_start = features.get("word_start")
         if word_start is None and settings.subword_labels == "first":
             raise ValueError("-subword_labels first needs the feature word_start, or label_ids and a label_map")
-        tagger = build_tagger(
-            settings, features, is_training, label_ids, args.dropout_rate, compute, strategies.on_tpu()
-        )
+        tagger = build_tagger(settings, features, is_training, label_ids, dropout_rate, compute, strategies.on_tpu())
         if is_training:
             return training_spec(tagger)
 
@@ -107,15 +131,7 @@ def model_fn_builder(
         if not strategies.on_tpu():
             tf.summary.histogram("transitions", tagger.transitions)
             tf.summary.image("transitions", tagger.transitions[None, :, :, None])
-        return strategies.training_spec(
-            tf.reduce_mean(tagger.losses),
-            strategies.Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, args.batch_size),
-            compute,
-            clip_norm=args.clip,
-            var_list=[var for var in tf.trainable_variables() if not _is_frozen(var.op.name, args.freeze_layers)],
-            lr_multiplier=_head_multiplier(learning_rate, args.head_learning_rate),
-            accumulation_steps=args.gradient_accumulation_steps,
-        )
+        return strategies.training_spec(tf.reduce_mean(tagger.losses), training, compute, options=options)
 
     return model_fn
 
@@ -157,6 +173,16 @@ def _metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):
     for name in ("precision", "recall", "f1") if entity_ids else ():  # none in data of O alone
         metrics[name] = getattr(tf_metrics, name)(label_ids, pred_ids, num_labels, entity_ids, counted)
     return metrics
+
+
+def _step_options(args, learning_rate):
+    """The StepOptions that the flags give, with learning_rate as the encoder's."""
+    return StepOptions(
+        clip_norm=args.clip,
+        lr_multiplier=_head_multiplier(learning_rate, args.head_learning_rate),
+        is_frozen=functools.partial(_is_frozen, freeze_layers=args.freeze_layers),
+        accumulation_steps=args.gradient_accumulation_steps,
+    )
 
 
 def _is_frozen(name, freeze_layers):
@@ -280,18 +306,15 @@ def _train(args, inputs, state, records, distribution, dev_scores):
     schedule = _schedule(args, records.count, latest, distribution)
     hidden_size, steps = inputs.bert_config.hidden_size, schedule.steps_left
     compute = devices.choose_compute(args.precision, hidden_size, steps, args.recompute, args.xla, announce=is_chief)
-    model_fn = model_fn_builder(
-        inputs.bert_config,
-        len(inputs.labels) + 1,
+    training = strategies.Training(
         None if latest else args.init_checkpoint,
         args.learning_rate,
         schedule.last_step,
         schedule.warmup_steps,
-        args,
-        inputs.label_ids,
-        inputs.scheme,
-        compute,
+        args.batch_size,
     )
+    options = _step_options(args, args.learning_rate)
+    model_fn = make_model_fn(inputs.settings, inputs.label_ids, training, options, args.dropout_rate, compute)
     input_fn = file_based_input_fn_builder(
         records.path,
         args.max_seq_length,

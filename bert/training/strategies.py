@@ -13,7 +13,7 @@ import zlib
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from bert.optimization import build_train_step, training_options
+from bert.optimization import STEP_DEFAULTS, build_train_step
 from bert.runtime import checkpoint, devices
 from bert.system import signals
 from bert.system.errors import UserError, first_line
@@ -151,7 +151,7 @@ def init_weights(training):
         checkpoint.init_from_checkpoint(training.init_checkpoint)
 
 
-def training_spec(loss, training, compute, reported=None, **options):
+def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS):
     """The EstimatorSpec of training: the end of every model function, once it has the loss.
 
     Args:
@@ -159,7 +159,7 @@ def training_spec(loss, training, compute, reported=None, **options):
       training: Training.
       compute: kernels.Compute.
       reported: dict from name to scalar, such as parts of the loss: their means over replicas become summaries.
-      options: further arguments of optimization.build_train_step, by name.
+      options: optimization.StepOptions.
     """
     reported = reported or {}
     init_weights(training)
@@ -168,9 +168,9 @@ def training_spec(loss, training, compute, reported=None, **options):
         training.learning_rate,
         training.steps,
         training.warmup_steps,
-        reported=tuple(reported.values()),
-        **training_options(compute),
-        **options,
+        options,
+        compute,
+        tuple(reported.values()),
     )
     hooks = []
     replicas = tf.distribute.get_strategy().num_replicas_in_sync

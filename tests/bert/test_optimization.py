@@ -8,12 +8,14 @@ import tensorflow.compat.v1 as tf
 
 from bert import optimization
 from bert.encoder import kernels
+from bert.optimization import StepOptions
 from tests.bert import test_modeling
 
 kind_of_variables = test_modeling.kind_of_variables
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-6
 SLOTS = ("adam_m", "adam_v")
+KERNELS = [kernels.PLAIN, kernels.FUSED] if kernels.can_fuse() else [kernels.PLAIN]
 
 # A linear model whose variables have names of each sort: decaying, a bias, and the output layer's.
 START = {
@@ -152,7 +154,7 @@ def test_rows_that_occur_twice_in_a_sparse_gradient_add_up(clip_norm, kind_of_va
     rows = [1, 3, 1, 1]
     loss = tf.reduce_sum(tf.gather(table, rows) * tf.constant(scale, tf.float32))
     assert isinstance(tf.gradients(loss, table)[0], tf.IndexedSlices)
-    step = optimization.build_train_step(loss, 0.1, 10, 0, clip_norm=clip_norm)
+    step = optimization.build_train_step(loss, 0.1, 10, 0, StepOptions(clip_norm))
     dense = np.zeros([5, 2])
     np.add.at(dense, rows, scale)
     norm = numpy_norm({"table": dense})
@@ -194,7 +196,7 @@ def test_schedule(num_warmup_steps, evaluate):
 def test_training_equals_numpy(clip_norm, kind_of_variables, evaluate):
     data = consecutive(*inputs_and_targets(36), size=6)
     inputs, targets = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 1])
-    step = optimization.build_train_step(linear_loss(inputs, targets), 0.1, 8, 2, clip_norm=clip_norm)
+    step = optimization.build_train_step(linear_loss(inputs, targets), 0.1, 8, 2, StepOptions(clip_norm))
     expected, norms = numpy_training(data, 0.1, 8, 2, clip_norm)
     assert min(norms) > 0.7  # so that 0.7 is a bound that clips
     global_step = tf.train.get_global_step()
@@ -223,7 +225,7 @@ def test_accumulated_batches_equal_one_large_batch(kind_of_variables, evaluate):
     large = consecutive(*inputs_and_targets(60), size=20)
     small = consecutive(*inputs_and_targets(60), size=5)
     inputs, targets = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 1])
-    step = optimization.build_train_step(linear_loss(inputs, targets), 0.1, 8, 1, accumulation_steps=4)
+    step = optimization.build_train_step(linear_loss(inputs, targets), 0.1, 8, 1, StepOptions(accumulation_steps=4))
     expected, norms = numpy_training(large, 0.1, 8, 1)
     assert max(norms) > 1  # clipping is active
     before = values_of_all(evaluate)
@@ -242,7 +244,7 @@ def test_accumulated_batches_equal_one_large_batch(kind_of_variables, evaluate):
 
 def test_accumulators_are_in_no_checkpoint(kind_of_variables, graph):
     optimization.build_train_step(
-        linear_loss(*map(tf.constant, inputs_and_targets(4))), 0.1, 8, 1, accumulation_steps=2
+        linear_loss(*map(tf.constant, inputs_and_targets(4))), 0.1, 8, 1, StepOptions(accumulation_steps=2)
     )
     assert {var.op.name for var in tf.global_variables()} == set(numpy_state(START)) | {"global_step"}
     assert {var.op.name for var in tf.trainable_variables()} == set(START)
@@ -255,15 +257,10 @@ def test_rates_of_their_own_and_frozen_variables(accumulation_steps, kind_of_var
     data = inputs_and_targets(6)
     loss = linear_loss(*map(tf.constant, data))
     factors = {"bert/dense/kernel": 0.25, "bert/dense/bias": 0, "head/kernel": 3.0}
-    step = optimization.build_train_step(
-        loss,
-        0.1,
-        8,
-        0,
-        var_list=[var for var in tf.trainable_variables() if factors[var.op.name]],
-        lr_multiplier=factors.get,
-        accumulation_steps=accumulation_steps,
+    options = StepOptions(
+        lr_multiplier=factors.get, is_frozen=lambda name: factors[name] == 0, accumulation_steps=accumulation_steps
     )
+    step = optimization.build_train_step(loss, 0.1, 8, 0, options)
     expected, norms = numpy_training([data] * 4, 0.1, 8, 0, factors=factors)
     for i in range(4 * accumulation_steps):
         norm = evaluate(step)[2]
@@ -315,9 +312,10 @@ def test_minimize_as_every_optimizer_has_it(evaluate):
 
 
 @pytest.mark.parametrize("accumulation_steps", [1, 2])
-@pytest.mark.parametrize("scale_loss", [False, True])
-@pytest.mark.parametrize("fused", [False, True] if kernels.can_fuse() else [False])
-def test_the_update_is_the_same_however_it_is_computed(fused, scale_loss, accumulation_steps, evaluate):
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float16])
+@pytest.mark.parametrize("which", KERNELS)
+def test_the_update_is_the_same_however_it_is_computed(which, dtype, accumulation_steps, evaluate):
+    """In float16 the loss is scaled."""
     data = consecutive(*inputs_and_targets(36), size=6)
     inputs, targets = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 1])
     step = optimization.build_train_step(
@@ -325,10 +323,8 @@ def test_the_update_is_the_same_however_it_is_computed(fused, scale_loss, accumu
         0.1,
         8,
         2,
-        clip_norm=0.7,
-        accumulation_steps=accumulation_steps,
-        fused=fused,
-        scale_loss=scale_loss,
+        StepOptions(clip_norm=0.7, accumulation_steps=accumulation_steps),
+        kernels.Compute(dtype, which, False),
     )
     expected, norms = numpy_training(data, 0.1, 8, 2, 0.7)
     for i, batch in enumerate(data):
@@ -339,22 +335,23 @@ def test_the_update_is_the_same_however_it_is_computed(fused, scale_loss, accumu
     assert_same_state(values_of_all(evaluate), expected)
 
 
-def scaled_step(**options):
+def scaled_step(accumulation_steps=1, which=kernels.PLAIN):
     """(inputs, targets, TrainStep, the loss's factor) of the linear model; an infinite input spoils the gradient."""
     inputs, targets = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 1])
-    step = optimization.build_train_step(linear_loss(inputs, targets), 0.1, 100, 0, scale_loss=True, **options)
+    options, compute = StepOptions(accumulation_steps=accumulation_steps), kernels.Compute(tf.float16, which, False)
+    step = optimization.build_train_step(linear_loss(inputs, targets), 0.1, 100, 0, options, compute)
     (factor,) = [var for var in tf.local_variables() if var.op.name == "loss_scale/factor"]
     return inputs, targets, step, factor
 
 
 @pytest.mark.parametrize("spoiled", [[True], [True, False], [False, True], [True, True]])
-@pytest.mark.parametrize("fused", [False, True] if kernels.can_fuse() else [False])
-def test_gradients_that_are_not_finite_change_nothing(spoiled, fused, kind_of_variables, evaluate):
+@pytest.mark.parametrize("which", KERNELS)
+def test_gradients_that_are_not_finite_change_nothing(spoiled, which, kind_of_variables, evaluate):
     """Whichever of the accumulated batches they are from; the next ones are as if it had not been."""
     good = inputs_and_targets(6)
     bad = good[0].copy(), good[1]
     bad[0][2, 1] = np.inf
-    inputs, targets, step, factor = scaled_step(accumulation_steps=len(spoiled), fused=fused)
+    inputs, targets, step, factor = scaled_step(len(spoiled), which)
 
     def run(batch):
         evaluate(step, dict(zip((inputs, targets), batch)))
@@ -382,7 +379,7 @@ def test_the_loss_s_factor(accumulation_steps, kind_of_variables, evaluate, monk
     monkeypatch.setattr(optimization, "LOSS_SCALE_GROWS_AFTER", 2)
     good = inputs_and_targets(6)
     bad = good[0] * np.inf, good[1]
-    inputs, targets, step, factor = scaled_step(accumulation_steps=accumulation_steps)
+    inputs, targets, step, factor = scaled_step(accumulation_steps)
 
     def exponents(kinds):
         found = []
@@ -405,8 +402,10 @@ def test_scaling_saves_gradients_too_small_for_float16(evaluate):
     # The gradient, 1e-8, is below the smallest number there is in float16.
     loss = tf.cast(tf.reduce_sum(tf.cast(w, tf.float16) * tf.constant(1e-4, tf.float16)), tf.float32) * 1e-4
     plain, scaled = (
-        optimization.build_train_step(loss, 0.1, 8, 0, scale_loss=scale_loss).gradient_norm
-        for scale_loss in (False, True)
+        optimization.build_train_step(
+            loss, 0.1, 8, 0, compute=kernels.Compute(dtype, kernels.PLAIN, False)
+        ).gradient_norm
+        for dtype in (tf.float32, tf.float16)
     )
     found = evaluate([plain, scaled])
     assert found[0] == 0
@@ -428,6 +427,11 @@ def test_the_factor_is_in_no_checkpoint(kind_of_variables, graph):
     ]
     + ([(tf.float32, kernels.FUSED, (True, False)), (tf.float16, kernels.FUSED, (True, True))] * kernels.can_fuse()),
 )
-def test_training_options(dtype, which, expected):
-    options = optimization.training_options(kernels.Compute(dtype, which, False))
-    assert options == dict(zip(("fused", "scale_loss"), expected))
+def test_what_the_compute_decides(dtype, which, expected, graph, monkeypatch):
+    """(Whether the update is compiled, whether the loss is scaled.)"""
+    compiled = []
+    monkeypatch.setattr(kernels, "compiled", lambda function: compiled.append(function) or function)
+    loss = linear_loss(*map(tf.constant, inputs_and_targets(4)))
+    optimization.build_train_step(loss, 0.1, 8, 0, compute=kernels.Compute(dtype, which, False))
+    is_scaled = "loss_scale/factor" in {var.op.name for var in tf.local_variables()}
+    assert (len(compiled) == 1, is_scaled) == expected

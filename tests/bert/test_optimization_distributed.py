@@ -10,6 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import modeling, optimization
+from bert.optimization import StepOptions
 from bert.runtime import checkpoint
 from tests.bert.test_optimization import (
     START,
@@ -66,8 +67,11 @@ def train(model_fn, data, model_dir, strategy=None, updates=UPDATES):
     return {name: estimator.get_variable_value(name) for name in estimator.get_variable_names()}
 
 
-def linear_model_fn(seen_names, **settings):
-    """A model_fn of the linear model; variable names as the optimizer gives them are added to `seen_names`."""
+def linear_model_fn(seen_names, options):
+    """A model_fn of the linear model, whose head/kernel has half the learning rate.
+
+    Variable names as the optimizer gives them are added to the set `seen_names`.
+    """
 
     def multiplier(name):
         seen_names.add(name)
@@ -75,7 +79,7 @@ def linear_model_fn(seen_names, **settings):
 
     def model_fn(features, labels, mode):
         loss = linear_loss(features, labels)
-        step = optimization.build_train_step(loss, 0.1, 8, 1, lr_multiplier=multiplier, **settings)
+        step = optimization.build_train_step(loss, 0.1, 8, 1, options._replace(lr_multiplier=multiplier))
         return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
 
     return model_fn
@@ -86,7 +90,7 @@ def linear_model_fn(seen_names, **settings):
 def test_any_strategy_trains_as_numpy_does(strategy, accumulation_steps, tmp_path):
     data = inputs_and_targets(BATCH * UPDATES * accumulation_steps)
     names = set()
-    model_fn = linear_model_fn(names, clip_norm=CLIP_NORM, accumulation_steps=accumulation_steps)
+    model_fn = linear_model_fn(names, StepOptions(CLIP_NORM, accumulation_steps=accumulation_steps))
     found = train(model_fn, data, tmp_path, strategy())
     factors = {name: 0.5 if name == "head/kernel" else 1.0 for name in START}
     large_batches = consecutive(*data, size=BATCH * accumulation_steps)
@@ -123,7 +127,7 @@ def test_two_replicas_train_an_encoder_as_one_does(evaluate, tmp_path):
         model = modeling.BertModel(config, True, features)
         loss = tf.reduce_mean(tf.square(tf.reduce_sum(model.get_pooled_output(), axis=-1) - labels))
         checkpoint.init_from_checkpoint(prefix)
-        step = optimization.build_train_step(loss, 0.01, 8, 0, clip_norm=0.5, accumulation_steps=2)
+        step = optimization.build_train_step(loss, 0.01, 8, 0, StepOptions(0.5, accumulation_steps=2))
         return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
 
     alone = train(model_fn, (ids, scores), tmp_path / "one")
