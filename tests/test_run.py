@@ -184,6 +184,7 @@ def test_export_assets(given, finished):
         assert json.load(reader)["scheme"] == "BIO"
 
 
+@pytest.mark.one_tensorflow
 def test_the_same_seed_gives_the_same_report(given, finished, tmp_path):
     output = str(tmp_path / "again")
     succeed_here(*given, "-output_dir", output)

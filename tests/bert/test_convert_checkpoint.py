@@ -587,6 +587,7 @@ def run(*flags):
     )  # fmt: skip
 
 
+@pytest.mark.one_tensorflow
 def test_as_a_program(tmp_path):
     hf_models.write_model(tmp_path / "hf")
     done = run(f"--input_dir={tmp_path}/hf", f"--output_dir={tmp_path}/google")

@@ -226,6 +226,7 @@ def test_input_from_a_pipe(setting, extract, alone, tmp_path):
     assert tokens == [alone("the cat")[0], alone("mat")[0]]
 
 
+@pytest.mark.one_tensorflow
 def test_cmd_sh(bert_dir, setting, tmp_path):
     """The shell example works from another directory, with relative paths, and says nothing on standard output."""
     environment = dict(os.environ, PYTHON=sys.executable, BERT_DIR=os.path.relpath(bert_dir, str(tmp_path)))

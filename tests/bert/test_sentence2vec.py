@@ -205,6 +205,7 @@ def test_output_that_nobody_reads(config_file, tmp_path):
     assert done.returncode == 0 and done.stdout.startswith("1\tthe cat\t") and "Traceback" not in done.stderr
 
 
+@pytest.mark.one_tensorflow
 def test_run_sh(bert_dir, tmp_path):  # noqa: F811
     """The shell example works from another directory, with relative paths and further flags."""
     (tmp_path / "input.txt").write_text("the cat\n")

@@ -184,6 +184,7 @@ def assert_fit_for_a_tpu(ops):
     assert not unknown
 
 
+@pytest.mark.one_tensorflow
 def test_dropout_compiles_too(monkeypatch):
     found, _, compiled = run_step("crf_only", TRAIN, True, monkeypatch, dropout=0.5)
     assert np.isfinite(found["loss"])
