@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert.encoder import kernels
+from bert.optimization import StepOptions
 from bert.runtime import checkpoint, devices
 from bert.system.errors import UserError
 from bert.training import distribution, strategies
@@ -240,3 +242,17 @@ def test_variables_start_from_their_names_and_the_seed():
     first, second = start(0), start(3)
     np.testing.assert_array_equal(first, second)
     assert np.abs(np.array(first[0]) - np.array(first[1])).min() > 1e-6
+
+
+@pytest.mark.parametrize(
+    "dtype,scaled", [(tf.float32, set()), (tf.float16, {"loss_scale/factor", "loss_scale/good_steps"})]
+)
+def test_the_compute_and_the_options_reach_the_training_step(dtype, scaled, graph):
+    """float16 scales the loss, accumulation keeps sums, and a frozen variable has none of them."""
+    trained, frozen = (tf.get_variable(name, initializer=[1.0]) for name in ("trained", "frozen"))
+    training = strategies.Training(None, 0.1, 8, 0, BATCH)
+    options = StepOptions(is_frozen=lambda name: name == "frozen", accumulation_steps=2)
+    compute = kernels.Compute(dtype, kernels.PLAIN, False)
+    strategies.training_spec(tf.reduce_sum(trained * frozen), training, compute, options=options)
+    sums = {"gradient_accumulation/calls", "gradient_accumulation/trained"}
+    assert {var.op.name for var in tf.local_variables()} == scaled | sums
