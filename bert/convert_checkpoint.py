@@ -28,7 +28,7 @@ from bert.system.flags import FlagParser, require
 from bert.modeling import BertConfig
 from bert.tokenization import FullTokenizer, validate_case_matches_checkpoint
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bert.convert_checkpoint")  # the same however it is started
 CONFIG, VOCAB, CHECKPOINT = "bert_config.json", "vocab.txt", "bert_model.ckpt"
 # Endings of the variables of training that are not weights.
 _STATE_OF_TRAINING = (*checkpoint.OPTIMIZER_SLOTS, "global_step")

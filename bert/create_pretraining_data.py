@@ -34,7 +34,7 @@ from bert.system.flags import FlagParser, non_negative_int, positive_int, propor
 from bert.system.workers import Workers
 from bert.tokenization import FullTokenizer
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bert.create_pretraining_data")  # the same however it is started
 
 
 def main():

@@ -34,7 +34,7 @@ from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, atomic_path, check_output
 from bert.system.flags import FlagParser, positive_int, require
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bert.extract_features")  # the same however it is started
 DECIMALS = 6
 
 

@@ -37,7 +37,7 @@ from bert.system.flags import FlagParser, HelpFormatter, require
 from bert.training import loop, strategies
 from bert.training.strategies import Training
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bert.run_classifier")  # the same however it is started
 
 DESCRIPTION = """\
 Classifies texts, or pairs of texts, with BERT.

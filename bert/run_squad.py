@@ -40,7 +40,7 @@ from bert.system.flags import FlagParser, positive_int, require
 from bert.training import loop, strategies
 from bert.training.strategies import Training
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bert.run_squad")  # the same however it is started
 
 # config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of questions.Question, or None;
 # init_checkpoint: prefix that the model starts from, None for random weights or the checkpoint in -output_dir.

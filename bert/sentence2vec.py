@@ -28,7 +28,7 @@ from bert.system.files import atomic_open, check_output
 from bert.system.flags import FlagParser, positive_int
 from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bert.sentence2vec")  # the same however it is started
 CONFIG_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sentence2vec.json")
 
 

@@ -42,7 +42,7 @@ from train.serving import saved_model
 from train.tagger.settings import TaggerSettings
 from train.train_helper import get_args_parser
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("train.bert_lstm_ner")  # the same however it is started
 
 
 def model_fn_builder(

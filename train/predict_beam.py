@@ -19,7 +19,7 @@ from bert.system.flags import FlagParser, non_negative_int
 from train.bulk import texts
 from train.bulk.flags import add_model_flags, check_model, kinds_help, predictor_arguments
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("train.predict_beam")  # the same however it is started
 # Beam's DirectRunner uses this one, but first looks for the program of another runner on the internet.
 IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 

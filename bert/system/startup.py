@@ -13,8 +13,8 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 # TensorFlow 2 warns of what it does itself when a data set is shared out to replicas.
 warnings.filterwarnings("ignore", message="To make it possible to preserve tf.data options")
 
-# The parents of all our loggers; the last one is that of the program that runs.
-LOGGERS = ("bert", "train", "__main__")
+# The parents of all our loggers. Not __main__, which may be a script that imports us: programs name their loggers.
+LOGGERS = ("bert", "train")
 
 
 def set_up_logging(verbose=False):

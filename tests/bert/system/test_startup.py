@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from bert.system.startup import LOGGERS
 from tests.paths import REPOSITORY
 
 # Ends where TensorFlow would be loaded, which takes seconds.
@@ -43,3 +44,11 @@ def test_the_log_level_is_set_first(program):
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("program", programs())
+def test_a_program_names_its_logger_and_leaves_that_of_main_alone(program):
+    with open(os.path.join(REPOSITORY, *program.split(".")) + ".py", encoding="utf-8") as reader:
+        content = reader.read()
+    assert "__main__" not in LOGGERS
+    assert "getLogger" not in content or f'getLogger("{program}")' in content
