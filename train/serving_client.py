@@ -17,7 +17,8 @@ from train.bulk import texts as bulk_texts
 from train.bulk.formats import entity_values
 from train.serving.client import EXTRA, PROTOCOLS, ServingClient
 from train.serving.errors import ServingError  # noqa: F401  for those who catch it
-from train.serving.signatures import DEFAULT, TEXT
+from train.serving.signatures import DEFAULT as ID_SIGNATURE
+from train.serving.signatures import TEXT as TEXT_SIGNATURE
 
 
 def main():
@@ -30,8 +31,8 @@ def main():
     flag("url", required=True, help="host:port or http://host:port")
     flag("model_name", required=True, help="the server's --model_name")
     flag("protocol", choices=PROTOCOLS, default="rest", help=f"grpc needs {EXTRA}")
-    flag("signature", choices=[TEXT, DEFAULT], help="default: the first of them that the model has")
-    flag("export_dir", help=f"the export that is served, for {DEFAULT}")
+    flag("signature", choices=[TEXT_SIGNATURE, ID_SIGNATURE], help="default: the first of them that the model has")
+    flag("export_dir", help=f"the export that is served, for {ID_SIGNATURE}")
     flag("timeout", type=positive_float, default=10.0, help="seconds to wait for an answer")
     flag("retries", type=non_negative_int, default=3, help="attempts after the first, where one more may help")
     flag("batch_size", type=positive_int, default=32, help="texts in a request")

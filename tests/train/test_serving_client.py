@@ -19,7 +19,7 @@ from tests.paths import REPOSITORY
 from tests.train.data.test_text import CHARACTERS
 from train.predictor import Predictor
 from train.serving import client as serving_client
-from train.serving_client import ServingClient, ServingError
+from train.serving_client import ID_SIGNATURE, TEXT_SIGNATURE, ServingClient, ServingError
 
 pytestmark = pytest.mark.one_tensorflow
 
@@ -412,3 +412,7 @@ def test_grpc_failures(grpc_server):
         ServingClient("http://" + grpc_server.url, "ner", protocol="grpc")
     with pytest.raises(ServingError, match="UNAVAILABLE"):
         ServingClient("127.0.0.1:1", "ner", protocol="grpc", retries=0)
+
+
+def test_the_signatures_have_names_beside_the_client():
+    assert (TEXT_SIGNATURE, ID_SIGNATURE) == ("serving_text", "serving_default")
