@@ -2,13 +2,12 @@
 
 A path y over a sentence of n tokens scores
     sum over t < n of potentials[t, y[t]]  +  sum over 1 <= t < n of transitions[y[t-1], y[t]]
-and has probability exp(score) / Z (Lafferty, McCallum and Pereira, 2001). Tokens at or after `lengths` take no
-part in anything.
+and has probability exp(score) / Z (Lafferty, McCallum and Pereira, 2001). Tokens at or after `lengths` are
+padding and count for nothing.
 
-Throughout, T is the number of time steps, L the number of labels. `transitions` is [L, L], row = previous label;
-or, where the rule between two tokens depends on what kind of tokens they are, a table [K, L, L] together with
-`kinds`, int [batch, T], whose entry t tells which of the K matrices scores the step from t - 1 to t (entry 0 is
-not used).
+T is the number of time steps and L the number of labels. `transitions` is [L, L]; its rows are the previous labels.
+It may also be a table of K matrices, [K, L, L], for rules that depend on the kinds of the two tokens. Then `kinds`,
+int [batch, T], says which matrix scores each step: entry t is for the step from t - 1 to t. Entry 0 is not used.
 """
 
 import tensorflow.compat.v1 as tf
@@ -21,7 +20,7 @@ def crf_log_likelihood(potentials, tags, lengths, transitions):
 
     Args:
       potentials: float [batch, T, L].
-      tags: int [batch, T]; anything at padding.
+      tags: int [batch, T]; values at padding are ignored.
       lengths: int [batch], tokens in each sentence, at least 0.
       transitions: float [L, L].
 
@@ -32,14 +31,14 @@ def crf_log_likelihood(potentials, tags, lengths, transitions):
 
 
 def crf_path_score(potentials, tags, lengths, transitions):
-    """Unnormalised score of one path a sentence, [batch]; arguments as `crf_log_likelihood`."""
+    """Unnormalised score of one path for each sentence, [batch]; arguments as `crf_log_likelihood`."""
     _check(potentials, lengths, transitions)
     check_shapes(potentials=(potentials, "batch T L"), tags=(tags, "batch T"))
     num_labels = tf.shape(transitions)[-1]
     real = _real_tokens(potentials, lengths)  # [batch, T]
     # One-hot products instead of gathers: their gradient is a matmul, not a scatter.
     chosen = tf.one_hot(tags, num_labels, dtype=potentials.dtype) * real[:, :, None]  # [batch, T, L]
-    emitted = tf.reduce_sum(potentials * chosen, axis=[1, 2])
+    emitted = tf.reduce_sum(potentials * chosen, axis=[1, 2])  # [batch]
     from_previous = tf.tensordot(chosen[:, :-1], transitions, [[2], [0]])  # [batch, T-1, L]
     return emitted + tf.reduce_sum(from_previous * chosen[:, 1:], axis=[1, 2])
 
@@ -48,7 +47,7 @@ def crf_log_norm(potentials, lengths, transitions, kinds=None):
     """log Z, the log of the sum of exp(score) over all paths: float [batch]; 0 for a sentence without tokens."""
     _check(potentials, lengths, transitions, kinds)
     alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_logsumexp)  # [T, batch, L]
-    return _at_end(tf.reduce_logsumexp(alphas[-1], axis=-1), lengths)
+    return _at_end(tf.reduce_logsumexp(alphas[-1], axis=-1), lengths)  # [batch]
 
 
 def crf_decode(potentials, lengths, transitions, kinds=None):
@@ -67,17 +66,17 @@ def crf_decode(potentials, lengths, transitions, kinds=None):
     alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_max)  # [T, batch, L]
 
     def step_back(next_tag, inputs):
-        """From the tag of token t + 1 to the best tag of token t, given that; [batch]."""
+        """The best tag of token t, given the tag of token t + 1: [batch]."""
         t, alpha, *kind = inputs
         into_next = _columns(_matrix(transitions, kind), next_tag)  # [batch, L]
-        best = tf.argmax(alpha + into_next, axis=-1, output_type=tf.int32)
-        # Where no token follows, the tag handed down is that of the sentence's last token.
+        best = tf.argmax(alpha + into_next, axis=-1, output_type=tf.int32)  # [batch]
+        # Where no token follows, next_tag is already the tag of the sentence's last token.
         return tf.where(t + 1 < lengths, best, next_tag)
 
     last = tf.argmax(alphas[-1], axis=-1, output_type=tf.int32)  # [batch]
     steps = _steps(lengths, alphas, None if kinds is None else _next_token(tf.transpose(kinds)))
-    tags = tf.transpose(tf.scan(step_back, steps, initializer=last, reverse=True))
-    score = _at_end(tf.reduce_max(alphas[-1], axis=-1), lengths)
+    tags = tf.transpose(tf.scan(step_back, steps, initializer=last, reverse=True))  # [batch, T]
+    score = _at_end(tf.reduce_max(alphas[-1], axis=-1), lengths)  # [batch]
     return tags * tf.cast(_real_tokens(potentials, lengths), tf.int32), score
 
 
@@ -96,13 +95,13 @@ def crf_marginals(potentials, lengths, transitions, kinds=None):
     def step_back(next_beta, inputs):
         """beta[t, i] = log sum over j of exp(transitions[i, j] + potentials[t + 1, j] + beta[t + 1, j])."""
         t, next_potential, *kind = inputs
-        onward = _matrix(transitions, kind) + (next_potential + next_beta)[:, None, :]
+        onward = _matrix(transitions, kind) + (next_potential + next_beta)[:, None, :]  # [batch, L, L]
         return tf.where_v2((t + 1 < lengths)[:, None], tf.reduce_logsumexp(onward, axis=2), next_beta)
 
-    next_potentials = _next_token(tf.transpose(potentials, [1, 0, 2]))
+    next_potentials = _next_token(tf.transpose(potentials, [1, 0, 2]))  # [T, batch, L]
     steps = _steps(lengths, next_potentials, None if kinds is None else _next_token(tf.transpose(kinds)))
-    betas = tf.scan(step_back, steps, initializer=tf.zeros_like(potentials[:, 0]), reverse=True)
-    posterior = tf.nn.softmax(tf.transpose(alphas + betas, [1, 0, 2]))
+    betas = tf.scan(step_back, steps, initializer=tf.zeros_like(potentials[:, 0]), reverse=True)  # [T, batch, L]
+    posterior = tf.nn.softmax(tf.transpose(alphas + betas, [1, 0, 2]))  # [batch, T, L]
     return posterior * _real_tokens(potentials, lengths)[:, :, None]
 
 
@@ -117,24 +116,24 @@ def _check(potentials, lengths, transitions, kinds=None):
 
 
 def _forward(potentials, lengths, transitions, kinds, reduce):
-    """alpha[t, j]: all paths that end in j at token t, put together by `reduce` (logsumexp or max): [T, batch, L].
+    """alpha[t, j]: the scores of all paths that end in j at token t, reduced by logsumexp or max: [T, batch, L].
 
-    From a sentence's last token on alpha is repeated, so the last step holds the end of every sentence.
+    After the last token of a sentence, alpha is repeated. So alpha[-1] belongs to the last token of every sentence.
     """
 
     def step(alpha, inputs):
         t, potential, *kind = inputs
         before = reduce(alpha[:, :, None] + _matrix(transitions, kind), axis=1)  # [batch, L]
-        after = tf.where_v2(t > 0, before, tf.zeros_like(before)) + potential  # nothing comes before the first
+        after = tf.where_v2(t > 0, before, tf.zeros_like(before)) + potential  # the first has no predecessor
         return tf.where_v2((t < lengths)[:, None], after, alpha)
 
-    by_time = tf.transpose(potentials, [1, 0, 2])
+    by_time = tf.transpose(potentials, [1, 0, 2])  # [T, batch, L]
     steps = _steps(lengths, by_time, None if kinds is None else tf.transpose(kinds))
-    return tf.scan(step, steps, initializer=tf.zeros_like(potentials[:, 0]))
+    return tf.scan(step, steps, initializer=tf.zeros_like(potentials[:, 0]))  # [T, batch, L]
 
 
 def _steps(lengths, by_time, kinds_by_time):
-    """What a scan goes over: the number of the step, its values and, where there are kinds, its kinds."""
+    """The elements of a scan: the numbers of the steps [T], their values and, if given, their kinds [T, batch]."""
     steps = (tf.range(tf.shape(by_time, out_type=lengths.dtype)[0]), by_time)
     return steps if kinds_by_time is None else steps + (kinds_by_time,)
 
@@ -145,13 +144,13 @@ def _next_token(by_time):
 
 
 def _matrix(transitions, kind):
-    """The transition matrix of one step: [L, L]; or one for each sentence, [batch, L, L], by its kind."""
+    """The transition matrix of one step, [L, L]; with kinds, one for each sentence, [batch, L, L]."""
     return tf.gather(transitions, kind[0]) if kind else transitions
 
 
 def _columns(matrix, labels):
     """Column `labels[b]` of the matrix, or of sentence b's own matrix: [batch, L]."""
-    chosen = tf.one_hot(labels, tf.shape(matrix)[-1], dtype=matrix.dtype.base_dtype)
+    chosen = tf.one_hot(labels, tf.shape(matrix)[-1], dtype=matrix.dtype.base_dtype)  # [batch, L]
     return tf.reduce_sum(matrix * chosen[:, None, :], axis=2)
 
 

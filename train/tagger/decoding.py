@@ -1,9 +1,9 @@
 """From the CRF's scores to a tag and a probability for every position, with or without constraints.
 
-Under a constraint a word carries a tag that the scheme allows there, later pieces X, the ends [CLS] and [SEP].
-The rule between two words reaches through the X between them (B-PER X I-PER is fine, O X I-PER is not), so the state
-of a piece is the tag of the last word: the CRF's states are word tags throughout, and what changes from token to
-token is which transition scores apply. Best path and marginals come from the same scores, so they agree.
+Under a constraint, a word has a tag that the scheme allows there, its later pieces have X, and the two ends have
+[CLS] and [SEP]. The rule between two words also holds across the X between them: B-PER X I-PER is allowed,
+O X I-PER is not. So the CRF's states are always tags of words, and the state of a piece is the tag of its word.
+Only the transition scores change from token to token. Best path and marginals come from the same scores, so they agree.
 """
 
 import tensorflow.compat.v1 as tf
@@ -15,7 +15,7 @@ WORD, LATER_PIECE, SPECIAL = 0, 1, 2
 
 
 def decode(logits, lengths, transitions):
-    """The best path over all label sequences, as the archive's.
+    """The best path over all label sequences, without a constraint.
 
     Args:
       logits: float [batch, steps, num_labels].
@@ -34,7 +34,7 @@ def decode_words(logits, lengths, transitions, constraint):
     steps = tf.range(tf.shape(logits)[1])[None, :]
     is_first = tf.equal(steps, 0)
     is_last = tf.equal(steps, lengths[:, None] - 1)
-    allowed = logits + _word_rules(constraint, is_first, is_last)
+    allowed = logits + _word_rules(constraint, is_first, is_last)  # [batch, steps, num_labels]
     return _tags_and_scores(allowed, lengths, transitions + constraint.follow)
 
 
@@ -49,7 +49,7 @@ def decode_pieces(logits, lengths, transitions, word_start, constraint):
       As `decode`; positions whose label is not in question (pieces, [CLS], [SEP]) have probability 1.
     """
     steps = tf.range(tf.shape(logits)[1])[None, :]
-    inside = steps < lengths[:, None]
+    inside = steps < lengths[:, None]  # [batch, steps]
     is_word = tf.logical_and(tf.cast(word_start, tf.bool), inside)
     is_cls = tf.logical_and(tf.equal(steps, 0), tf.logical_not(is_word))
     is_end = tf.equal(steps, lengths[:, None] - 1)
@@ -57,18 +57,18 @@ def decode_pieces(logits, lengths, transitions, word_start, constraint):
     is_piece = tf.logical_not(tf.logical_or(is_word, tf.logical_or(is_cls, is_sep)))
 
     num_labels = logits.shape.as_list()[-1]
-    word_count = tf.cumsum(tf.cast(is_word, tf.int32), axis=1)
+    word_count = tf.cumsum(tf.cast(is_word, tf.int32), axis=1)  # [batch, steps]
     is_first = tf.equal(word_count, 1)
     is_last = tf.equal(word_count, word_count[:, -1:])
-    word_scores = logits + _word_rules(constraint, is_first, is_last)
-    piece_scores = logits[:, :, constraint.piece, None]  # whatever the last word's tag
-    scores = tf.where_v2(is_word[:, :, None], word_scores, piece_scores)
+    word_scores = logits + _word_rules(constraint, is_first, is_last)  # [batch, steps, num_labels]
+    piece_scores = logits[:, :, constraint.piece, None]  # [batch, steps, 1]: the same for each tag of the last word
+    scores = tf.where_v2(is_word[:, :, None], word_scores, piece_scores)  # [batch, steps, num_labels]
     scores = tf.where_v2(is_cls[:, :, None], logits + _only(constraint.cls, num_labels), scores)
     scores = tf.where_v2(is_sep[:, :, None], logits + _only(constraint.sep, num_labels), scores)
 
-    kind = tf.where_v2(is_word, WORD, tf.where_v2(is_piece, LATER_PIECE, SPECIAL))
-    after_piece = tf.pad(tf.cast(is_piece, tf.int32)[:, :-1], [[0, 0], [1, 0]])
-    table = _transition_table(transitions, constraint, num_labels)
+    kind = tf.where_v2(is_word, WORD, tf.where_v2(is_piece, LATER_PIECE, SPECIAL))  # [batch, steps]
+    after_piece = tf.pad(tf.cast(is_piece, tf.int32)[:, :-1], [[0, 0], [1, 0]])  # [batch, steps]
+    table = _transition_table(transitions, constraint, num_labels)  # [6, num_labels, num_labels]
     tags, probability = _tags_and_scores(scores, lengths, table, 2 * kind + after_piece)
     is_inner_piece = tf.logical_and(is_piece, inside)
     return (
@@ -78,10 +78,11 @@ def decode_pieces(logits, lengths, transitions, word_start, constraint):
 
 
 def _transition_table(transitions, constraint, num_labels):
-    """[6, L, L], row 2 * kind + (1 after a later piece): what leads from the tag of the last word to this token."""
-    from_piece = tf.ones([num_labels, 1]) * transitions[constraint.piece]  # whatever the last word's tag
+    """[6, L, L], row 2 * kind + (1 after a later piece): scores from the last word's tag to this token."""
+    # [num_labels, num_labels]: the same row for each tag of the last word
+    from_piece = tf.ones([num_labels, 1]) * transitions[constraint.piece]
     stay = tf.one_hot(tf.range(num_labels), num_labels, 0.0, FORBIDDEN)  # a piece keeps the last word's tag
-    into_piece = transitions[:, constraint.piece, None]
+    into_piece = transitions[:, constraint.piece, None]  # [num_labels, 1]
     return tf.stack(
         [
             transitions + constraint.follow,  # word after word
@@ -107,6 +108,6 @@ def _only(label, num_labels):
 
 def _tags_and_scores(potentials, lengths, transitions, kinds=None):
     tags, _ = crf.crf_decode(potentials, lengths, transitions, kinds)
-    marginals = crf.crf_marginals(potentials, lengths, transitions, kinds)
+    marginals = crf.crf_marginals(potentials, lengths, transitions, kinds)  # [batch, steps, num_labels]
     chosen = tf.one_hot(tags, tf.shape(potentials)[-1], dtype=marginals.dtype)
     return tags, tf.reduce_sum(marginals * chosen, axis=-1)

@@ -1,7 +1,7 @@
 """Bidirectional LSTM and GRU over sentences of differing lengths, with TensorFlow's cell formulas and names.
 
-Both directions run in one loop, and what does not depend on the state - the matmul with the inputs of all steps -
-is done before it: several times fewer and larger matmuls than cell by cell.
+Both directions run in one loop. The matmul with the inputs does not depend on the state, so it is done before the
+loop, for all steps at once. This takes several times fewer and larger matmuls than cell by cell.
 """
 
 import tensorflow.compat.v1 as tf
@@ -12,7 +12,7 @@ FORGET_BIAS = 1.0
 def bidirectional_rnn(inputs, lengths, cell, size, num_layers):
     """A stack of RNN layers in each direction; layer k > 0 reads its own direction only.
 
-    Variables, in the scope in force: `bidirectional_rnn/{fw,bw}/lstm_cell/{kernel,bias}`, or for several layers
+    Variables, within the current scope: `bidirectional_rnn/{fw,bw}/lstm_cell/{kernel,bias}`, or for several layers
     `bidirectional_rnn/{fw,bw}/multi_rnn_cell/cell_k/lstm_cell/...`; a GRU has `gru_cell/{gates,candidate}/...`.
 
     Args:
@@ -26,15 +26,15 @@ def bidirectional_rnn(inputs, lengths, cell, size, num_layers):
       float [batch, steps, 2 * size], forward then backward; 0 after a sentence's end.
     """
     layer = {"lstm": _lstm_layer, "gru": _gru_layer}[cell]
-    by_time = tf.transpose(inputs, [1, 0, 2])
+    by_time = tf.transpose(inputs, [1, 0, 2])  # [steps, batch, width]
     # The backward direction reads each sentence reversed, its padding still at the end.
-    backwards = _backwards(lengths, tf.shape(by_time)[0])
+    backwards = _backwards(lengths, tf.shape(by_time)[0])  # [steps * batch]
     directions = [by_time, _reordered(by_time, backwards)]  # each [steps, batch, width]
     with tf.variable_scope("bidirectional_rnn"):
         for k in range(num_layers):
             directions = layer(directions, size, f"multi_rnn_cell/cell_{k}/" if num_layers > 1 else "")
-    outputs = tf.concat([directions[0], _reordered(directions[1], backwards)], axis=-1)
-    outputs = tf.transpose(outputs, [1, 0, 2])
+    outputs = tf.concat([directions[0], _reordered(directions[1], backwards)], axis=-1)  # [steps, batch, 2 * size]
+    outputs = tf.transpose(outputs, [1, 0, 2])  # [batch, steps, 2 * size]
     return outputs * tf.sequence_mask(lengths, tf.shape(inputs)[1], dtype=outputs.dtype)[:, :, None]
 
 
@@ -48,11 +48,11 @@ def _lstm_layer(inputs, size, scope):
 
     def step(state, gates_from_input):
         h, c = state  # each [2, batch, size]
-        i, j, f, o = tf.split(gates_from_input + tf.matmul(h, recurrent), 4, axis=-1)
+        i, j, f, o = tf.split(gates_from_input + tf.matmul(h, recurrent), 4, axis=-1)  # each [2, batch, size]
         c = c * tf.sigmoid(f + FORGET_BIAS) + tf.sigmoid(i) * tf.tanh(j)
         return tf.tanh(c) * tf.sigmoid(o), c
 
-    zeros = _zero_state(inputs, size)
+    zeros = _zero_state(inputs, size)  # [2, batch, size]
     return tf.unstack(tf.scan(step, projected, initializer=(zeros, zeros))[0], 2, axis=1)
 
 
@@ -67,8 +67,8 @@ def _gru_layer(inputs, size, scope):
 
     def step(h, from_input):
         gates_from_input, candidate_from_input = from_input
-        r, u = tf.split(tf.sigmoid(gates_from_input + tf.matmul(h, gates_recurrent)), 2, axis=-1)
-        c = tf.tanh(candidate_from_input + tf.matmul(r * h, candidate_recurrent))
+        r, u = tf.split(tf.sigmoid(gates_from_input + tf.matmul(h, gates_recurrent)), 2, axis=-1)  # [2, batch, size]
+        c = tf.tanh(candidate_from_input + tf.matmul(r * h, candidate_recurrent))  # [2, batch, size]
         return u * h + (1.0 - u) * c
 
     return tf.unstack(tf.scan(step, (gates, candidate), initializer=_zero_state(inputs, size)), 2, axis=1)
@@ -91,8 +91,8 @@ def _project(inputs, size, units, scope, bias_initializer):
             kernel = tf.get_variable("kernel", [width + size, units], initializer=tf.glorot_uniform_initializer())
             bias = tf.get_variable("bias", [units], initializer=bias_initializer)
         # Split, not sliced: the gradient of a slice is as large as the whole, and mostly zeros.
-        of_input, of_state = tf.split(kernel, [width, size])
-        rows = tf.matmul(tf.reshape(sequence, [-1, width]), of_input) + bias
+        of_input, of_state = tf.split(kernel, [width, size])  # [width, units], [size, units]
+        rows = tf.matmul(tf.reshape(sequence, [-1, width]), of_input) + bias  # [steps * batch, units]
         from_input.append(tf.reshape(rows, [steps, batch, units]))
         recurrent.append(of_state)
     return tf.stack(from_input, axis=1), tf.stack(recurrent)
@@ -103,10 +103,10 @@ def _zero_state(inputs, size):
 
 
 def _backwards(lengths, steps):
-    """The order that reverses each sentence and leaves its padding in place, twice the original one again.
+    """The order that reverses each sentence and leaves its padding in place; applied twice, it changes nothing.
 
     Returns:
-      int32 [steps * batch]: for each step of each sentence, the row of [steps * batch] that comes there.
+      int32 [steps * batch]: for each row of the result, the row of the input to take.
     """
     lengths = tf.cast(lengths, tf.int32)
     step, batch = tf.range(steps)[:, None], tf.shape(lengths)[0]
@@ -115,9 +115,9 @@ def _backwards(lengths, steps):
 
 
 def _reordered(by_time, order):
-    """[steps, batch, width] in an order of its rows that is its own inverse.
+    """The rows of [steps, batch, width] in another order, which must be its own inverse.
 
-    As tf.reverse_sequence, which copies number by number where this copies row by row.
+    It does what tf.reverse_sequence does, but copies whole rows and not single numbers, which is faster.
     """
 
     @tf.custom_gradient
