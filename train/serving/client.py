@@ -176,15 +176,24 @@ class ServingClient(TextTagger):
             columns = self._predict(len(batch), inputs, outputs)
             for row, i in enumerate(batch):
                 try:
-                    answers[i] = _checked_answer(len(texts[i]), *(columns[name][row] for name in outputs))
+                    answers[i] = _checked_answer(len(texts[i]), {name: columns[name][row] for name in outputs})
                 except (TypeError, ValueError) as error:
                     raise ServingError(f"{self._server}: expected an answer as {TEXT} gives it: {error}")
         return answers
 
 
-def _checked_answer(length, starts, ends, tags, scores, pieces, count, too_long, max_pieces, scheme):
-    """The Answer for a text of this length; TypeError or ValueError where it cannot be one."""
-    columns = [list(column[:count]) for column in (starts, ends, tags, scores, pieces)]
+def _checked_answer(length, row):
+    """The Answer for one text.
+
+    Args:
+      length: the number of characters of the text.
+      row: dict from the name of an output to its value for this text.
+
+    Raises:
+      TypeError, ValueError: the outputs do not describe words of such a text.
+    """
+    count, max_pieces, scheme = row["word_count"], row["max_pieces"], row["scheme"]
+    columns = [list(row[name][:count]) for name in ("starts", "ends", "tags", "scores", "pieces")]
     if [len(column) for column in columns] != [count] * len(columns):
         raise ValueError(f"not all outputs are for {count} words")
     for start, end, tag, score, _ in zip(*columns):
@@ -195,7 +204,7 @@ def _checked_answer(length, starts, ends, tags, scores, pieces, count, too_long,
     if max_pieces < 1 or scheme not in ("", *SCHEMES):
         raise ValueError(f"max_pieces {max_pieces}, scheme {scheme!r}")
     starts, ends, tags, scores, pieces = columns
-    return Answer(list(zip(starts, ends)), tags, scores, pieces, too_long, max_pieces, scheme)
+    return Answer(list(zip(starts, ends)), tags, scores, pieces, row["too_long"], max_pieces, scheme)
 
 
 def _connect(protocol, url, model_name, timeout):
