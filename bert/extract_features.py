@@ -100,7 +100,7 @@ def write_json_lines(path, features, layers):
 
     Args:
       path: file to write.
-      features: iterable of encoding.Encoded.
+      features: iterable of encoding.EncodedText.
       layers: list of int, the `index` of each layer.
     """
     count = 0
@@ -128,7 +128,7 @@ def write_npz(path, features, layers, encoder):
 
     Args:
       path: file to write; no ending is added.
-      features: iterable of encoding.Encoded.
+      features: iterable of encoding.EncodedText.
       layers: list of int.
       encoder: encoding.Encoder.
     """

@@ -96,7 +96,7 @@ def load_inputs(args):
     """Reads and checks everything before anything is written.
 
     Returns:
-      inputs.Inputs.
+      inputs.TaskInputs.
 
     Raises:
       UserError: something given is not as expected.
@@ -127,7 +127,7 @@ def load_inputs(args):
         head_shapes = model.head_shapes(config, tasks.num_outputs(task))
         encoder_files.check_init_checkpoint(init_checkpoint, config, args.do_lower_case, head_shapes=head_shapes)
     make_dir(args.output_dir)
-    return classification_inputs.Inputs(task, files, config, tokenizer, data, init_checkpoint)
+    return classification_inputs.TaskInputs(task, files, config, tokenizer, data, init_checkpoint)
 
 
 def _find_task(args, trained, init_checkpoint):

@@ -33,7 +33,7 @@ from bert.system.flags import FlagParser, non_negative_int, positive_float, posi
 
 # config: BertConfig; files: record files; records: how many they hold; init_checkpoint: prefix, or None where a
 # checkpoint in -output_dir goes before it.
-Inputs = collections.namedtuple("Inputs", "config files records init_checkpoint")
+PretrainingInputs = collections.namedtuple("PretrainingInputs", "config files records init_checkpoint")
 
 
 def parse_args(argv=None):
@@ -97,7 +97,7 @@ def load_inputs(args):
     """Checks all that the run will use. Nothing is written but the output directory itself.
 
     Returns:
-      Inputs.
+      PretrainingInputs.
 
     Raises:
       UserError: each names the file or the flag, and what was expected.
@@ -126,7 +126,7 @@ def load_inputs(args):
     elif not args.do_train:
         raise UserError(f"{args.output_dir}: no checkpoint in it; expected one, or -init_checkpoint, or -do_train")
     make_dir(args.output_dir)
-    return Inputs(config, files, records, prefix if prefix == args.init_checkpoint else None)
+    return PretrainingInputs(config, files, records, prefix if prefix == args.init_checkpoint else None)
 
 
 def model_fn_builder(

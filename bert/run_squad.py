@@ -44,7 +44,9 @@ log = logging.getLogger("bert.run_squad")  # the same however it is started
 
 # config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of questions.Question, or None;
 # init_checkpoint: prefix that the model starts from, None for random weights or the checkpoint in -output_dir.
-Inputs = collections.namedtuple("Inputs", ["config", "tokenizer", "training", "prediction", "init_checkpoint"])
+SquadInputs = collections.namedtuple(
+    "SquadInputs", ["config", "tokenizer", "training", "prediction", "init_checkpoint"]
+)
 
 
 def parse_args(argv=None):
@@ -121,7 +123,7 @@ def load_inputs(args):
         raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; question and context need an encoder with 2")
     init_checkpoint = check_checkpoint(args, config)
     make_dir(args.output_dir)
-    return Inputs(config, tokenizer, training, to_answer, init_checkpoint)
+    return SquadInputs(config, tokenizer, training, to_answer, init_checkpoint)
 
 
 def check_checkpoint(args, config):

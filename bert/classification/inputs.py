@@ -20,7 +20,7 @@ RECORD_FILES = {"train": "train.tf_record", "dev": "eval.tf_record", "test": "pr
 # task: tasks.Task; files: EncoderFiles; config: BertConfig; tokenizer: FullTokenizer; data: dict from the splits that
 # are read to lists of Data; init_checkpoint: prefix that the model starts from, None for random weights or the
 # checkpoint in -output_dir.
-Inputs = collections.namedtuple("Inputs", ["task", "files", "config", "tokenizer", "data", "init_checkpoint"])
+TaskInputs = collections.namedtuple("TaskInputs", ["task", "files", "config", "tokenizer", "data", "init_checkpoint"])
 # layout: tasks.Layout; examples: list of tasks.Example.
 Data = collections.namedtuple("Data", ["layout", "examples"])
 
@@ -92,7 +92,7 @@ def make_records(inputs, split, data, data_dir, output_dir):
     `label_ids`, the label's id, or its value as a float.
 
     Args:
-      inputs: Inputs.
+      inputs: TaskInputs.
       split: "train", "dev" or "test".
       data: Data, one file of the split.
       data_dir, output_dir: directories of the data file and of the record file.

@@ -24,7 +24,7 @@ PAIR_MARK = " ||| "
 WINDOW_BATCHES = 2
 
 # tokens: list of str, [CLS] and [SEP] among them; values: float32 [tokens, layers, hidden].
-Encoded = collections.namedtuple("Encoded", ["tokens", "values"])
+EncodedText = collections.namedtuple("EncodedText", ["tokens", "values"])
 
 
 def split_pair(line):
@@ -107,7 +107,7 @@ class Encoder(contextlib.AbstractContextManager):
           pairs: iterable of (text, second text or None).
 
         Yields:
-          Encoded for each, in their order.
+          EncodedText for each, in their order.
         """
         window, pieces = [], 0
         for text, second in pairs:
@@ -121,12 +121,12 @@ class Encoder(contextlib.AbstractContextManager):
         yield from self._encode_window(window)
 
     def _encode_window(self, window):
-        """A list of Encoded for a list of PairFeatures; texts of like length share a batch."""
+        """A list of EncodedText for a list of PairFeatures; texts of like length share a batch."""
         encoded = [None] * len(window)
         for batch in batches_by_length([len(features.tokens) for features in window], self._batch_size):
             for i, values in zip(batch, self._run([window[i] for i in batch])):
                 tokens = window[i].tokens
-                encoded[i] = Encoded(tokens, values[: len(tokens)].copy())  # a view would keep the whole batch
+                encoded[i] = EncodedText(tokens, values[: len(tokens)].copy())  # a view would keep the whole batch
         return encoded
 
     def _run(self, batch):

@@ -18,7 +18,7 @@ AlignedText = collections.namedtuple("AlignedText", ["text", "pieces", "starts",
 # query: list of str, the question's pieces; offset: position of the first context piece in the window; first, count:
 # which pieces of the context follow from there; is_max_context: list of bool for each of those, whether no other window
 # shows it with more context around it.
-Window = collections.namedtuple("Window", ["query", "offset", "first", "count", "is_max_context"])
+ContextWindow = collections.namedtuple("ContextWindow", ["query", "offset", "first", "count", "is_max_context"])
 
 
 class Aligner:
@@ -128,7 +128,7 @@ def align_questions(questions, tokenizer):
 
 
 def make_windows(question, aligned, tokenizer, max_seq_length, doc_stride, max_query_length):
-    """The windows of one question: list of Window, at least one.
+    """The windows of one question: list of ContextWindow, at least one.
 
     Args:
       question: Question; the first max_query_length pieces of its text are taken.
@@ -141,7 +141,7 @@ def make_windows(question, aligned, tokenizer, max_seq_length, doc_stride, max_q
     windows = []
     for number, (first, count) in enumerate(spans):
         is_max_context = [best == number for best in best_span[first : first + count]]
-        windows.append(Window(query, len(query) + 2, first, count, is_max_context))
+        windows.append(ContextWindow(query, len(query) + 2, first, count, is_max_context))
     return windows
 
 

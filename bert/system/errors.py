@@ -35,9 +35,12 @@ def cannot_be_written(path, error):
 
 
 def first_line(error):
-    """The first line of an exception's text, as TensorFlow's have many; the name of its type where it has no text."""
+    """The first line of a text, or of an exception's, as TensorFlow's have many.
+
+    Of an empty text it is "", of an exception without text the name of its type.
+    """
     text = str(getattr(error, "message", None) or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return text.splitlines()[0] if text else "" if isinstance(error, str) else type(error).__name__
 
 
 def run_program(main):

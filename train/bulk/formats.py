@@ -12,7 +12,7 @@ from train.inference.entities import Token, entities
 
 # text: str; tokens, entities: as Predictor gives them, with offsets into `text`; file: index of the text's file; line:
 # number of its first line there.
-Tagged = collections.namedtuple("Tagged", ["text", "tokens", "entities", "file", "line"])
+TaggedText = collections.namedtuple("TaggedText", ["text", "tokens", "entities", "file", "line"])
 SCORE_DECIMALS = 4
 BATCHES_A_CALL = 8
 
@@ -28,7 +28,7 @@ def tag(predictor, texts, kind, batch_size, progress=None):
       progress: function that is called with the number of texts tagged since its last call, or None.
 
     Returns:
-      list of Tagged, in the order of the texts. Words are joined to a text by single spaces.
+      list of TaggedText, in the order of the texts. Words are joined to a text by single spaces.
     """
     # By length, so that a batch has little padding; in several calls, so that a slow model shows its progress.
     tagged = [None] * len(texts)
@@ -36,7 +36,7 @@ def tag(predictor, texts, kind, batch_size, progress=None):
         for i, (text, tokens) in zip(chosen, _tag([texts[i].content for i in chosen], predictor)):
             # Where a file is one text, `next` is already in the next file.
             file = texts[i].next.file - (kind == "file")
-            tagged[i] = Tagged(text, tokens, entities(text, tokens), file, texts[i].line)
+            tagged[i] = TaggedText(text, tokens, entities(text, tokens), file, texts[i].line)
         if progress:
             progress(len(chosen))
     return tagged
@@ -70,7 +70,7 @@ class Format:
         return ""
 
     def format(self, tagged):
-        """The part of the file for a group, a list of Tagged."""
+        """The part of the file for a group, a list of TaggedText."""
         return "".join(map(self._format_one, tagged))
 
     def end(self):

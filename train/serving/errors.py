@@ -13,8 +13,3 @@ class Retriable(Exception):
     def __init__(self, message, timed_out=False):
         super().__init__(message)
         self.timed_out = timed_out
-
-
-def first_line(text):
-    """The first line of what a server said, "" where it said nothing."""
-    return (str(text).splitlines() or [""])[0]

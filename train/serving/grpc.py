@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from bert.system.errors import UserError
-from train.serving.errors import Retriable, ServingError, first_line
+from bert.system.errors import UserError, first_line
+from train.serving.errors import Retriable, ServingError
 
 
 class Grpc:

@@ -7,8 +7,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from bert.system.errors import UserError
-from train.serving.errors import Retriable, ServingError, first_line
+from bert.system.errors import UserError, first_line
+from train.serving.errors import Retriable, ServingError
 
 
 class Rest:

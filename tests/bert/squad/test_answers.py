@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bert.squad.answers import answer_question
-from bert.squad.windows import AlignedText, Window, cut_spans, length_of, most_context
+from bert.squad.windows import AlignedText, ContextWindow, cut_spans, length_of, most_context
 
 OFFSET = 4  # [CLS], two pieces of the question, [SEP]
 
@@ -24,7 +24,7 @@ def windows_of(aligned, max_length, doc_stride):
     windows = []
     for number, (first, count) in enumerate(spans):
         shown_best = [best[i] == number for i in range(first, first + count)]
-        windows.append(Window(["q", "q"], OFFSET, first, count, shown_best))
+        windows.append(ContextWindow(["q", "q"], OFFSET, first, count, shown_best))
     return windows
 
 

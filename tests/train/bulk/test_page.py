@@ -13,7 +13,7 @@ from tests.fake_predictor import FakePredictor
 from train import predict
 from train.bulk import loop
 from train.bulk import texts as bulk_texts
-from train.bulk.formats import Tagged
+from train.bulk.formats import TaggedText
 from train.bulk.page import EntitiesPage
 from train.inference.entities import Entity
 
@@ -72,7 +72,7 @@ def page_of(tagged, names=("a.txt",), kind="lines"):
 
 
 def tagged(text, *entities, **place):
-    return Tagged(text, [], list(entities), place.get("file", 0), place.get("line", 1))
+    return TaggedText(text, [], list(entities), place.get("file", 0), place.get("line", 1))
 
 
 def test_texts_entities_legend():
