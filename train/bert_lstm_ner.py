@@ -27,9 +27,8 @@ from bert.system.errors import run_program
 from bert.training import loop as training_loop
 from bert.training import strategies
 from train import run_dir, tf_metrics
-from train.data.records import word_starts
 from train.data.labels import OUTSIDE, PIECE, SPECIAL, read_labels
-from train.data.records import file_based_input_fn_builder
+from train.data.records import file_based_input_fn_builder, word_starts
 from train.finetuning import evaluation
 from train.finetuning import loop as finetuning_loop
 from train.finetuning.inputs import load_inputs, open_run

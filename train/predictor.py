@@ -18,15 +18,15 @@ import os
 
 import tensorflow.compat.v1 as tf
 
+from bert import modeling
 from bert.runtime import checkpoint, devices
 from bert.runtime.flags import PRECISIONS
-from bert import modeling
 from bert.system.errors import UserError
 from bert.system.files import sha256
-from train.serving import saved_model, signatures
 from train import run_dir
 from train.inference.frozen import FrozenTagger
 from train.inference.text_tagger import TextTagger, load_tokenizer
+from train.serving import saved_model, signatures
 from train.tagger.settings import TaggerSettings
 
 
