@@ -1,7 +1,7 @@
 """A trained tagger with its weights as constants: the graph that is exported, and the one that tags files.
 
-Constants let TensorFlow arrange weights once, and a session of its own tags batch after batch with no graph built
-anew. In: windows.Encoded, windows of pieces. Out: label ids, scores and losses, in the order of the windows.
+TensorFlow arranges constant weights once, and one session tags all batches. In: windows.Encoded, windows of pieces.
+Out: label ids, scores and losses, in the order of the windows.
 """
 
 import collections
@@ -51,7 +51,7 @@ def build_outputs(features, settings, compute=kernels.REFERENCE):
       FrozenGraph.
     """
     label_ids = features.get("label_ids")
-    with tf.variable_scope(tf.get_variable_scope()):  # entered so, it can be built again under the same names
+    with tf.variable_scope(tf.get_variable_scope()):  # so that it can be built again under the same names
         tagger = build_tagger(settings, features, False, label_ids, compute=compute)
     fused = compute.is_compiled
     pred_ids, scores = predict_tags(
@@ -71,7 +71,7 @@ class Tagger(contextlib.AbstractContextManager):
     Args:
       session: tf.Session.
       graph: FrozenGraph in it, with the input word_start.
-      longest: the most pieces a window may have, for a graph that compiles kernels for each length; None for others.
+      longest: the most pieces a window may have, where the graph compiles kernels for each length; else None.
     """
 
     def __init__(self, session, graph, longest=None):
@@ -105,7 +105,7 @@ class Tagger(contextlib.AbstractContextManager):
     def _tag_batch(self, windows):
         lengths = [len(window.input_ids) for window in windows]
         seq_len = max(lengths)
-        if self._longest:  # half as many lengths to compile kernels for
+        if self._longest:  # even lengths only: half as many kernels to compile
             seq_len = min(seq_len + seq_len % 2, self._longest)
         values = pad_windows(windows, self._graph.inputs, seq_len)
         fetched = {"label_ids": self._graph.pred_ids, "scores": self._graph.scores}

@@ -9,11 +9,11 @@ from bert.system import signals
 
 try:
     import termios
-except ImportError:  # Windows, where nothing has to be set back
+except ImportError:  # Windows, where there is nothing to restore
     termios = None
 
-# Background colours of the terminal's 256 that black is well read on, apart from each other for colour-blind readers
-# too; the type stands beside the entity in any case.
+# Background colours, of the terminal's 256, on which black text is easy to read. Colour-blind readers can tell them
+# apart too, and the type is written beside the entity anyway.
 _BACKGROUNDS = (117, 220, 79, 215, 218, 153, 227, 252)
 _RESET = "\x1b[0m"
 
@@ -46,7 +46,7 @@ def run(predictor):
 
 
 def _terminal_as_it_was():
-    """At its end, by a signal too, the terminal is as before, which readline changed, and the prompt's line ended."""
+    """Restores the terminal, which readline changed, and ends the prompt's line, at the end or at a signal."""
     before = termios and termios.tcgetattr(sys.stdin)
 
     def clean_up():

@@ -5,9 +5,8 @@
     client = ServingClient("localhost:8501", "ner")
     client("Ann Lee lives in Paris.")
 
-In and out are those of `predictor.Predictor`, and so are the answers. Against the signature `serving_text` nothing else
-is needed; against `serving_default` the words are cut into pieces here, with the assets of the export. Neither needs
-TensorFlow, unless the protocol is gRPC.
+It takes and gives what `predictor.Predictor` does. With the signature `serving_text` it needs nothing else. With
+`serving_default` it cuts words into pieces itself, by the assets of the export. It needs TensorFlow only for gRPC.
 """
 
 import collections
@@ -31,10 +30,11 @@ INPUTS = ("input_ids", "input_mask", "segment_ids", "word_start")  # of the sign
 EXTRA = "train/requirements-serving.txt"
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds between attempts; each is about twice the one before
-LONGEST_TIMEOUT = 1000000  # seconds; what a socket takes ends somewhere above
-TIMED_OUT_ATTEMPTS = 2  # a server that was too slow twice is overloaded, and more requests make that worse
+LONGEST_TIMEOUT = 1000000  # seconds; sockets refuse much longer ones
+TIMED_OUT_ATTEMPTS = 2  # a server that was too slow twice is overloaded; more requests would make it worse
 
-# What cannot travel, and what is the same to the tokenizer: a character that is dropped, and one no vocabulary has.
+# Characters that cannot be sent, and what is sent for them, which is the same to the tokenizer: a character that it
+# drops, and one that no vocabulary has.
 _SENDABLE = {0: "\ufffd"}
 _SENDABLE.update(dict.fromkeys(range(55296, 57344), "\U0010ffff"))
 
@@ -50,11 +50,11 @@ class ServingClient(TextTagger):
       url: the server, `host:port`; for REST also `http://host:port` or `https://...`.
       model_name: the server's `--model_name`.
       protocol: one of PROTOCOLS.
-      signature: TEXT or DEFAULT; None: the first of them that the model has, which asks the server.
-      export_dir: the export that is served, for DEFAULT.
+      signature: TEXT or DEFAULT; None: ask the server, and take the first of them that the model has.
+      export_dir: directory of the served export; needed for DEFAULT.
       timeout: seconds to wait for an answer.
-      retries: attempts after the first where the server is not there, is overloaded, or, once, gives no answer in
-        time; with growing delays. What the server refuses is not asked again.
+      retries: how often to try again, with growing delays, while the server is not there or is overloaded. After a
+        timeout it is tried again once. A request that the server refuses is not repeated.
       batch_size: texts, or windows, in a request.
 
     Raises:
@@ -108,12 +108,12 @@ class ServingClient(TextTagger):
         return self._settings
 
     def _check_export(self):
-        """UserError where tokenizer and settings are the server's alone."""
+        """Raises UserError where only the server has tokenizer and settings."""
         if self._signature == TEXT:
-            raise UserError(f"{TEXT} takes text, and no more; this needs {DEFAULT} and export_dir")
+            raise UserError(f"{TEXT} takes only text; this needs {DEFAULT} and export_dir")
 
     def _call(self, request, *args):
-        """request(*args), tried again where that may help."""
+        """The result of request(*args), which is tried again after failures that may pass."""
         timed_out = 0
         for attempt in range(self._retries + 1):
             if attempt:
@@ -150,7 +150,7 @@ class ServingClient(TextTagger):
             return super()._tokens(texts)
         answers = self._ask(texts)
         parts = [part for number in range(len(texts)) for part in _cut(number, texts[number], answers[number])]
-        again = {}  # of texts too long for the model, each part for itself
+        again = {}  # the parts of texts that are too long for the model: each is sent by itself
         for i, part in enumerate(parts):
             if answers[part.sentence].too_long:
                 spans = answers[part.sentence].spans

@@ -26,7 +26,7 @@ class Grpc:
     def __init__(self, url, model_name, timeout):
         if "://" in url or any(character.isspace() for character in url):
             raise UserError(f"{url}: expected a server as host:port")
-        # Whatever a batch takes; the library's limit of 4 MB is for servers.
+        # No limit: the answer for a batch may exceed the library's default of 4 MB.
         self._channel = grpc.insecure_channel(url, [("grpc.max_receive_message_length", -1)])
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._url, self._model_name, self._timeout = url, model_name, timeout

@@ -86,7 +86,7 @@ class Rest:
         return answer
 
     def _refusal(self, error):
-        """What to raise for an HTTP status other than success."""
+        """The error for an HTTP status other than success."""
         try:
             said = json.loads(error.read().decode("utf-8"))["error"]
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):

@@ -19,18 +19,21 @@ DERIVE = -1  # in `word_start`: take each piece without ## as the first of a wor
 def export_saved_model(export_dir, prefix, settings, vocab_file, compute=kernels.REFERENCE):
     """Writes `export_dir/<timestamp>/`, complete or not at all.
 
-    Signature `serving_default`: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids`, and `word_start`,
-    which may be left out (and is missing in `serving_without_word_start`, for loaders that know no optional
-    inputs); gives `pred_ids` int32, `labels` string and `scores` float32, each [batch, seq_len].
+    Signature `serving_default`, for callers that cut words into pieces themselves:
+      in: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids` and, optionally, `word_start`;
+      out, each [batch, seq_len]: `pred_ids` int32, `labels` string, `scores` float32.
+    `serving_without_word_start` is the same without `word_start`, for loaders that know no optional inputs.
 
-    Signature `serving_text`: string [batch] `text`; gives for the words of each text, as `text.split_words` has them,
-    padded to [batch, words], `tags` string ("" at padding and for a word beyond what the model takes), `scores`
-    float32, `starts` and `ends` int32, characters of the text, and `pieces` int32, of each word; and for each text
-    [batch] `word_count` int32, `too_long` bool, whether it has more pieces than `max_pieces` int32, and `scheme`
-    string, the tagging scheme in which the tags are meant to be well-formed, or "".
+    Signature `serving_text`, for plain text:
+      in: string [batch] `text`;
+      out for each word, as `text.split_words` cuts a text, padded to [batch, words]: `tags` string ("" at padding and
+      for words beyond what the model takes), `scores` float32, `starts` and `ends` int32 (characters of the text) and
+      `pieces` int32 (how many the word has);
+      out for each text, [batch]: `word_count` int32; `max_pieces` int32, what the model takes; `too_long` bool, whether
+      the text has more; `scheme` string, the tagging scheme that the tags obey, or "".
 
-    The assets are vocab.txt, label2id.json, bert_config.json and tagger.json, the settings of the model. Requests to
-    warm a server up with lie in assets.extra.
+    The assets are vocab.txt, label2id.json, bert_config.json and tagger.json, the settings of the model. Warm-up
+    requests for a server are in assets.extra.
 
     Args:
       export_dir: directory of all exports.
@@ -125,8 +128,8 @@ def _signature_of_text(settings, vocab, compute):
 def _warmup_requests(max_seq_length):
     """(signature, inputs) for every signature at a few lengths.
 
-    One text each, and every input with as many rows: a server that batches, in whatever sizes it was told to, takes
-    no others, and one that cannot run a request for warming up does not serve the model.
+    Each has one text, and every input has as many rows. A server that batches accepts no other requests, and a server
+    that cannot run a warm-up request does not serve the model.
     """
     for length in sorted({min(length, max_seq_length) for length in (16, 32, 64, 128, max_seq_length)}):
         ids = np.zeros([1, length], np.int32)

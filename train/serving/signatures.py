@@ -10,7 +10,7 @@ from train.data.labels import read_labels
 from train.tagger.settings import TaggerSettings
 
 DEFAULT = "serving_default"
-# For loaders to which every input of a signature is required, as TF Serving before 2.13 and TF 2's saved_model.load.
+# For loaders that require every input of a signature: TF Serving before 2.13 and TF 2's saved_model.load.
 WITHOUT_WORD_START = "serving_without_word_start"
 TEXT = "serving_text"
 
@@ -20,7 +20,7 @@ ASSETS = "assets"
 VOCAB = "vocab.txt"
 LABEL2ID = "label2id.json"
 BERT_CONFIG = "bert_config.json"
-SETTINGS = "tagger.json"  # the settings of the tagger, but for those in the files above
+SETTINGS = "tagger.json"  # the settings of the tagger that are not in the files above
 
 
 def newest(path):
@@ -33,7 +33,7 @@ def newest(path):
 
 
 def _is_export(path):
-    """Whether the files of an export lie in a directory; a client may have its assets alone."""
+    """Whether a directory is an export, or at least has its assets, which is all that a client needs."""
     return os.path.exists(os.path.join(path, MODEL)) or os.path.isdir(os.path.join(path, ASSETS))
 
 

@@ -1,8 +1,8 @@
-"""Requests that TF Serving runs through a model it has just loaded, before it answers any: nobody waits for the first.
+"""Warm-up requests: TF Serving runs them through a model it has loaded, so that no caller waits for the first one.
 
-They lie in `assets.extra/tf_serving_warmup_requests`, a TFRecord file of PredictionLog protos. These come with
-tensorflow-serving-api, which an export should not need: of the four messages there are only six fields to write, in
-protobuf's wire format, and the tensors in them are TensorFlow's own TensorProto.
+They are in `assets.extra/tf_serving_warmup_requests`, a TFRecord file of PredictionLog protos. The package
+tensorflow-serving-api has these messages, but an export should not need it. Only six fields are written, so this
+module writes them in protobuf's wire format; the tensors in them are TensorFlow's own TensorProto.
 """
 
 import os
@@ -37,7 +37,7 @@ def write(directory, requests):
 
 
 def prediction_log(signature_name, inputs):
-    """A serialized PredictionLog with a PredictRequest; it names no model, as it lies in the one it is for."""
+    """A serialized PredictionLog with a PredictRequest. It names no model: it is stored in the one it is for."""
     model_spec = bytes_field(MODEL_SPEC_SIGNATURE_NAME, signature_name.encode("utf-8"))
     request = bytes_field(PREDICT_REQUEST_MODEL_SPEC, model_spec)
     for name, value in sorted(inputs.items()):
