@@ -132,6 +132,8 @@ def train(estimator, distribution, input_fn, max_steps, hooks=()):
     tasks, number = len(distribution.task.trainers), distribution.task.number
     fed = input_fn
     if distribution.name == PARAMETER_SERVER:
+        _look_for_variables_every_second()
+
         # Each update comes from one worker, so the workers take turns at the batches.
         def fed(params):
             return input_fn(params).shard(tasks, number)
@@ -139,6 +141,15 @@ def train(estimator, distribution, input_fn, max_steps, hooks=()):
     spec = tf.estimator.TrainSpec(fed, max_steps=max_steps, hooks=list(hooks))
     # No task reaches this evaluation: the dev set is scored from our own predictions.
     tf.estimator.train_and_evaluate(estimator, spec, tf.estimator.EvalSpec(fed, steps=1))
+
+
+def _look_for_variables_every_second():
+    """Makes a worker see at once that the chief has initialised the variables of the parameter servers.
+
+    Without it a worker that comes too early sleeps for 30 seconds, in which a short run ends without it.
+    """
+    init = tf.train.SessionManager.__init__
+    tf.train.SessionManager.__init__ = functools.partialmethod(init, recovery_wait_secs=1)
 
 
 def init_weights(training):

@@ -59,9 +59,8 @@ def assert_same_training(output, losses, results, alone):
     assert results["dev"]["loss"] == pytest.approx(alone[2]["dev"]["loss"], rel=1e-3)
 
 
-@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.one_tensorflow)])
-def test_replicas_train_as_one_device_does(replicas, given, alone, tmp_path):
-    losses, results = losses_of(given, tmp_path, f"-num_cpus={replicas}")
+def test_replicas_train_as_one_device_does(given, alone, tmp_path):
+    losses, results = losses_of(given, tmp_path, "-num_cpus=2")
     assert len(losses) >= STEPS
     assert_same_training(tmp_path, losses, results, alone)
     steps = [event.step for path in tmp_path.glob("events*") for event in tf.train.summary_iterator(str(path))]
@@ -242,6 +241,12 @@ def test_variables_start_from_their_names_and_the_seed():
     first, second = start(0), start(3)
     np.testing.assert_array_equal(first, second)
     assert np.abs(np.array(first[0]) - np.array(first[1])).min() > 1e-6
+
+
+def test_a_worker_looks_for_variables_every_second(monkeypatch, graph):
+    monkeypatch.setattr(tf.train.SessionManager, "__init__", tf.train.SessionManager.__init__)
+    strategies._look_for_variables_every_second()
+    assert tf.train.SessionManager(graph=graph)._recovery_wait_secs == 1
 
 
 @pytest.mark.parametrize(
