@@ -70,6 +70,7 @@ def test_a_run_and_its_export_are_read_and_served(old):
         model.close()
 
 
+@pytest.mark.one_tensorflow
 def test_a_run_goes_on(old):
     before = run_dir.read_state("stopped")
     log = succeed_here("-output_dir", "stopped", *FLAGS.split())

@@ -290,6 +290,7 @@ def test_unconstrained_prediction_writes_no_special_label(given, tmp_path):
     assert {row[2] for row in rows} <= {"O", "B-PER", "I-PER", "B-LOC"}
 
 
+@pytest.mark.one_tensorflow
 def test_starting_from_a_checkpoint(given, finished, tmp_path):
     output = str(tmp_path / "output")
     start = tf.train.latest_checkpoint(os.path.join(finished[0], "best"))

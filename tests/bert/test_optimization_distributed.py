@@ -102,6 +102,7 @@ def test_any_strategy_trains_as_numpy_does(strategy, accumulation_steps, tmp_pat
     assert names == set(START)
 
 
+@pytest.mark.one_tensorflow
 def test_two_replicas_train_an_encoder_as_one_does(evaluate, tmp_path):
     config = modeling.BertConfig(
         vocab_size=11,

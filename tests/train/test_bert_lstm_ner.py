@@ -52,7 +52,7 @@ def once():
     return tf.data.Dataset.from_tensor_slices(features()).batch(4)
 
 
-@pytest.fixture(scope="module", params=["x", "first"])
+@pytest.fixture(scope="module", params=["x", pytest.param("first", marks=pytest.mark.one_tensorflow)])
 def trained(request):
     """(estimator, builder of others like it, mode): trained on its ten sentences until it knows them."""
 
@@ -142,6 +142,7 @@ def test_evaluation_where_all_is_outside(tmp_path, evaluate):
     assert set(found) == {"eval_loss", "accuracy"} and 0 <= found["accuracy"] <= 1
 
 
+@pytest.mark.one_tensorflow
 def test_a_report_is_printed_in_any_encoding(given, finished, tmp_path, monkeypatch):
     """What the terminal cannot show is no reason to end before the rest is tagged."""
     output = str(tmp_path / "output")

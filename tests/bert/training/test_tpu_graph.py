@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from bert import modeling, run_classifier, run_pretraining, run_squad
 from bert.data import batches, records
 from bert.encoder import kernels
+from bert.runtime import devices
 from bert.training import strategies
 from train.bert_lstm_ner import model_fn_builder
 from train.data.labels import label_ids, label_list
@@ -123,11 +124,11 @@ def run_step(model, mode, for_tpu, monkeypatch, dropout=0.0):
 
         outputs = tf.xla.experimental.compile(step, fed) if for_tpu else step(*fed)
         values = [output for output in outputs if isinstance(output, tf.Tensor)]
-        session = stack.enter_context(tf.Session())
+        session = stack.enter_context(tf.Session(config=devices.session_config()))
         session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
         feed = {placeholder: given[name] for placeholder, name in zip(fed, names)}
         found, _ = session.run([values, list(outputs)], feed)
-        variables = {var.op.name: session.run(var) for var in tf.global_variables()}
+        variables = session.run({var.op.name: var for var in tf.global_variables()})
         return dict(zip(results[0], found)), variables, _compiled(graph)
 
 
