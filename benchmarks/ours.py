@@ -14,6 +14,7 @@ from bert import modeling, tokenization
 from bert.encoder import kernels
 from bert.optimization import build_train_step
 from bert.runtime import devices
+from bert.runtime.estimator import ModeKeys
 from train.bert_lstm_ner import model_fn_builder
 from train.data.labels import label_ids
 from train.data.windows import encode_words, join_windows
@@ -59,7 +60,7 @@ def training_step(options, num_labels):
     model_fn = model_fn_builder(
         _config(options), num_labels, None, 1e-5, 10000, 0, _args(options), IDS, "BIO", _compute(options)
     )
-    train_op = model_fn(features, None, tf.estimator.ModeKeys.TRAIN, {}).train_op
+    train_op = model_fn(features, None, ModeKeys.TRAIN, {}).train_op
     config = devices.session_config()
     config.graph_options.rewrite_options.disable_meta_optimizer = not options["rewriting"]
     session = tf.Session(config=config)
@@ -111,7 +112,7 @@ def random_checkpoint(prefix, config, args):
         tf.train.get_or_create_global_step()  # an Estimator restores it too
         features = _placeholders()
         model_fn = model_fn_builder(config, len(workload.LABELS) + 1, None, 1e-5, 1, 0, args, IDS, "BIO")
-        model_fn(features, None, tf.estimator.ModeKeys.EVAL, {})
+        model_fn(features, None, ModeKeys.EVAL, {})
         session.run(tf.global_variables_initializer())
         return tf.train.Saver().save(session, prefix, write_meta_graph=False)
 

@@ -20,6 +20,7 @@ import tensorflow.compat.v1 as tf
 from benchmarks import ours, workload
 from benchmarks.workload import timed
 from bert.runtime import devices
+from bert.runtime.estimator import Estimator, RunConfig
 from bert.encoder import kernels
 from bert import modeling, tokenization
 from bert.system.files import sha256
@@ -93,8 +94,8 @@ def estimator_predict(folder, config, args):
     model_fn = model_fn_builder(
         config, len(workload.LABELS) + 1, None, 1e-5, 1, 0, args, ours.IDS, "BIO", kernels.REFERENCE
     )
-    run_config = tf.estimator.RunConfig(session_config=devices.session_config())
-    estimator = tf.estimator.Estimator(model_fn, folder, run_config)
+    run_config = RunConfig(session_config=devices.session_config())
+    estimator = Estimator(model_fn, folder, run_config)
 
     def predict(sentences):
         windows = list(encode_words(sentences, tokenizer, args.max_seq_length))

@@ -30,6 +30,7 @@ from bert.data.batches import Reading
 from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
+from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import run_lock
 from bert.system.errors import UserError, run_program
 from bert.system.files import make_dir, write_results
@@ -205,7 +206,7 @@ def make_model_fn(bert_config, num_labels, training=None, compute=kernels.REFERE
     """
 
     def model_fn(features, labels, mode, params):
-        is_training = mode == tf.estimator.ModeKeys.TRAIN
+        is_training = mode == ModeKeys.TRAIN
         loss, per_example_loss, _, probabilities = model.create_model(
             bert_config,
             is_training,
@@ -224,7 +225,7 @@ def make_model_fn(bert_config, num_labels, training=None, compute=kernels.REFERE
         predictions = {"probabilities": probabilities}
         if per_example_loss is not None:
             predictions["loss"] = per_example_loss
-        return tf.estimator.EstimatorSpec(mode, loss=loss, predictions=predictions)
+        return EstimatorSpec(mode, loss=loss, predictions=predictions)
 
     return model_fn
 

@@ -20,6 +20,7 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint, devices, encoder_files, flags
+from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert import modeling
 from bert.data.batches import Reading
 from bert.pretraining import model, records as pretraining_records
@@ -158,7 +159,7 @@ def model_fn_builder(
     training = Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
 
     def model_fn(features, labels, mode, params):
-        is_training = mode == tf.estimator.ModeKeys.TRAIN
+        is_training = mode == ModeKeys.TRAIN
         encoder = modeling.BertModel(
             config=bert_config,
             is_training=is_training,
@@ -186,7 +187,7 @@ def model_fn_builder(
 
         strategies.init_weights(training)
         metrics = _metrics(features, masked_lm, next_sentence)
-        return tf.estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
+        return EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
 
     return model_fn
 

@@ -29,6 +29,7 @@ from bert.data.batches import Reading
 from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
+from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.squad import metrics, model, records
 from bert.squad import questions as squad_questions
 from bert.squad.answers import answer_question
@@ -195,7 +196,7 @@ def make_model_fn(bert_config, training=None, use_one_hot_embeddings=False, comp
     """
 
     def model_fn(features, labels, mode, params):
-        is_training = mode == tf.estimator.ModeKeys.TRAIN
+        is_training = mode == ModeKeys.TRAIN
         start_logits, end_logits = model.span_logits(
             bert_config, is_training, features, use_one_hot_embeddings or strategies.on_tpu(), compute
         )
@@ -206,7 +207,7 @@ def make_model_fn(bert_config, training=None, use_one_hot_embeddings=False, comp
                 "start_logits": start_logits,
                 "end_logits": end_logits,
             }
-            return tf.estimator.EstimatorSpec(mode, predictions=predictions)
+            return EstimatorSpec(mode, predictions=predictions)
 
         start_losses = model.position_losses(start_logits, features["start_positions"], features["input_mask"])
         end_losses = model.position_losses(end_logits, features["end_positions"], features["input_mask"])

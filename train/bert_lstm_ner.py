@@ -22,6 +22,7 @@ from bert.data.batches import Reading
 from bert.encoder import kernels
 from bert.optimization import STEP_DEFAULTS, StepOptions
 from bert.runtime import checkpoint, devices
+from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import run_lock
 from bert.system.errors import run_program
 from bert.training import loop as training_loop
@@ -102,7 +103,7 @@ def make_model_fn(
     """
 
     def model_fn(features, labels, mode, params):
-        is_training = mode == tf.estimator.ModeKeys.TRAIN
+        is_training = mode == ModeKeys.TRAIN
         label_ids = features.get("label_ids", labels)
         if "word_start" not in features and label_ids is not None and label_map:
             features = dict(features, word_start=word_starts(label_ids, label_map))
@@ -116,15 +117,15 @@ def make_model_fn(
         rules = settings.constraint if word_start is not None else None
         piece_id = label_map.get(PIECE, 0)
         pred_ids, scores = predict_tags(tagger, features["input_mask"], word_start, rules, piece_id)
-        if mode == tf.estimator.ModeKeys.PREDICT:
+        if mode == ModeKeys.PREDICT:
             predictions = {"pred_ids": pred_ids, "scores": scores}
             if tagger.losses is not None:
                 predictions["loss"] = tagger.losses
-            return tf.estimator.EstimatorSpec(mode, predictions=predictions)
+            return EstimatorSpec(mode, predictions=predictions)
         # Of words where it is known which pieces begin one, else of pieces.
         counted = tf.cast(features["input_mask"] if word_start is None else word_start, tf.float32)
         metrics = _metrics(tagger.losses, label_ids, pred_ids, counted, settings.num_labels, label_map)
-        return tf.estimator.EstimatorSpec(mode, loss=tf.reduce_mean(tagger.losses), eval_metric_ops=metrics)
+        return EstimatorSpec(mode, loss=tf.reduce_mean(tagger.losses), eval_metric_ops=metrics)
 
     def training_spec(tagger):
         if not strategies.on_tpu():

@@ -12,6 +12,7 @@ import re
 import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
+from bert.runtime.estimator import RunConfig
 from bert.system.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ def run_config(
       cpus: number of CPU devices in sessions, None for one.
       tpu: cluster resolver of the strategy's TPU, or None.
     """
-    kind = functools.partial(tf.estimator.tpu.RunConfig, cluster=tpu) if tpu else tf.estimator.RunConfig
+    kind = functools.partial(tf.estimator.tpu.RunConfig, cluster=tpu) if tpu else RunConfig
     return kind(
         model_dir=model_dir,
         tf_random_seed=seed,

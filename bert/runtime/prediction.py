@@ -8,6 +8,7 @@ import contextlib
 import tensorflow.compat.v1 as tf
 
 from bert.runtime import devices
+from bert.runtime.estimator import ModeKeys
 from bert.runtime.saved_model import frozen_weights
 
 
@@ -29,7 +30,7 @@ def predict(prefix, model_fn, input_fn, batch_size):
         features = tf.data.make_one_shot_iterator(input_fn(params)).get_next()
         position = features.pop("position")
         with frozen_weights(prefix):
-            predictions = model_fn(features, None, tf.estimator.ModeKeys.PREDICT, params).predictions
+            predictions = model_fn(features, None, ModeKeys.PREDICT, params).predictions
     with contextlib.closing(tf.Session(graph=graph, config=devices.session_config())) as session:
         waiting, due = {}, 0
         while True:

@@ -59,7 +59,7 @@ def profile_hooks(output_dir, steps):
 
 
 def make_estimator(model_fn, settings, batch_size, distribution=None):
-    """A tf.estimator.Estimator in -output_dir; `batch_size` is in the params of model_fn and input_fn.
+    """An Estimator in -output_dir; `batch_size` is in the params of model_fn and input_fn.
 
     Args:
       model_fn: model function.

@@ -15,6 +15,7 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 
 from bert.optimization import STEP_DEFAULTS, build_train_step
 from bert.runtime import checkpoint, devices
+from bert.runtime.estimator import Estimator, EstimatorSpec, EvalSpec, ModeKeys, TrainSpec, train_and_evaluate
 from bert.system import signals
 from bert.system.errors import UserError, first_line
 from bert.training import cluster, stopping
@@ -76,7 +77,7 @@ def _keep_collectives_apart(strategy):
 
 
 def make_estimator(model_fn, distribution, batch_size, iterations_per_loop=1, **settings):
-    """A tf.estimator.Estimator that trains as the distribution says; `settings` are arguments of devices.run_config."""
+    """An Estimator that trains as the distribution says; `settings` are arguments of devices.run_config."""
     strategy = make_strategy(distribution, iterations_per_loop)
     if not distribution.task.is_chief:  # only the chief writes
         settings.update(save_summary_steps=0)
@@ -85,7 +86,7 @@ def make_estimator(model_fn, distribution, batch_size, iterations_per_loop=1, **
         # Without it a session waits for all tasks, even for those that have ended.
         this = f"/job:{distribution.task.type}/task:{distribution.task.index}"
         config.session_config.device_filters.extend(["/job:ps", this])
-    return tf.estimator.Estimator(_with_own_seeds(model_fn), config=config, params={"batch_size": batch_size})
+    return Estimator(_with_own_seeds(model_fn), config=config, params={"batch_size": batch_size})
 
 
 def _with_own_seeds(model_fn):
@@ -138,9 +139,9 @@ def train(estimator, distribution, input_fn, max_steps, hooks=()):
         def fed(params):
             return input_fn(params).shard(tasks, number)
 
-    spec = tf.estimator.TrainSpec(fed, max_steps=max_steps, hooks=list(hooks))
+    spec = TrainSpec(fed, max_steps=max_steps, hooks=list(hooks))
     # No task reaches this evaluation: the dev set is scored from our own predictions.
-    tf.estimator.train_and_evaluate(estimator, spec, tf.estimator.EvalSpec(fed, steps=1))
+    train_and_evaluate(estimator, spec, EvalSpec(fed, steps=1))
 
 
 def _look_for_variables_every_second():
@@ -197,8 +198,8 @@ def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS)
         if cluster.task().is_one_of_many and replicas > 1:
             hooks.append(stopping.StopTogether())
     # An Estimator adds up the losses of the replicas, each of which is the mean over all of them already.
-    return tf.estimator.EstimatorSpec(
-        tf.estimator.ModeKeys.TRAIN,
+    return EstimatorSpec(
+        ModeKeys.TRAIN,
         loss=step.loss if replicas == 1 else step.loss / replicas,
         train_op=step.train_op,
         training_hooks=hooks,
