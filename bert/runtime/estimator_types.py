@@ -93,7 +93,7 @@ EvalSpec.__new__.__defaults__ = (100, None, (), None, 120, 600)
 
 _CONFIG = collections.OrderedDict(
     model_dir=None,
-    tf_random_seed=1,
+    tf_random_seed=None,
     save_summary_steps=100,
     save_checkpoints_steps=None,
     save_checkpoints_secs=600,

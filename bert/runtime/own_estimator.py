@@ -83,8 +83,8 @@ class Estimator:
         """The value of a variable in the newest checkpoint, a numpy array."""
         return tf.train.load_variable(self._needed_checkpoint(), name)
 
-    def _needed_checkpoint(self, given=None):
-        prefix = given or self.latest_checkpoint()
+    def _needed_checkpoint(self):
+        prefix = self.latest_checkpoint()
         if not prefix:
             raise ValueError(f"Could not find trained model in model_dir: {self.model_dir}.")
         return prefix
@@ -223,20 +223,17 @@ class Estimator:
           input_fn: as of `train`.
           steps: batches to evaluate; default: until the input ends.
           hooks: session hooks.
-          checkpoint_path: prefix; default: the newest one.
+          checkpoint_path: prefix; default: the newest one, and without one the initial values.
           name: of the directory of the summaries, eval_NAME; default: eval.
 
         Returns:
           dict from the name of each metric to its value; `loss`, the mean over batches, and `global_step` among them.
-
-        Raises:
-          ValueError: there is no checkpoint.
         """
         if steps is not None and steps <= 0:
             raise ValueError(f"Must specify steps > 0, given: {steps}")
         if self._config.eval_distribute is not None:
             raise ValueError("eval_distribute: not supported from TensorFlow 2.16 on")
-        checkpoint_path = self._needed_checkpoint(checkpoint_path)
+        checkpoint_path = checkpoint_path or self.latest_checkpoint()
         with tf.Graph().as_default():
             tf.set_random_seed(self._config.tf_random_seed)
             step = tf.train.create_global_step()
@@ -254,7 +251,7 @@ class Estimator:
                 scaffold = tf.train.Scaffold(local_init_op=local_init_op, copy_from_scaffold=scaffold)
             creator = tf.train.ChiefSessionCreator(
                 scaffold,
-                config=estimator_session.prepare(self._config)[0],
+                config=self._config.session_config,
                 checkpoint_filename_with_path=checkpoint_path,
             )
             updates = [update for _, update in metrics.values()]
@@ -291,7 +288,7 @@ class Estimator:
             predictions = _chosen(spec.predictions, predict_keys)
             creator = tf.train.ChiefSessionCreator(
                 spec.scaffold,
-                config=estimator_session.prepare(self._config)[0],
+                config=self._config.session_config,
                 checkpoint_filename_with_path=checkpoint_path,
             )
             hooks = [*input_hooks, *(hooks or ()), *spec.prediction_hooks]
