@@ -24,7 +24,8 @@ STAIRS = {
     ],
     "train": [
         "conlleval tf_metrics mymetrics run_dir pages",
-        "train_helper data",
+        "data",
+        "train_helper",
         "tagger report",
         "lstm_crf_layer",
         "models",
@@ -49,7 +50,8 @@ TRAINERS = {
 } | TRAINING
 WITHOUT_TENSORFLOW = (
     "bert/system/ bert/data/lengths.py bert/data/shards.py bert/data/example_bytes.py bert/runtime/flags.py "
-    "train/data/corpus.py train/data/conll.py train/data/windows.py train/train_helper.py train/pages/ "
+    "train/data/columns.py train/data/corpus.py train/data/conll.py train/data/survey.py train/data/windows.py "
+    "train/train_helper.py train/pages/ "
     "train/tagger/settings.py train/inference/text_tagger.py train/inference/entities.py "
     "train/serving/client.py train/serving/signatures.py train/serving/rest.py train/serving/errors.py"
 ).split()

@@ -18,7 +18,14 @@ from bert.system.errors import UserError, run_program
 from bert.system.flags import FlagParser, parse_bool
 from train.bulk import loop, resumable
 from train.bulk import texts as bulk_texts
-from train.bulk.flags import add_model_flags, check_model, kinds_help, predictor_arguments
+from train.bulk.flags import (
+    add_columns_flags,
+    add_model_flags,
+    check_model,
+    given_format,
+    kinds_help,
+    predictor_arguments,
+)
 
 
 def main(argv=None):
@@ -44,6 +51,7 @@ def parse_flags(argv=None):
 
     flag, switch = parser.flag_group("input and output")
     flag("input", choices=list(bulk_texts.KINDS), default="lines", help=f"what a file holds. {kinds_help()}")
+    add_columns_flags(flag)
     flag("output", help="file to write; default: standard output")
     flag("format", choices=loop.FORMATS, default="jsonl", help="jsonl: one JSON object per text; conll: `word tag` "
          "lines; html: a page with the entities highlighted")  # fmt: skip
@@ -92,6 +100,7 @@ def _check(args):
         raise UserError("-interactive takes texts from standard input; expected neither files nor -output nor -resume")
     if args.interactive:
         return
+    given_format(args)
     if args.output == "":
         raise UserError("-output: empty; expected the name of a file to write")
     if args.scores and args.format != "conll":
@@ -118,7 +127,8 @@ def _can_resume(output, files):
 
 def tag_files(args):
     """Tags the files or standard input."""
-    sources = bulk_texts.inspect(args.files, args.input, fingerprint=_can_resume(args.output, args.files))
+    can_resume = _can_resume(args.output, args.files)
+    sources = bulk_texts.inspect(args.files, args.input, can_resume, given_format(args))
     check_model(args.model_dir)
     startup.set_up_logging(args.verbose)
     formats = loop.Formats(args.input, args.format, args.scores)

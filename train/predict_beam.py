@@ -17,7 +17,14 @@ import sys
 from bert.system.errors import UserError, run_program
 from bert.system.flags import FlagParser, non_negative_int
 from train.bulk import texts
-from train.bulk.flags import add_model_flags, check_model, kinds_help, predictor_arguments
+from train.bulk.flags import (
+    add_columns_flags,
+    add_model_flags,
+    check_model,
+    given_format,
+    kinds_help,
+    predictor_arguments,
+)
 
 log = logging.getLogger("train.predict_beam")  # the same however it is started
 # Beam's DirectRunner uses this one, but first looks for the program of another runner on the internet.
@@ -44,7 +51,7 @@ def main(argv=None):
     if not any(re.match("--?runner(=|$)", flag) for flag in beam_flags):
         beam_flags.append(f"--runner={IN_PROCESS_RUNNER}")
     pipeline = apache_beam.Pipeline(options=PipelineOptions(beam_flags))
-    lines = beam.tagged_lines(pipeline, names, args.input, predictor_arguments(args))
+    lines = beam.tagged_lines(pipeline, names, args.input, predictor_arguments(args), given_format(args))
     with beam.temporary_folder(args.output) as folder:
         if args.ordered:
             beam.write_in_order(lines, args.output, folder)
@@ -68,6 +75,7 @@ def parse_flags(argv=None):
     flag, switch = parser.flag_group("input and output")
     flag("input_files", help="names and patterns of files, a comma between them; on any file system Beam knows")
     flag("input", choices=list(texts.KINDS), default="lines", help=f"what a file holds. {kinds_help()}")
+    add_columns_flags(flag)
     flag("output", help="beginning of the shards' names; with -ordered, name of the file")
     switch("ordered", False, help="one file, in the order of the input")
     flag("num_shards", type=non_negative_int, default=0, help="number of shards; 0: as the runner likes")
@@ -76,6 +84,7 @@ def parse_flags(argv=None):
     for name in ("model_dir", "input_files", "output"):
         if not getattr(args, name):
             raise UserError(f"-{name} is missing")
+    given_format(args)
     for flag in beam_flags[:1]:
         if not flag.startswith("--"):
             raise UserError(f"{flag}: no such flag; those of Beam begin with two dashes (-help lists ours)")

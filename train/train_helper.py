@@ -14,6 +14,7 @@ from bert.system.flags import (
     proportion,
 )
 from train import __version__
+from train.data.columns import SEPARATORS, columns_flag
 
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt", "init_checkpoint": "bert_model.ckpt"}
 CELLS = ("lstm", "gru")
@@ -63,6 +64,11 @@ def _add_task_flags(parser):
     flag("vocab_file", help="word pieces of the encoder, one per line")
     flag("init_checkpoint", help="checkpoint to start from, its directory or zip; without it random weights")
     flag("label_list", help="the labels in the order of their ids: a file with one per line, or a comma-separated list")
+    flag("columns", type=columns_flag, help="columns of a data file, counted from 1, as word=2,tag=3 or tag=last; "
+         "default: word first, tag last, and the same number in each line")  # fmt: skip
+    flag("comment", help="what comment lines begin with, as '# '; default: there are none")
+    flag("separator", choices=SEPARATORS, help="what separates columns: tab, or space for spaces and tabs; default: by "
+         "what is in the file")  # fmt: skip
     switch("clean", False, help="start a finished run afresh: remove what an earlier run wrote to -output_dir")
 
     flag, switch = parser.flag_group("what to do")

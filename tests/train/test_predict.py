@@ -1,6 +1,7 @@
 """The bulk tagger: what goes in comes out in order, whatever kills it on the way; and what it says of bad input."""
 
 import contextlib
+import io
 import json
 import os
 import random
@@ -109,11 +110,58 @@ def test_words_and_conll_input(place):
     ]  # fmt: skip
     assert [entity["text"] for row in rows(place / "out") for entity in row["entities"]] == ["Ann Lee", "Bob"]
 
-    (place / "data").write_bytes(b"-DOCSTART- O\n\n\nAnn B-PER\nLee\tx\tI-PER\n\n\nran O\nBob O")
+    (place / "data").write_bytes(b"-DOCSTART- O\n\n\nAnn x B-PER\nLee\tx\tI-PER\n\n\nran y O\nBob y O")
     run("data", "-input", "conll", "-output", "out")
     assert [(row["line"], row["text"]) for row in rows(place / "out")] == [(4, "Ann Lee"), (8, "ran Bob")]
     run("data", "-input", "conll", "-output", "out", "-format", "conll")
     assert conll_blocks(place / "out") == [["Ann I-PER", "Lee I-PER"], ["ran O", "Bob I-PER"]]
+
+
+def test_conll_input_of_any_columns(place, capfd):
+    """The flags say where the words are; what cannot be right is refused before the work begins, or where it shows."""
+    counted = "".join(f"# {i}\n1\tAnn Lee\tx\n2\tran\ty\n3\tto\tz\n4\tBob\tz\n\n" for i in range(3))
+    (place / "data").write_bytes(counted.encode())
+    flags = ["-input", "conll", "-columns", "word=2", "-comment", "# ", "-output", "out"]
+    run("data", *flags)
+    assert [(row["line"], row["text"]) for row in rows(place / "out")] == [
+        (i, "Ann Lee ran to Bob") for i in (2, 8, 14)
+    ]
+    assert (
+        "data: columns word=2,tag=last; columns end at tabs, spaces stay in them in 3 lines (first 2); 3 comment l"
+        in (capfd.readouterr().err)
+    )
+    # What has spaces in its words comes with tabs between its columns.
+    run("data", *flags, "-format", "conll")
+    assert conll_blocks(place / "out") == [["Ann Lee\tI-PER", "ran\tO", "to\tO", "Bob\tI-PER"]] * 3
+    for content, flags, message in (
+        (counted, [], r"data:2: the first of 3 columns is of numbers .* -comment '# ' -columns word=2 "),
+        (
+            "New York\nran\nto\n",
+            [],
+            r"data:1: 2 columns \('New York'\), but 1 in line 2 .* -columns word=1 takes the first",
+        ),
+        ("Ann\nran\n", ["-columns", "word=2"], r"data:1: 1 column \('Ann'\); expected 2 or more, as -columns word=2"),
+    ):
+        (place / "data").write_bytes(content.encode())
+        with pytest.raises(UserError, match=message):
+            run("data", "-input", "conll", *flags, "-output", "out")
+    with pytest.raises(UserError, match="-comment is for -input conll, not for -input words"):
+        run("data", "-input", "words", "-comment", "#")
+
+
+def test_the_columns_of_what_can_be_read_only_once(monkeypatch):
+    """Its beginning says what they are, and a later line that is otherwise is named."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+    monkeypatch.setattr(bulk_texts, "LOOKED_AT", 30)
+    content = b"a b\tO\nc\tO\n\n" * 20
+    texts = [text.content for text in bulk_texts.read_stream(Pipe(content), "in", "conll")]
+    assert texts == [["a b", "c"]] * 20
+    with pytest.raises(UserError, match="in:61: 1 column .'d O'., in the lines before it 2; expected as many in each"):
+        list(bulk_texts.read_stream(Pipe(content + b"d O\n"), "in", "conll"))
 
 
 def test_a_file_as_one_text(place):
@@ -154,7 +202,7 @@ def test_every_line_comes_back_and_reading_goes_on_behind_any(tmp_path_factory, 
 @pytest.mark.parametrize("kind", bulk_texts.KINDS)
 def test_reading_goes_on_behind_any_text_of_several_files(kind, tmp_path):
     names = []
-    for number, content in enumerate(["Ann x\n\nBob\n", "-DOCSTART-\n\n\nEve y", "\r\n\r\nZoë\r\n\r\n"]):
+    for number, content in enumerate(["Ann x\n\nBob y\n", "-DOCSTART-\n\n\nEve y", "\r\n\r\nZoë\r\n\r\n"]):
         names.append(str(tmp_path / str(number)))
         (tmp_path / str(number)).write_bytes(content.encode())
     texts = list(bulk_texts.read(names, kind))

@@ -7,6 +7,7 @@ that workers run is here and not in the program, because they have to import it.
 
 import collections
 import contextlib
+import logging
 import os
 import shutil
 import uuid
@@ -23,10 +24,13 @@ from bert.system.files import make_dir
 from train.bulk import texts as bulk_texts
 from train.bulk.formats import JsonLines, tag
 from train.bulk.loop import load_predictor
+from train.data.columns import Format
+
+log = logging.getLogger(__name__)
 
 # file: index of the file; number: of the group in it; name: the file's; position: texts.Position as a tuple, where
-# it begins; count: texts in it.
-Group = collections.namedtuple("Group", ["file", "number", "name", "position", "count"])
+# it begins; count: texts in it; form: columns.Format of "conll" as a tuple.
+Group = collections.namedtuple("Group", ["file", "number", "name", "position", "count", "form"])
 
 
 def find_files(patterns):
@@ -58,7 +62,7 @@ def _match(pattern):
     return sorted(metadata.path[len(prefix) :] for metadata in found)
 
 
-def tagged_lines(pipeline, names, kind, arguments):
+def tagged_lines(pipeline, names, kind, arguments, given=None):
     """Adds the tagging of files to a pipeline.
 
     Args:
@@ -66,6 +70,7 @@ def tagged_lines(pipeline, names, kind, arguments):
       names: list of names of files.
       kind: key of texts.KINDS.
       arguments: dict of the arguments of predictor.Predictor.
+      given: columns.Format of the flags, for "conll".
 
     Returns:
       PCollection of ((file, number), JSON lines of a group), in no order.
@@ -74,7 +79,7 @@ def tagged_lines(pipeline, names, kind, arguments):
         pipeline
         | "files" >> beam.Create(list(enumerate(names)))
         | "spread files" >> beam.Reshuffle()
-        | "find groups" >> beam.ParDo(FindGroups(kind))
+        | "find groups" >> beam.ParDo(FindGroups(kind, given or Format()))
         | "spread groups" >> beam.Reshuffle()
         | "tag" >> beam.ParDo(TagGroup(kind, arguments, len(names) > 1))
     )
@@ -83,17 +88,24 @@ def tagged_lines(pipeline, names, kind, arguments):
 class FindGroups(beam.DoFn):
     """(index, name) of a file to its Groups."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, given):
         super().__init__()
         self._kind = kind
+        self._given = tuple(given)
 
     def process(self, element):
         file, name = element
         position = bulk_texts.START
+        form = Format(*self._given)
+        if self._kind == "conll":
+            with _open(name) as stream:
+                form, said = bulk_texts.find_format(stream, name, form)
+            if said:
+                log.info("%s: %s", name, said)
         with _open(name) as stream:
-            texts = bulk_texts.read_stream(stream, name, self._kind)
+            texts = bulk_texts.read_stream(stream, name, self._kind, form=form)
             for number, group in enumerate(bulk_texts.groups(texts, self._kind)):
-                yield Group(file, number, name, tuple(position), len(group))
+                yield Group(file, number, name, tuple(position), len(group), tuple(form))
                 position = group[-1].next
 
 
@@ -117,7 +129,8 @@ class TagGroup(beam.DoFn):
 
     def process(self, group):
         with _open(group.name) as stream:
-            texts = bulk_texts.read_stream(stream, group.name, self._kind, bulk_texts.Position(*group.position))
+            position, form = bulk_texts.Position(*group.position), Format(*group.form)
+            texts = bulk_texts.read_stream(stream, group.name, self._kind, position, form)
             texts = [text for text, _ in zip(texts, range(group.count))]
         tagged = tag(self._predictor, texts, self._kind, self._arguments["batch_size"])
         self._texts.inc(len(tagged))

@@ -6,6 +6,7 @@ from bert.runtime.flags import PRECISIONS
 from bert.system.errors import UserError
 from bert.system.flags import positive_int
 from train.bulk.texts import KINDS
+from train.data.columns import SEPARATORS, columns_flag, format_of_flags
 
 
 def add_model_flags(flag):
@@ -18,6 +19,27 @@ def add_model_flags(flag):
     flag("vocab_file", help="the vocabulary, where it does not lie in -model_dir")
     flag("batch_size", type=positive_int, default=32, help="texts in a batch; those of about the same length share one")
     flag("precision", choices=PRECISIONS, default="fp32", help="of the encoder of a -model_dir that is no export")
+
+
+def add_columns_flags(flag):
+    """Adds -columns, -comment and -separator.
+
+    Args:
+      flag: as of `add_model_flags`.
+    """
+    flag("columns", type=columns_flag, help="with -input conll: the column of the words, counted from 1, as word=2; "
+         "default: the first")  # fmt: skip
+    flag("comment", help="with -input conll: what comment lines begin with, as '# '; default: there are none")
+    flag("separator", choices=SEPARATORS, help="with -input conll: what separates columns: tab, or space for spaces "
+         "and tabs; default: by what is in the file")  # fmt: skip
+
+
+def given_format(args):
+    """The columns.Format of the flags of `add_columns_flags`; UserError where they are given for no -input conll."""
+    for name in ("columns", "comment", "separator"):
+        if getattr(args, name) is not None and args.input != "conll":
+            raise UserError(f"-{name} is for -input conll, not for -input {args.input}")
+    return format_of_flags(args.columns, args.comment, args.separator)
 
 
 def predictor_arguments(args):

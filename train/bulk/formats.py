@@ -122,14 +122,18 @@ class ConllColumns(Format):
 
     Args:
       with_scores: whether a third column has the probability of the tag.
+      tabs: whether tabs separate the columns, as spaces may be inside them. Once a column has a space, they always do.
     """
 
-    def __init__(self, with_scores=False):
+    def __init__(self, with_scores=False, tabs=False):
         self._with_scores = with_scores
+        self._tabs = tabs
 
     def _format_one(self, tagged):
+        rows = [(token.text, token.tag) for token in tagged.tokens]
+        self._tabs = self._tabs or any(" " in column for row in rows for column in row)
         if self._with_scores:
-            rows = (f"{t.text} {t.tag} {float(t.score):.{SCORE_DECIMALS}f}\n" for t in tagged.tokens)
-        else:
-            rows = (f"{t.text} {t.tag}\n" for t in tagged.tokens)
-        return "".join(rows) + "\n"
+            scores = (f"{float(token.score):.{SCORE_DECIMALS}f}" for token in tagged.tokens)
+            rows = [row + (score,) for row, score in zip(rows, scores)]
+        separator = "\t" if self._tabs else " "
+        return "".join(separator.join(row) + "\n" for row in rows) + "\n"

@@ -4,6 +4,7 @@ TensorFlow is loaded when it is needed and not before, so that bad input shows a
 """
 
 import collections
+import json
 import logging
 import sys
 import time
@@ -16,6 +17,7 @@ from train.bulk import resumable
 from train.bulk import texts as bulk_texts
 from train.bulk.formats import ConllColumns, JsonLines, tag
 from train.bulk.page import EntitiesPage
+from train.data.columns import BY_DEFAULT, TAB, Format
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,9 @@ def _open_output(sources, formats, output_file, arguments, resume):
         "the input files": [source.name for source in sources],
         "the input's content": {source.name: source.sha256 for source in sources},
     }
+    read = [source.form[:3] for source in sources]
+    if set(read) - {Format()[:3], BY_DEFAULT[:3]}:  # else as in the files of earlier versions
+        made_from["how columns are read (-columns, -comment, -separator)"] = json.loads(json.dumps(read))
     made_from.update(model_identity(arguments))
     can_resume = all(source.sha256 is not None for source in sources)
     return resumable.ResumableFile(output_file, made_from, resume, can_resume)
@@ -96,8 +101,13 @@ class _StandardOutput:
 
 def _tag_into(output, sources, formats, predictor, batch_size, show_progress):
     names = [source.name for source in sources]
-    writer = _writer(formats, names, predictor.types)
+    has_spaces = any(source.form.separator == TAB for source in sources) or " " in "".join(predictor.types)
+    writer = _writer(formats, names, predictor.types, has_spaces)
+    for source in sources:
+        if source.said:
+            log.info("%s: %s", source.name, source.said)
     progress = output.progress or {"position": bulk_texts.START, "texts": 0, "entities": 0, "format": None}
+    forms = [source.form for source in sources]
     start, texts, entities = bulk_texts.Position(*progress["position"]), progress["texts"], progress["entities"]
     writer.state = progress["format"]
     if output.progress is None:
@@ -113,7 +123,7 @@ def _tag_into(output, sources, formats, predictor, batch_size, show_progress):
         disable=None if show_progress else True,
     )  # fmt: skip
     with bar:
-        for group in bulk_texts.groups(bulk_texts.read(names, formats.input, start), formats.input):
+        for group in bulk_texts.groups(bulk_texts.read(names, formats.input, start, forms), formats.input):
             tagged = tag(predictor, group, formats.input, batch_size, bar.update)
             output.write(writer.format(tagged).encode("utf-8"))
             texts += len(tagged)
@@ -126,12 +136,12 @@ def _tag_into(output, sources, formats, predictor, batch_size, show_progress):
     log.info("tagged %d texts, %d entities in them; %.0f texts/s", texts, entities, rate)
 
 
-def _writer(formats, names, types):
+def _writer(formats, names, types, has_spaces):
     """The formats.Format that turns tagged texts into the content of the output."""
     if formats.output == "jsonl":
         return JsonLines(names, formats.input)
     if formats.output == "conll":
-        return ConllColumns(formats.scores)
+        return ConllColumns(formats.scores, tabs=has_spaces)
     return EntitiesPage(names, formats.input, types)
 
 

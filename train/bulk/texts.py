@@ -6,12 +6,17 @@ results as a run over everything.
 """
 
 import collections
+import itertools
+import logging
 import sys
 
 from bert.system.errors import UserError
 from bert.system.files import sha256
 from bert.system.lines import decode, decode_line, is_pipe, reading
-from train.data.conll import split_columns
+from train.data.columns import Format, is_comment, is_divider, pick, split_columns
+from train.data.survey import Survey, description, resolve
+
+log = logging.getLogger(__name__)
 
 # How a file is cut into texts, and what it is expected to hold.
 KINDS = {
@@ -23,14 +28,18 @@ KINDS = {
 STANDARD_INPUT = "-"
 GROUP_TEXTS = 2048
 GROUP_CHARACTERS = 1 << 20
+LOOKED_AT = 1 << 16  # bytes of what can be read only once, from which its columns are found
 
 # How far the inputs have been read. file: index of the file; offset: bytes of it read; line: lines of it read.
 Position = collections.namedtuple("Position", ["file", "offset", "line"])
 START = Position(0, 0, 0)
 # content: str or list of words; line: number of its first line in its file; next: the Position where reading goes on.
 Text = collections.namedtuple("Text", ["content", "line", "next"])
-# name: as given; count: how many texts; sha256: of the content. Both None for what can be read only once, as a pipe.
-Source = collections.namedtuple("Source", ["name", "count", "sha256"])
+# name: as given; count: how many texts; sha256: of the content, both None for what can be read only once, as a pipe;
+# form: columns.Format of "conll", which is open as long as nothing was read of a pipe; said: what is worth saying of
+# how the columns are read, or None.
+Source = collections.namedtuple("Source", ["name", "count", "sha256", "form", "said"])
+Source.__new__.__defaults__ = (Format(), None)
 
 
 def check_streams(names, to_standard_output):
@@ -46,13 +55,14 @@ def check_streams(names, to_standard_output):
         raise UserError("standard output: closed; expected somewhere to write to")
 
 
-def inspect(names, kind, fingerprint=False):
+def inspect(names, kind, fingerprint=False, given=None):
     """Reads all regular files to their end, so that errors in them show before the work begins.
 
     Args:
       names: list of paths; "-" is standard input.
       kind: key of KINDS.
       fingerprint: whether to compute sha256.
+      given: Format of the flags, for "conll".
 
     Returns:
       list of Source.
@@ -63,20 +73,46 @@ def inspect(names, kind, fingerprint=False):
     sources = []
     for name in names:
         if name == STANDARD_INPUT or is_pipe(name):
-            sources.append(Source(name, None, None))
+            sources.append(Source(name, None, None, given or Format()))
         else:
-            count = sum(1 for _ in read([name], kind))
-            sources.append(Source(name, count, sha256(name) if fingerprint else None))
+            form, said = given or Format(), None
+            if kind == "conll":
+                with reading(name), open(name, "rb") as stream:
+                    form, said = find_format(stream, name, form)
+            count = sum(1 for _ in read([name], kind, forms=[form]))
+            sources.append(Source(name, count, sha256(name) if fingerprint else None, form, said))
     return sources
 
 
-def read(names, kind, start=START):
+def find_format(stream, name, given):
+    """How to read a CoNLL-style file, whose tags are not needed.
+
+    Args:
+      stream: binary stream that begins where the file begins, or a list of lines.
+      name: the file's name in error messages.
+      given: Format of the flags.
+
+    Returns:
+      (Format to read it with, what is worth saying of it in the log or None).
+
+    Raises:
+      UserError: a byte is not UTF-8, or the columns cannot be right.
+    """
+    seen = Survey(given.comment)
+    for line, position in _lines(stream, name, "conll", START):
+        seen.add(position.line, line)
+    form = resolve(given, seen, name, needs_tag=False)
+    return form, description(form, seen)
+
+
+def read(names, kind, start=START, forms=None):
     """The texts of files, one file after another.
 
     Args:
       names: list of paths; "-" is standard input.
       kind: key of KINDS.
       start: Position to begin at: START, or `next` of a text read before.
+      forms: list of the Formats of the files, for "conll"; default: they are found out.
 
     Yields:
       Text.
@@ -87,15 +123,16 @@ def read(names, kind, start=START):
     for file in range(start.file, len(names)):
         position = start if file == start.file else Position(file, 0, 0)
         name = "standard input" if names[file] == STANDARD_INPUT else names[file]
+        form = forms[file] if forms else Format()
         with reading(name):
             if names[file] == STANDARD_INPUT:
-                yield from read_stream(sys.stdin.buffer, name, kind, position)
+                yield from read_stream(sys.stdin.buffer, name, kind, position, form)
             else:
                 with open(name, "rb") as stream:
-                    yield from read_stream(stream, name, kind, position)
+                    yield from read_stream(stream, name, kind, position, form)
 
 
-def read_stream(stream, name, kind, position=START):
+def read_stream(stream, name, kind, position=START, form=None):
     """The texts of one file.
 
     Lines end at LF or CRLF and nowhere else; a BOM is skipped.
@@ -105,6 +142,7 @@ def read_stream(stream, name, kind, position=START):
       name: the file's name in error messages.
       kind: key of KINDS.
       position: Position to begin at.
+      form: Format of "conll"; where it is open, the file says it, or the beginning of a pipe.
 
     Yields:
       Text.
@@ -112,6 +150,17 @@ def read_stream(stream, name, kind, position=START):
     Raises:
       UserError: a byte is not UTF-8, or there is no text at all.
     """
+    if kind == "conll" and (form is None or form.columns is None or form.separator is None):
+        if stream.seekable():
+            begin = stream.tell()
+            form, said = find_format(stream, name, form or Format())
+            stream.seek(begin)
+        else:
+            beginning = stream.readlines(LOOKED_AT)
+            form, said = find_format(beginning, name, form or Format())
+            stream = itertools.chain(beginning, stream)
+        if said:
+            log.info("%s: %s", name, said)
     if position.offset:
         stream.seek(position.offset)
     if kind == "file":
@@ -120,7 +169,7 @@ def read_stream(stream, name, kind, position=START):
         return
     empty = position.offset == 0
     lines = _lines(stream, name, kind, position)
-    for text in _sentences(lines) if kind == "conll" else _each_line(lines, kind):
+    for text in _sentences(lines, form, name) if kind == "conll" else _each_line(lines, kind):
         empty = False
         yield text
     if empty:
@@ -145,12 +194,14 @@ def _each_line(lines, kind):
         yield Text(split_columns(line) if kind == "words" else line, position.line, position)
 
 
-def _sentences(lines):
+def _sentences(lines, form, name):
     words, first = [], None
     for line, position in lines:
-        columns = split_columns(line)
-        if columns and columns[0] != "-DOCSTART-":
-            words.append(columns[0])
+        if is_comment(line, form.comment):
+            continue
+        columns = split_columns(line, form.separator)
+        if not is_divider(columns):
+            words.append(pick(columns, form, name, position.line, needs_tag=False)[0])
             first = first or position.line
         elif words:
             yield Text(words, first, position)

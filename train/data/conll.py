@@ -1,48 +1,103 @@
 """CoNLL-style files: one token and its tag per line, a blank line between sentences.
 
-A file is read whole or block by block; a block is a range of bytes, about 256 KB, that holds whole sentences.
+A file is read whole or block by block; a block is a range of bytes, about 256 KB, that holds whole sentences. Before it
+is read, survey.py looks at all of it, to say which columns are the word and the tag.
 """
 
 import collections
 import io
+import logging
 
 from bert.system.errors import UserError
 from bert.system.lines import numbered, open_bytes
+from train.data.columns import Format, is_comment, is_divider, pick, split_columns
 from train.data.labels import PADDING, SPECIAL
+from train.data.survey import Survey, description, resolve
 
-# words, tags: lists of str of one length; line: number of the first word's line in the file.
-Sentence = collections.namedtuple("Sentence", ["words", "tags", "line"])
+log = logging.getLogger(__name__)
+
+
+class Sentence(collections.namedtuple("Sentence", ["words", "tags", "line", "comments"])):
+    """A sentence of a file.
+
+    Fields:
+      words, tags: lists of str of one length.
+      line: number of the first word's line in the file.
+      comments: numbers of the comment lines inside the sentence.
+    """
+
+    __slots__ = ()
+
+    def line_of(self, index):
+        """The number of the line of the word with this index."""
+        line = self.line + index
+        for comment in self.comments:
+            line += comment <= line
+        return line
+
+
+Sentence.__new__.__defaults__ = ((),)
 # path: the file; offset, size: bytes; line: number of its first line.
 Block = collections.namedtuple("Block", ["path", "offset", "size", "line"])
 BLOCK_BYTES = 1 << 18
 
 
-def read_conll(path):
+def read_conll(path, form=None):
     """Reads the sentences of a file.
 
-    Columns are split at spaces and tabs; the first is the word, the last its tag. Lines end at LF or CRLF and nowhere
-    else, so U+2028 may be a word. Lines that begin with -DOCSTART- are skipped.
+    Lines end at LF or CRLF and nowhere else, so U+2028 may be a word. Lines that begin with -DOCSTART- are skipped.
 
     Args:
       path: a UTF-8 file, with or without BOM.
+      form: columns.Format, as the flags or `inspect` give it; default: the first column is the word, the last its tag.
 
     Returns:
       list of Sentence, never empty.
 
     Raises:
       UserError: naming file and line, where the file cannot be read, a line is not UTF-8 or lacks its tag, a tag is
-        one of the model's own labels, or there is no sentence at all.
+        one of the model's own labels, the columns cannot be right, or there is no sentence at all.
     """
-    sentences = list(read_sentences(path))
+    sentences = list(read_sentences(path, form))
     if not sentences:
         raise no_sentence(path)
     return sentences
 
 
-def read_sentences(path):
+def read_sentences(path, form=None):
     """Yields the sentences of a file, see `read_conll`; there may be none."""
+    if form is None or form.separator is None or form.columns is None:
+        form, _ = inspect(path, form or Format())
     for block in find_blocks(path):
-        yield from read_block(block)
+        yield from read_block(block, form)
+
+
+def inspect(path, given):
+    """Looks at a whole file, and says in the log what is worth saying of how it is read.
+
+    Args:
+      path: CoNLL file.
+      given: Format of the flags.
+
+    Returns:
+      (Format to read it with, survey.Survey).
+
+    Raises:
+      UserError: as `read_conll`.
+    """
+    return settle(path, given, (survey_block(given.comment, block) for block in find_blocks(path)))
+
+
+def settle(path, given, surveys):
+    """As `inspect`, from the Surveys of the file's blocks, in order."""
+    seen = Survey(given.comment)
+    for part in surveys:
+        seen.merge(part)
+    form = resolve(given, seen, path)
+    said = description(form, seen)
+    if said:
+        log.info("%s: %s", path, said)
+    return form, seen
 
 
 def no_sentence(path):
@@ -77,31 +132,67 @@ def find_blocks(path):
             line += sum(piece.count(b"\n") for piece in pieces)
 
 
-def read_block(block):
-    """The sentences of a block; see `read_conll`."""
+def survey_block(comment, block):
+    """The survey.Survey of a block; comment: as of Format."""
+    seen = Survey(comment)
+    for number, line in _lines(block):
+        seen.add(number, line)
+    return seen
+
+
+def read_block(block, form):
+    """The sentences of a block.
+
+    Args:
+      block: Block.
+      form: Format that `inspect` gave for the file.
+
+    Yields:
+      Sentence.
+
+    Raises:
+      UserError: as `read_conll`.
+    """
     path = block.path
-    with open_bytes(path) as stream:
+    words, tags, first, comments = [], [], None, []
+    for number, line in _lines(block):
+        if is_comment(line, form.comment):
+            comments += [number] if words else []
+            continue
+        columns = split_columns(line, form.separator)
+        if is_divider(columns):
+            if words:
+                yield _sentence(words, tags, first, comments)
+                words, tags, comments = [], [], []
+            continue
+        word, tag = pick(columns, form, path, number)
+        if tag in SPECIAL + (PADDING,):
+            raise UserError(f"{path}:{number}: the tag {tag!r} is the model's own; expected another name")
+        first = first if words else number
+        words.append(word)
+        tags.append(tag)
+    if words:
+        yield _sentence(words, tags, first, comments)
+
+
+def _sentence(words, tags, first, comments):
+    last = first + len(words) - 1  # moved on by each comment line before it
+    inside = []
+    for comment in comments:
+        if comment <= last:
+            inside.append(comment)
+            last += 1
+    return Sentence(words, tags, first, tuple(inside))
+
+
+def _lines(block):
+    """The (number, line) pairs of a block."""
+    with open_bytes(block.path) as stream:
         stream.seek(block.offset)
         content = stream.read(block.size)
     if content.endswith(b"\r"):
         content += b"\n"  # a line end that was cut off with the file
-
-    words, tags = [], []
-    for number, line in numbered(io.BytesIO(content), path, block.line):
-        columns = split_columns(line)
-        if not columns or columns[0] == "-DOCSTART-":
-            if words:
-                yield Sentence(words, tags, number - len(words))
-                words, tags = [], []
-            continue
-        if len(columns) < 2:
-            raise UserError(f"{path}:{number}: expected a word and its tag, found only {columns[0]!r}")
-        if columns[-1] in SPECIAL + (PADDING,):
-            raise UserError(f"{path}:{number}: the tag {columns[-1]!r} is the model's own; expected another name")
-        words.append(columns[0])
-        tags.append(columns[-1])
-    if words:
-        yield Sentence(words, tags, number - len(words) + 1)
+    return numbered(io.BytesIO(content), block.path, block.line)
 
 
 def _is_blank(raw):
@@ -109,18 +200,13 @@ def _is_blank(raw):
     return raw.endswith(b"\n") and not (raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]).strip(b" \t")
 
 
-def split_columns(line):
-    """The columns of a line: they are separated by spaces and tabs, and by no other white space."""
-    return [column for column in line.replace("\t", " ").split(" ") if column]
-
-
 def check_tags(path, sentences, labels):
     """UserError, naming the line, where a sentence has a tag that is not among `labels`."""
     known = set(labels)
     for sentence in sentences:
-        for offset, tag in enumerate(sentence.tags):
+        for index, tag in enumerate(sentence.tags):
             if tag not in known:
                 expected = ", ".join(label for label in labels if label not in SPECIAL)
                 raise UserError(
-                    f"{path}:{sentence.line + offset}: the tag {tag!r} was not seen in training; expected {expected}"
+                    f"{path}:{sentence.line_of(index)}: the tag {tag!r} was not seen in training; expected {expected}"
                 )

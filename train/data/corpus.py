@@ -11,22 +11,25 @@ from tqdm import tqdm
 
 from bert.data.example_bytes import example_bytes, int64_feature
 from bert.system.workers import Workers, cores
-from train.data.conll import find_blocks, no_sentence, read_block
+from train.data.columns import Format
+from train.data.conll import find_blocks, inspect, no_sentence, read_block, settle, survey_block
 from train.data.labels import count_transitions, scheme_of
 from train.data.windows import encode
 
 LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start processes, which takes half a second each
 
-# path: the file; sentences: how many it has; tags: the set of its tags; scheme: their tagging scheme, or None.
-Corpus = collections.namedtuple("Corpus", ["path", "sentences", "tags", "scheme"])
+# path: the file; sentences: how many it has; tags: the set of its tags; scheme: their tagging scheme, or None; form:
+# columns.Format to read it with; seen: survey.Survey of it.
+Corpus = collections.namedtuple("Corpus", ["path", "sentences", "tags", "scheme", "form", "seen"])
 
 
-def summarize(path, processes=None):
-    """Reads a file once, checking each line.
+def summarize(path, processes=None, given=None):
+    """Looks at a file to find its columns, then reads it once, checking each line.
 
     Args:
       path: CoNLL file.
       processes: how many; None for one where the file is small, else as many as there are cores.
+      given: columns.Format of the flags.
 
     Returns:
       Corpus.
@@ -34,38 +37,45 @@ def summarize(path, processes=None):
     Raises:
       UserError: as conll.read_conll.
     """
+    given = given or Format()
+    form, seen = settle(path, given, _map_blocks(_survey_block, given.comment, path, processes, "looking at"))
     sentences, transitions = 0, collections.Counter()
-    for count, counted in _map_blocks(_summarize_block, None, path, processes, "reading"):
+    for count, counted in _map_blocks(_summarize_block, form, path, processes, "reading"):
         sentences += count
         transitions.update(counted)
     if not sentences:
         raise no_sentence(path)
-    return Corpus(path, sentences, {tag for _, tag in transitions}, scheme_of(transitions))
+    return Corpus(path, sentences, {tag for _, tag in transitions}, scheme_of(transitions), form, seen)
 
 
-def _summarize_block(_, block):
-    tags = [sentence.tags for sentence in read_block(block)]
+def _survey_block(comment, block):
+    return block.size, survey_block(comment, block)
+
+
+def _summarize_block(form, block):
+    tags = [sentence.tags for sentence in read_block(block, form)]
     return block.size, (len(tags), count_transitions(tags))
 
 
-def encoded_records(path, tokenizer, ids, max_seq_length, processes=None):
+def encoded_records(path, tokenizer, ids, max_seq_length, processes=None, form=None):
     """The records of all windows of a file, in order.
 
     Args:
       path, processes: as `summarize`.
       tokenizer, ids, max_seq_length: as windows.encode.
+      form: columns.Format to read the file with, as `summarize` found it; default: it is found here.
 
     Yields:
       bytes, see `record`.
     """
-    settings = (tokenizer, ids, max_seq_length)
+    settings = (tokenizer, ids, max_seq_length, form or inspect(path, Format())[0])
     for records in _map_blocks(_encode_block, settings, path, processes, "encoding"):
         yield from records
 
 
 def _encode_block(settings, block):
-    tokenizer, ids, max_seq_length = settings
-    windows = encode(read_block(block), tokenizer, ids, max_seq_length)
+    tokenizer, ids, max_seq_length, form = settings
+    windows = encode(read_block(block, form), tokenizer, ids, max_seq_length)
     return block.size, [record(window, max_seq_length) for window in windows]
 
 

@@ -11,15 +11,16 @@ from bert.data import batches
 from bert.system.errors import UserError
 from bert.system.files import sha256
 from train.data import corpus
+from train.data.columns import BY_DEFAULT
 from train.data.labels import SPECIAL
 
 FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 
 
-def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length):
-    """What a record file depends on, as a JSON value."""
-    return {
+def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length, form=None):
+    """What a record file depends on, as a JSON value; form: columns.Format that the data file is read with."""
+    made_from = {
         "format": FORMAT,
         "data": sha256(data_file),
         "vocab": sha256(vocab_file),
@@ -27,6 +28,9 @@ def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length):
         "do_lower_case": bool(do_lower_case),
         "max_seq_length": max_seq_length,
     }
+    if form and form[:3] != BY_DEFAULT[:3]:  # else as in the files of earlier versions
+        made_from["columns"] = [list(form.columns), form.comment, form.separator]
+    return made_from
 
 
 def window_examples(encoded, max_seq_length):
@@ -34,7 +38,7 @@ def window_examples(encoded, max_seq_length):
     return (corpus.record(window, max_seq_length) for window in encoded)
 
 
-def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=None):
+def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=None, form=None):
     """The records of a CoNLL file, which need not fit in memory.
 
     Args:
@@ -43,6 +47,7 @@ def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=Non
       label_ids: dict from label to id.
       max_seq_length: length of a record's lists.
       processes: how many encode, see corpus.summarize; the records do not depend on it.
+      form: columns.Format to read the file with, as corpus.encoded_records.
 
     Yields:
       bytes of tf.train.Example.
@@ -51,7 +56,7 @@ def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=Non
       UserError: there is no window.
     """
     is_empty = True
-    for example in corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes):
+    for example in corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes, form):
         is_empty = False
         yield example
     if is_empty:

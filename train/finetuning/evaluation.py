@@ -81,9 +81,13 @@ def scores_of(counts, loss):
 def write_report(output_dir, evaluated):
     """Writes the tagged file and its conlleval report; returns the report and, under it, seqeval's table."""
     sentences, tags = evaluated.sentences, evaluated.tagged.tags
+    # Tabs where a space is no separator: in files with tabs a word or a tag may have spaces in it.
+    with_spaces = any(" " in column for sentence in sentences for column in sentence.words + sentence.tags)
+    separator = "\t" if with_spaces or any(" " in tag for each in tags for tag in each) else " "
     with atomic_open(os.path.join(output_dir, run_dir.TAGGED[evaluated.split])) as writer:
         for sentence, predicted in zip(sentences, tags):
-            writer.writelines(" ".join(columns) + "\n" for columns in zip(sentence.words, sentence.tags, predicted))
+            rows = zip(sentence.words, sentence.tags, predicted)
+            writer.writelines(separator.join(columns) + "\n" for columns in rows)
             writer.write("\n")
     report = "".join(conlleval.report_notprint(evaluated.counts))
     with atomic_open(os.path.join(output_dir, run_dir.REPORT[evaluated.split])) as writer:

@@ -10,7 +10,8 @@ from bert.runtime.encoder_files import EncoderFiles, check_init_checkpoint, load
 from bert.system.errors import UserError
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
-from train.data.conll import check_tags, read_conll, read_sentences
+from train.data.columns import format_of_flags
+from train.data.conll import check_tags, inspect, read_conll, read_sentences
 from train.data.corpus import summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_list, read_label_list, read_labels
 from train.finetuning import checkpoints
@@ -20,7 +21,7 @@ from train.train_helper import check_flags, splits_used
 log = logging.getLogger(__name__)
 
 
-class Inputs(collections.namedtuple("Inputs", "settings tokenizer files sentences model training state corpus")):
+class Inputs(collections.namedtuple("Inputs", "settings tokenizer files sentences model training state corpus forms")):
     """What a run is given, read and checked.
 
     Fields:
@@ -31,6 +32,7 @@ class Inputs(collections.namedtuple("Inputs", "settings tokenizer files sentence
       model, training: the settings as run.json keeps them.
       state: what run.json in -output_dir says, None for a run that begins afresh.
       corpus: corpus.Corpus of the train split, which may be too large for a list, or None.
+      forms: dict from split to columns.Format, how its file is read.
     """
 
     __slots__ = ()
@@ -53,6 +55,7 @@ class Inputs(collections.namedtuple("Inputs", "settings tokenizer files sentence
         return self.settings.scheme
 
 
+READING_FLAGS = ("columns", "comment", "separator")  # of data files
 # The flags that only say how a tagger is trained.
 TRAINING_FLAGS = (
     ("init_checkpoint", "batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "warmup_proportion")
@@ -81,15 +84,20 @@ def load_inputs(args):
     if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
         raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
     files = {split: os.path.join(args.data_dir, f"{split}.txt") for split in splits_used(args)}
-    corpus = summarize(files["train"], args.processes) if args.do_train else None
-    sentences = {split: read_conll(path) for split, path in files.items() if split != "train"}
     state = run_dir.read_state(args.output_dir)
+    reading = _reading_flags(args, state)
+    given = format_of_flags(**reading)
+    corpus = summarize(files["train"], args.processes, given) if args.do_train else None
+    forms = {split: inspect(path, given)[0] for split, path in files.items() if split != "train"}
+    sentences = {split: read_conll(files[split], form) for split, form in forms.items()}
+    if corpus:
+        forms["train"] = corpus.form
     labels, scheme = _load_labels(args.output_dir, args.label_list, corpus, sentences, state)
     uncounted = _uncounted(corpus.tags) if corpus else []
     if uncounted:
         log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, uncounted)
     if corpus and corpus.tags - set(labels):
-        check_tags(corpus.path, read_sentences(corpus.path), labels)
+        check_tags(corpus.path, read_sentences(corpus.path, corpus.form), labels)
     for split in sentences:
         check_tags(files[split], sentences[split], labels)
 
@@ -97,6 +105,7 @@ def load_inputs(args):
     model = dict(settings.to_json(), vocab=sha256(args.vocab_file))
     del model["constrain"]  # which only prediction depends on; run.json has it among the settings of training
     training = {name: getattr(args, name) for name in TRAINING_FLAGS}
+    training.update({name: value for name, value in reading.items() if value is not None})
     training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
 
     if args.do_train and _begins_afresh(args.output_dir, args.clean, state, model, training):
@@ -108,7 +117,14 @@ def load_inputs(args):
         resumes = args.do_train and not (state["finished"] and state["training"] == training)
         _check_trained(args.output_dir, resumes, state, model)
     make_dir(args.output_dir)
-    return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus)
+    return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus, forms)
+
+
+def _reading_flags(args, state):
+    """The flags that say how data files are read, by name; what is not given is as in the run that goes on."""
+    before = {} if state is None or args.clean else state["training"]
+    given = {name: getattr(args, name) for name in READING_FLAGS}
+    return {name: before.get(name) if value is None else value for name, value in given.items()}
 
 
 def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):

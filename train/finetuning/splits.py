@@ -34,9 +34,10 @@ def make_records(output_dir, inputs, split, vocab_file, shards=1, processes=None
     path = os.path.join(output_dir, run_dir.RECORDS[split])
     max_seq_length, data_file = inputs.settings.max_seq_length, inputs.files[split]
     encoding = inputs.tokenizer, inputs.label_ids, max_seq_length
-    made_from = fingerprint(data_file, vocab_file, inputs.labels, inputs.settings.do_lower_case, max_seq_length)
+    form = inputs.forms[split]
+    made_from = fingerprint(data_file, vocab_file, inputs.labels, inputs.settings.do_lower_case, max_seq_length, form)
     if split == "train":
-        examples = file_examples(data_file, *encoding, processes)
+        examples = file_examples(data_file, *encoding, processes, form)
         what = f"windows of {inputs.corpus.sentences} sentences"
         return Records(path, None, records.made(path, made_from, examples, shards, what))
     encoded = list(encode(inputs.sentences[split], *encoding))

@@ -1,0 +1,67 @@
+"""The inputs of a run: how its data files are read, which it remembers."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from bert.system.errors import UserError
+from tests.small_task import data_file
+from train import run_dir
+from train.data.conll import Sentence
+from train.finetuning import evaluation, inputs, splits
+from train.train_helper import get_args_parser
+
+
+@pytest.mark.one_tensorflow
+def test_a_run_reads_its_files_as_the_flags_say_and_remembers_them(given, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    for split in ("train", "dev", "test"):
+        lines, number = ["# source"], 0
+        for line in open(data_file(given, split), encoding="utf-8", newline="\n"):
+            number = number + 1 if line.strip("\n") else 0
+            columns = [str(number), *line.strip("\n").split(" "), "x y" if number % 2 else "x"]
+            lines += ["\t".join(columns)] if number else ["", "# source"]
+        (data / f"{split}.txt").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+
+    def load(*flags):
+        flags = [*given, "-data_dir", str(data), "-output_dir", str(out), *flags]
+        args = get_args_parser(flags)
+        return args, inputs.load_inputs(args)
+
+    with pytest.raises(UserError, match="of numbers .*-comment '# ' -columns word=2,tag=3"):
+        load()
+    args, found = load("-columns", "word=2,tag=3", "-comment", "# ")
+    plain = inputs.load_inputs(get_args_parser([*given, "-output_dir", str(tmp_path / "plain")]))
+    assert found.labels == plain.labels and found.corpus.tags == plain.corpus.tags
+    assert found.corpus.seen.comments == found.corpus.sentences == plain.corpus.sentences
+    for split, expected in plain.sentences.items():
+        assert [(each.words, each.tags) for each in found.sentences[split]] == [(e.words, e.tags) for e in expected]
+    made = {split: splits.make_records(args.output_dir, found, split, args.vocab_file) for split in found.files}
+    assert made["train"].count == splits.make_records(str(tmp_path / "plain"), plain, "train", args.vocab_file).count
+
+    # The run's state says how; what goes on with it needs no flags.
+    inputs.open_run(args.output_dir, found, args.vocab_file, args.bert_config_file, False)
+    state = json.loads((out / run_dir.RUN_STATE).read_text(encoding="utf-8"))["training"]
+    assert (state["columns"], state["comment"]) == ("word=2,tag=3", "# ") and "separator" not in state
+    _, again = load()
+    assert again.forms == found.forms and again.training == found.training == state
+    written = os.stat(made["train"].path).st_mtime_ns
+    splits.make_records(args.output_dir, again, "train", args.vocab_file)
+    assert os.stat(made["train"].path).st_mtime_ns == written
+    # Other columns make other records and another run.
+    for split in ("train", "dev", "test"):
+        shutil.copy(data_file(given, split), str(data / f"{split}.txt"))
+    _, other = load("-columns", "word=1,tag=last", "-comment", "")
+    assert other.training["columns"] == "word=1,tag=last" and other.forms["dev"].columns == (0, -1)
+
+
+def test_a_tagged_file_has_tabs_where_a_space_is_part_of_a_column(tmp_path):
+    for words, line in ((["New York", "is"], "New York\tB-X\tB-X\n"), (["New", "is"], "New B-X B-X\n")):
+        sentences, tags = [Sentence(words, ["B-X", "O"], 1)], [["B-X", "O"]]
+        tagged = evaluation.Tagged(tags, 0.0, [[1.0, 1.0]])
+        counts = evaluation.count(sentences, tags)
+        evaluation.write_report(str(tmp_path), evaluation.Evaluated("test", "in", sentences, tagged, counts))
+        assert (tmp_path / "label_test.txt").read_text(encoding="utf-8").startswith(line)
