@@ -7,10 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 . .ci/environment.sh
 
-python=$(find_python 3.11 3.10 3.9 3.7) || {
-    echo "run.sh needs Python 3.11, 3.10 or 3.9 (TensorFlow 2.15) or 3.7 (TensorFlow 1.15); none of them is on the PATH" >&2
-    exit 2
-}
+# shellcheck disable=SC2086,SC2154  # a list of versions, from environment.sh
+python=$(need_python $supported_pythons)
 make_venv .venv "$python" requirements.txt
 
 if [ -z "${BERT_DIR:-}" ] && [ -z "${DATA_DIR:-}" ]; then

@@ -16,6 +16,17 @@ find_python() {
     return 1
 }
 
+# The Pythons that have a TensorFlow, in the order in which they are taken: 2.15, then 2.21, then 1.15.
+supported_pythons="3.11 3.10 3.9 3.13 3.12 3.7"
+
+# need_python VERSION...: find_python, and a line that says what is needed where there is none.
+need_python() {
+    find_python "$@" || {
+        echo "no Python of $* on the PATH; TensorFlow 2.15 needs 3.11, 3.10 or 3.9; 2.21 needs 3.13 or 3.12; 1.15 needs 3.7" >&2
+        return 2
+    }
+}
+
 # make_venv DIRECTORY PYTHON REQUIREMENTS...: a virtual environment with these requirements files installed. Each file
 # is installed once, and again when it has changed.
 make_venv() {

@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
-# Sets up what the tests need and runs them: `bash tests/run.sh` on TensorFlow 2.15, `--tf1` on 1.15.
-# Further arguments go to pytest. What does not depend on TensorFlow runs on 2.15 only (tests/selection.py); with
-# --everything all tests run.
+# Sets up what the tests need and runs them. Further arguments go to pytest.
+#
+#   bash tests/run.sh             on the first TensorFlow that there is a Python for: 2.15, else 2.21, else 1.15
+#   bash tests/run.sh --tf1       on TensorFlow 1.15
+#   bash tests/run.sh --tf-new    on TensorFlow 2.21
+#
+# With the last two, what does not depend on TensorFlow is left to the first (tests/selection.py), unless --everything
+# is given.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/environment.sh
 
-versions="3.11 3.10 3.9" venv=.venv
-if [ "${1:-}" = --tf1 ]; then
-    shift
-    versions=3.7 venv=.venv-tf1
-fi
+case "${1:-}" in
+    --tf1) versions=3.7 venv=.venv-tf1; shift ;;
+    --tf-new) versions="3.13 3.12" venv=.venv-tf-new; shift ;;
+    *) versions=$supported_pythons venv=.venv; set -- --everything "$@" ;;
+esac
 # shellcheck disable=SC2086  # a list of versions
-python=$(find_python $versions) || { echo "no Python of $versions on the PATH" >&2; exit 2; }
+python=$(need_python $versions)
 command -v perl > /dev/null || { echo "the tests of train/conlleval.pl need perl on the PATH" >&2; exit 2; }
 make_venv "$venv" "$python" requirements.txt tests/requirements.txt
 exec "$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist worksteal "$@"

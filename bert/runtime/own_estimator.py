@@ -8,7 +8,6 @@ In: a model function and an input function. Out: checkpoints and summaries in mo
 """
 
 import contextlib
-import inspect
 import logging
 import os
 import tempfile
@@ -16,7 +15,7 @@ import tempfile
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import estimator_session
+from bert.runtime import estimator_inputs, estimator_session
 from bert.runtime.estimator_types import EstimatorSpec, ModeKeys, RunConfig
 
 log = logging.getLogger(__name__)
@@ -120,7 +119,7 @@ class Estimator:
                 with tf.device(self._config.device_fn):
                     tf.train.create_global_step()
                     features, labels, input_hooks = self._inputs(input_fn, ModeKeys.TRAIN)
-                    spec = self._call_model_fn(features, labels, ModeKeys.TRAIN, self._config)
+                    spec = self._call_model_fn(features, labels, ModeKeys.TRAIN)
                 self._run_training(spec, [*input_hooks, *hooks], saving_listeners)
             else:
                 # Under it the optimizers of tf.train divide losses by the number of replicas.
@@ -195,12 +194,11 @@ class Estimator:
         Returns:
           (EstimatorSpec, input hooks); the loss is the sum over replicas, the hooks are those of the first one.
         """
-        iterator = strategy.make_input_fn_iterator(
-            lambda context: self._call_input_fn(input_fn, ModeKeys.TRAIN, context)
-        )
-        features, labels = _features_and_labels(iterator.get_next())
-        specs = strategy.extended.call_for_each_replica(
-            self._call_model_fn, args=(features, labels, ModeKeys.TRAIN, self._config)
+        specs, input_hooks = self._on_replicas(
+            lambda features, labels: self._call_model_fn(features, labels, ModeKeys.TRAIN),
+            input_fn,
+            ModeKeys.TRAIN,
+            strategy,
         )
 
         def of_first(per_replica):
@@ -214,7 +212,14 @@ class Estimator:
             training_chief_hooks=of_first(specs.training_chief_hooks),
             scaffold=estimator_session.join_scaffolds(strategy.experimental_local_results(specs.scaffold)),
         )
-        return spec, [_Initializer(iterator.initialize)]
+        return spec, input_hooks
+
+    def _on_replicas(self, build, input_fn, mode, strategy):
+        """Calls build(features, labels) for the input of each replica: (its results, each per replica; input hooks)."""
+        iterator = strategy.make_input_fn_iterator(lambda context: self._call_input_fn(input_fn, mode, context))
+        features, labels = estimator_inputs.features_and_labels(iterator.get_next())
+        results = strategy.extended.call_for_each_replica(build, args=(features, labels))
+        return results, [estimator_inputs.Initializer(iterator.initialize)]
 
     def evaluate(self, input_fn, steps=None, hooks=None, checkpoint_path=None, name=None):
         """Evaluates a checkpoint.
@@ -231,19 +236,12 @@ class Estimator:
         """
         if steps is not None and steps <= 0:
             raise ValueError(f"Must specify steps > 0, given: {steps}")
-        if self._config.eval_distribute is not None:
-            raise ValueError("eval_distribute: not supported from TensorFlow 2.16 on")
         checkpoint_path = checkpoint_path or self.latest_checkpoint()
         with tf.Graph().as_default():
             tf.set_random_seed(self._config.tf_random_seed)
             step = tf.train.create_global_step()
-            features, labels, input_hooks = self._inputs(input_fn, ModeKeys.EVAL)
-            spec = self._call_model_fn(features, labels, ModeKeys.EVAL, self._config)
-            metrics = dict(spec.eval_metric_ops)
-            if "global_step" in metrics:
-                raise ValueError("Metric with name `global_step` is not allowed: an Estimator adds it itself.")
-            metrics.setdefault("loss", tf.metrics.mean(spec.loss))
-            values = {metric: value for metric, (value, _) in metrics.items()}
+            spec, input_hooks = self._evaluation_spec(input_fn)
+            values = {metric: value for metric, (value, _) in spec.eval_metric_ops.items()}
             final = tf.train.FinalOpsHook(dict(values, global_step=step))
             scaffold = spec.scaffold
             if scaffold.local_init_op is not None:
@@ -254,7 +252,7 @@ class Estimator:
                 config=self._config.session_config,
                 checkpoint_filename_with_path=checkpoint_path,
             )
-            updates = [update for _, update in metrics.values()]
+            updates = [update for _, update in spec.eval_metric_ops.values()]
             with tf.train.MonitoredSession(
                 creator, [*input_hooks, *(hooks or ()), *spec.evaluation_hooks, final]
             ) as session:
@@ -265,6 +263,27 @@ class Estimator:
         results = final.final_ops_values
         _write_summary(os.path.join(self.model_dir, f"eval_{name}" if name else "eval"), results)
         return results
+
+    def _evaluation_spec(self, input_fn):
+        """Builds the model for evaluation: (EstimatorSpec whose metrics have the loss, input hooks)."""
+        strategy = self._config.eval_distribute
+        if strategy is None:
+            features, labels, input_hooks = self._inputs(input_fn, ModeKeys.EVAL)
+            return self._call_with_loss_metric(features, labels), input_hooks
+        with strategy.scope():
+            specs, input_hooks = self._on_replicas(self._call_with_loss_metric, input_fn, ModeKeys.EVAL, strategy)
+            metrics = {
+                name: (strategy.experimental_local_results(value)[0], strategy.group(update))
+                for name, (value, update) in specs.eval_metric_ops.items()
+            }
+            loss = strategy.experimental_local_results(specs.loss)[0]
+            return EstimatorSpec(ModeKeys.EVAL, loss=loss, eval_metric_ops=metrics), input_hooks
+
+    def _call_with_loss_metric(self, features, labels):
+        spec = self._call_model_fn(features, labels, ModeKeys.EVAL)
+        if "global_step" in spec.eval_metric_ops:
+            raise ValueError("Metric with name `global_step` is not allowed: an Estimator adds it itself.")
+        return spec._replace(eval_metric_ops=dict({"loss": tf.metrics.mean(spec.loss)}, **spec.eval_metric_ops))
 
     def predict(self, input_fn, predict_keys=None, hooks=None, checkpoint_path=None, yield_single_examples=True):
         """Yields the predictions for each example of the input, or for each batch.
@@ -284,7 +303,7 @@ class Estimator:
             tf.set_random_seed(self._config.tf_random_seed)
             tf.train.create_global_step()
             features, _, input_hooks = self._inputs(input_fn, ModeKeys.PREDICT)
-            spec = self._call_model_fn(features, None, ModeKeys.PREDICT, self._config)
+            spec = self._call_model_fn(features, None, ModeKeys.PREDICT)
             predictions = _chosen(spec.predictions, predict_keys)
             creator = tf.train.ChiefSessionCreator(
                 spec.scaffold,
@@ -302,7 +321,7 @@ class Estimator:
 
     def _call_input_fn(self, input_fn, mode, context=None):
         given = {"mode": mode, "params": self.params, "config": self._config, "input_context": context}
-        return input_fn(**_taken(input_fn, given))
+        return input_fn(**estimator_inputs.taken(input_fn, given))
 
     def _inputs(self, input_fn, mode):
         """(features, labels or None, hooks that start the input)."""
@@ -311,48 +330,19 @@ class Estimator:
             hooks = []
             if isinstance(inputs, (tf.data.Dataset, tf.compat.v2.data.Dataset)):
                 iterator = tf.data.make_initializable_iterator(inputs)
-                hooks = [_Initializer(lambda: iterator.initializer)]
+                hooks = [estimator_inputs.Initializer(lambda: iterator.initializer)]
                 inputs = iterator.get_next()
-        return (*_features_and_labels(inputs), hooks)
+        return (*estimator_inputs.features_and_labels(inputs), hooks)
 
-    def _call_model_fn(self, features, labels, mode, config):
-        given = {"labels": labels, "mode": mode, "params": self.params, "config": config}
-        taken = _taken(self._model_fn, given)
+    def _call_model_fn(self, features, labels, mode, config=None):
+        given = {"labels": labels, "mode": mode, "params": self.params, "config": config or self._config}
+        taken = estimator_inputs.taken(self._model_fn, given)
         if labels is not None and "labels" not in taken:
             raise ValueError("model_fn does not take labels, but input_fn returns labels.")
         spec = self._model_fn(features, **taken)
         if not isinstance(spec, EstimatorSpec):
             raise ValueError(f"model_fn returned {type(spec).__name__}; expected an EstimatorSpec")
         return spec
-
-
-class _Initializer(tf.train.SessionRunHook):
-    """Starts an iterator in each new session; `make` gives the operations."""
-
-    def __init__(self, make):
-        self._make = make
-
-    def begin(self):
-        self._operations = self._make()
-
-    def after_create_session(self, session, coord):
-        session.run(self._operations)
-
-
-def _taken(function, given):
-    """What of the arguments a function takes, by their names."""
-    parameters = inspect.signature(function).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return given
-    return {name: value for name, value in given.items() if name in parameters}
-
-
-def _features_and_labels(inputs):
-    if isinstance(inputs, (list, tuple)):
-        if len(inputs) != 2:
-            raise ValueError(f"input_fn returned {len(inputs)} values; expected (features, labels)")
-        return tuple(inputs)
-    return inputs, None
 
 
 def _chosen(predictions, keys):

@@ -5,8 +5,11 @@ import os
 import sys
 import warnings
 
+from bert.system import quiet_import
+
 # TensorFlow reads it once, when it is loaded. 3 shows fatal errors alone; all other errors are Python exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+quiet_import.install()
 # TensorFlow 1.15 on a newer numpy warns of its own code at every import.
 warnings.filterwarnings("ignore", category=FutureWarning)
 warnings.filterwarnings("ignore", category=DeprecationWarning)

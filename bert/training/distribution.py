@@ -15,7 +15,7 @@ import socket
 import tensorflow.compat.v1 as tf
 
 from bert.data import batches
-from bert.runtime import checkpoint, devices
+from bert.runtime import checkpoint, devices, estimator
 from bert.runtime.flags import STRATEGIES
 from bert.system import startup
 from bert.system.errors import UserError, first_line
@@ -269,7 +269,17 @@ def _multi_worker(request, task):
     return Distribution(MULTI_WORKER, task, local, len(local) * len(task.trainers))
 
 
+def _check_estimator(name):
+    """UserError where the Estimator of this TensorFlow cannot train so."""
+    if not estimator.IS_TENSORFLOWS:
+        raise UserError(
+            f"-strategy {name}: TensorFlow {tf.__version__} has no Estimator for it; expected another strategy, or "
+            f"TensorFlow 2.15 (Python 3.9 to 3.11)"
+        )
+
+
 def _parameter_server(request, task):
+    _check_estimator(PARAMETER_SERVER)
     if cluster.PS not in task.addresses or cluster.CHIEF not in task.addresses:
         raise UserError("-strategy parameter_server: expected a chief and at least one ps in TF_CONFIG's cluster")
     if task.has_evaluator:
@@ -289,6 +299,7 @@ def _refuse_cpus(request, name):
 
 
 def _tpu(request, task):
+    _check_estimator(TPU)
     if request.num_cpus or request.num_gpus:
         raise UserError("-strategy tpu: its cores are the replicas; expected neither -num_gpus nor -num_cpus")
     if request.precision == "fp16":

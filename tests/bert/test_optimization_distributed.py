@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from bert import modeling, optimization
 from bert.optimization import StepOptions
 from bert.runtime import checkpoint
+from bert.runtime.estimator import Estimator, EstimatorSpec, RunConfig
 from tests.bert.test_optimization import (
     START,
     assert_same_state,
@@ -59,10 +60,10 @@ def train(model_fn, data, model_dir, strategy=None, updates=UPDATES):
     session_config = tf.ConfigProto(device_count={"CPU": 2}, allow_soft_placement=False)
     # Graphs that run a few steps take longer to optimize than to run.
     session_config.graph_options.rewrite_options.disable_meta_optimizer = True
-    config = tf.estimator.RunConfig(
+    config = RunConfig(
         model_dir=str(model_dir), train_distribute=strategy, session_config=session_config, log_step_count_steps=None
     )
-    estimator = tf.estimator.Estimator(model_fn, config=config)
+    estimator = Estimator(model_fn, config=config)
     estimator.train(input_fn, steps=updates)
     return {name: estimator.get_variable_value(name) for name in estimator.get_variable_names()}
 
@@ -80,7 +81,7 @@ def linear_model_fn(seen_names, options):
     def model_fn(features, labels, mode):
         loss = linear_loss(features, labels)
         step = optimization.build_train_step(loss, 0.1, 8, 1, options._replace(lr_multiplier=multiplier))
-        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
+        return EstimatorSpec(mode, loss=loss, train_op=step.train_op)
 
     return model_fn
 
@@ -129,7 +130,7 @@ def test_two_replicas_train_an_encoder_as_one_does(evaluate, tmp_path):
         loss = tf.reduce_mean(tf.square(tf.reduce_sum(model.get_pooled_output(), axis=-1) - labels))
         checkpoint.init_from_checkpoint(prefix)
         step = optimization.build_train_step(loss, 0.01, 8, 0, StepOptions(0.5, accumulation_steps=2))
-        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
+        return EstimatorSpec(mode, loss=loss, train_op=step.train_op)
 
     alone = train(model_fn, (ids, scores), tmp_path / "one")
     together = train(model_fn, (ids, scores), tmp_path / "two", two_replicas())
@@ -152,7 +153,7 @@ def test_every_replica_starts_from_the_checkpoint(evaluate, tmp_path, caplog, mo
         loss = linear_loss(features, labels)
         checkpoint.init_from_checkpoint(prefix)
         step = optimization.build_train_step(loss, 1e-9, 8, 0)  # what is saved is what training started from
-        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=step.train_op)
+        return EstimatorSpec(mode, loss=loss, train_op=step.train_op)
 
     monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
     with caplog.at_level(logging.INFO, logger="bert"):

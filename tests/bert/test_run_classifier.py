@@ -15,6 +15,7 @@ import tensorflow.compat.v1 as tf
 from bert import modeling, run_classifier
 from bert.classification import inputs
 from bert.encoder import kernels
+from bert.runtime.estimator import Estimator
 from bert.system.errors import run_program
 from tests.paths import REPOSITORY
 from tests.training import OTHER_WAY, REFUSED, recorded_losses
@@ -218,13 +219,13 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(encoder, mrpc, tmp_path, mo
             if os.path.exists(str(stopped / "model.ckpt-11.index")):
                 raise KeyboardInterrupt
 
-    train = tf.estimator.Estimator.train
+    train = Estimator.train
 
     def train_until(*args, hooks, **kwargs):
         train(*args, hooks=[*hooks, Stop()], **kwargs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tf.estimator.Estimator, "train", train_until)
+        patched.setattr(Estimator, "train", train_until)
         with pytest.raises(KeyboardInterrupt):
             run_classifier.main(flags_of(encoder, mrpc, stopped, "mrpc", *more))
     assert tf.train.latest_checkpoint(str(stopped)).endswith("-11")

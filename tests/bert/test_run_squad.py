@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 from bert import run_squad
 from bert.data.records import count_records
 from bert.encoder import kernels
+from bert.runtime.estimator import Estimator
 from bert.system.errors import run_program
 from tests.paths import REPOSITORY
 from tests.training import OTHER_WAY, REFUSED, recorded_losses
@@ -188,13 +189,13 @@ def test_a_run_cut_short_goes_on(given, tmp_path, monkeypatch):
             if self.calls == 15:
                 raise KeyboardInterrupt
 
-    train = tf.estimator.Estimator.train
+    train = Estimator.train
 
     def train_until(*args, hooks, **kwargs):
         train(*args, hooks=[*hooks, Kill()], **kwargs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tf.estimator.Estimator, "train", train_until)
+        patched.setattr(Estimator, "train", train_until)
         with pytest.raises(KeyboardInterrupt):
             run(*flags, f"--output_dir={tmp_path}/twice")
     assert tf.train.latest_checkpoint(f"{tmp_path}/twice").endswith("model.ckpt-10")

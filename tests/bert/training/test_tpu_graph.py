@@ -13,13 +13,14 @@ from bert import modeling, run_classifier, run_pretraining, run_squad
 from bert.data import batches, records
 from bert.encoder import kernels
 from bert.runtime import devices
+from bert.runtime.estimator import ModeKeys
 from bert.training import strategies
 from train.bert_lstm_ner import model_fn_builder
 from train.data.labels import label_ids, label_list
 from train.train_helper import get_args_parser
 
 BATCH, LENGTH, VOCAB = 4, 12, 30
-TRAIN, EVAL, PREDICT = tf.estimator.ModeKeys.TRAIN, tf.estimator.ModeKeys.EVAL, tf.estimator.ModeKeys.PREDICT
+TRAIN, EVAL, PREDICT = ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT
 LABELS = label_list(["O", "B-PER", "I-PER", "B-LOC"])
 # Results whose shape hangs on values, and what only a host can do.
 NOT_FOR_A_TPU = {"Where", "Unique", "UniqueV2", "NonMaxSuppressionV3", "PyFunc", "EagerPyFunc", "Print", "PrintV2"}

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import checkpoint
+from bert.runtime import checkpoint, estimator
 from tests import selection
 from tests.bert.training.test_strategies import write_task
 from tests.paths import REPOSITORY
@@ -178,6 +178,7 @@ def test_early_stop_reaches_every_task(launcher, last, given, tmp_path):
     assert [scores["step"] for scores in state_of(output)["evaluations"]] == [2, 4]
 
 
+@pytest.mark.skipif(not estimator.IS_TENSORFLOWS, reason="no Estimator with parameter servers in this TensorFlow")
 def test_workers_with_a_parameter_server_learn(given, alone, tmp_path):
     """In all its steps, more than one process alone in its first ones."""
     output = tmp_path / "asynchronous"

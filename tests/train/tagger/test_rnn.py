@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert.runtime import estimator
 from train.tagger.rnn import bidirectional_rnn
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:UserWarning")  # TensorFlow's, of its cells
@@ -57,6 +58,11 @@ def numpy_rnn(inputs, lengths, cell, size, num_layers, variables):
                 sequence = run(sequence, f"{direction}/{layer}")
             result[b, :length, part] = sequence[::order]
     return result
+
+
+needs_cells = pytest.mark.skipif(
+    not estimator.IS_TENSORFLOWS, reason="from 2.16 on TensorFlow has neither Estimators nor RNN cells"
+)
 
 
 def tensorflow_rnn(inputs, lengths, cell, size, num_layers):
@@ -121,6 +127,7 @@ def test_values(cell, num_layers, evaluate):
         assert not found[b, length:].any() and found[b, :length].all()
 
 
+@needs_cells
 @pytest.mark.parametrize("cell,num_layers", CELLS)
 def test_variables_are_those_of_tensorflows_cells(cell, num_layers):
     built = []
@@ -172,6 +179,7 @@ def test_initial_values(evaluate):
             assert abs(value.std() - limit / np.sqrt(3)) < 0.05 * limit
 
 
+@needs_cells
 @pytest.mark.parametrize("cell,num_layers", CELLS)
 def test_a_checkpoint_of_tensorflows_cells_loads_by_name(cell, num_layers, tmp_path):
     """Trained there, restored here: equal outputs, and equal gradients of a loss over all of them."""
