@@ -34,6 +34,7 @@ STAIRS = {
         "predictor bert_lstm_ner",
         "bulk",
         "predict predict_beam serving_client",
+        "commands",
     ],
 }
 STEP = {
