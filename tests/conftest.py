@@ -37,14 +37,11 @@ def pytest_configure(config):
 def prepare_tensorflow():
     import tensorflow.compat.v1 as tf
 
-    from bert.encoder import kernels
-
     tf.disable_eager_execution()
     tf.logging.set_verbosity(tf.logging.ERROR)
-    if not kernels.can_fuse():
-        # XLA compiles only what a TPU would run then, to be compared: better code would cost more than it saves.
-        flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-        os.environ.setdefault("XLA_FLAGS", flags)
+    # What XLA compiles here runs a few steps: better code would cost more than it saves.
+    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    os.environ.setdefault("XLA_FLAGS", flags)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -76,7 +73,9 @@ def evaluate(graph):
     """`evaluate(tensors, feed_dict=None)` in a session on `graph`, its variables initialised at the first call."""
     import tensorflow.compat.v1 as tf
 
-    with tf.Session(graph=graph) as session:
+    from bert.runtime import devices
+
+    with tf.Session(graph=graph, config=devices.session_config()) as session:
         started = []
 
         def run(tensors, feed_dict=None):

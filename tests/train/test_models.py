@@ -267,7 +267,13 @@ def test_dropout_is_for_training(evaluate):
         assert (one != other).any()
 
 
-@pytest.mark.parametrize("head,by_words", [(HEADS[0], False), (HEADS[2], True), (HEADS[4], True)])
+ONCE = pytest.mark.one_tensorflow  # tests/bert/training/test_tpu_graph.py compiles more of it
+
+
+@pytest.mark.parametrize(
+    "head,by_words",
+    [pytest.param(HEADS[0], False, marks=ONCE), pytest.param(HEADS[2], True, marks=ONCE), (HEADS[4], True)],
+)
 def test_static_shapes_compile(head, by_words):
     """XLA gives the training loss and the gradients of every variable as TensorFlow does."""
 

@@ -30,7 +30,7 @@ from train.finetuning import splits
 from train.finetuning.inputs import load_inputs
 from train.train_helper import get_args_parser
 
-FEW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def write_shards(path, count, shard_count, made_from="test"):
