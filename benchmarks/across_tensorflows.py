@@ -72,9 +72,7 @@ def compare(pythons, folder):
     for number, python in enumerate(pythons):
         difference = np.max(np.abs(losses[number] / losses[0] - 1.0))
         same = read(os.path.join(runs[number], "label_test.txt")) == read(os.path.join(runs[0], "label_test.txt"))
-        print(
-            f"{python}: {len(losses[number])} losses within {difference:.1e} of the first's; the same label_test.txt: {same}"
-        )
+        print(f"{python}: {STEPS} losses within {difference:.1e} of the first's; the same label_test.txt: {same}")
 
     reference = None
     for python in pythons:
