@@ -36,6 +36,8 @@ ENTAILMENT = ("entailment", "not_entailment")
 BINARY = ("0", "1")
 REGRESSION_LABELS = 1  # the outputs of a regression model
 TSV = "tsv"
+FEW_EXAMPLES = 10  # a file of fewer may have a label for each text
+LISTED, SHOWN = 10, 40  # labels in a message, characters of each
 
 
 def _layout(file, text_a, text_b=None, label=None, header=True, part="", language=None, skip_broken=False):
@@ -162,8 +164,8 @@ def tsv_task_of(data_dir, header):
     """The task of a user's train.tsv: its labels in sorted order; its columns say whether it is of texts or pairs.
 
     Raises:
-      UserError: the file cannot be read, does not have two or three columns, has only one label, or begins with a line
-        that looks like a header.
+      UserError: the file cannot be read, does not have two or three columns, has only one label or one for nearly each
+        text, or begins with a line that looks like a header.
     """
     path = os.path.join(data_dir, "train.tsv")
     rows = _rows(path)
@@ -172,15 +174,51 @@ def tsv_task_of(data_dir, header):
         raise UserError(f"{path}:1: {_columns(first)}; expected 2 (text, label) or 3 (text, text, label), tabs between")
     examples = rows[1:] if header else rows
     _check_widths(path, examples, len(first))
-    counts = collections.Counter(columns[-1] for _, columns in examples)
-    if not header and counts[first[-1]] == 1 and 2 < len(counts) < len(examples):
+    counts = collections.Counter(columns[-1].strip() for _, columns in examples)
+    if "" in counts:
+        number = next(number for number, columns in examples if not columns[-1].strip())
+        raise UserError(f"{path}:{number}: no label; expected one in the last column")
+    _check_labels(path, examples, counts)
+    if not header and counts[first[-1].strip()] == 1 and 2 < len(counts) < len(examples):
         raise UserError(
             f"{path}:1: the label {first[-1]!r} is on this line only; expected an example (-tsv_header passes over a "
             f"line of column names)"
         )
     if len(counts) < 2:
-        raise UserError(f"{path}: found the labels {sorted(counts)}; expected at least two")
+        raise UserError(f"{path}: found the labels {list(map(_shown, sorted(counts)))}; expected at least two")
     return tsv_task(sorted(counts), len(first) == 3, header)
+
+
+def _check_labels(path, examples, counts):
+    """UserError where the last column has another label for nearly each text: it is no column of labels.
+
+    Args:
+      path: of the file.
+      examples: list of (line number, columns).
+      counts: Counter of the labels.
+    """
+    if len(examples) < FEW_EXAMPLES or 2 * len(counts) <= len(examples):
+        return
+    number, columns = examples[0]
+    found = f"{path}:{number}: {len(counts)} different labels for {len(examples)} texts, as {_shown(columns[-1])!r}"
+    if all(_is_number(label) for label in counts):
+        raise UserError(f"{found}; expected classes. Scores are for -task_name sts-b and its columns")
+    begins = {columns[0].strip() for _, columns in examples}
+    swapped = 2 * len(begins) <= len(examples)
+    hint = f" (the first column has {len(begins)}: are the columns the other way round?)" if swapped else ""
+    raise UserError(f"{found}{hint}; expected the text first and one of a few labels last")
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(text):
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 def read_examples(task, layout, data_dir):
@@ -237,9 +275,13 @@ def _label(task, path, number, text):
         if not abs(value) < float("inf"):
             raise UserError(f"{path}:{number}: the score {text!r}; expected a number")
         return value
+    # Labels that a run of an earlier version has with a space at their end stay as they are.
+    text = text if text in task.labels else text.strip()
     label = task.aliases.get(text, text)
     if label not in task.labels:
-        raise UserError(f"{path}:{number}: the label {text!r}; expected one of {', '.join(task.labels)}")
+        more = f" and {len(task.labels) - LISTED} more" if len(task.labels) > LISTED else ""
+        expected = ", ".join(map(_shown, task.labels[:LISTED])) + more
+        raise UserError(f"{path}:{number}: the label {_shown(text)!r}; expected one of {expected}")
     return label
 
 

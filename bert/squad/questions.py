@@ -6,20 +6,27 @@ question are an empty list.
 """
 
 import collections
+import logging
 import re
 
 from bert.system.errors import UserError
 from bert.system.files import read_json
 
+log = logging.getLogger(__name__)
+
 # id, text, context: str; answers: tuple of str, None where the file says nothing of them; span: (start, end) of the
 # first answer in the context, in characters and without white space at its ends; None for an unanswerable question.
 Question = collections.namedtuple("Question", ["id", "text", "context", "answers", "span"])
 
+LISTED = 10  # questions that are passed over have a line each in the log, up to so many
 _KINDS = {str: "a string", int: "a whole number", list: "a list", bool: "true or false"}
 
 
 def read_training(path, with_negative):
     """The questions of a training file, with the span of the first answer, or None for an unanswerable question.
+
+    A question whose answer is not in the context at its answer_start is passed over, and the log says so; differences
+    in white space do not count.
 
     Args:
       path: a SQuAD file.
@@ -29,11 +36,10 @@ def read_training(path, with_negative):
       list of Question, those of a paragraph sharing one context.
 
     Raises:
-      UserError: the file is not of this form, or an answer is not in the context at its answer_start. Differences in
-        white space are no error.
+      UserError: the file is not of this form, or no question with an answer at its answer_start is in it.
     """
 
-    questions = []
+    questions, misplaced = [], []
     for question, qa, where in _read(path):
         if with_negative and _field(qa, "is_impossible", bool, where):
             questions.append(question)
@@ -43,8 +49,24 @@ def read_training(path, with_negative):
             hint = "" if with_negative else ", or -version_2_with_negative for a file of SQuAD 2.0"
             raise UserError(f"{where}: no answer; expected one{hint}")
         text = _field(answers[0], "text", str, where)
-        span = _locate(text, _field(answers[0], "answer_start", int, where), question.context, where)
-        questions.append(question._replace(answers=(text,), span=span))
+        if not text.strip():
+            raise UserError(f"{where}: the answer is empty; expected a text")
+        start = _field(answers[0], "answer_start", int, where)
+        span = _locate(text, start, question.context)
+        if span is None:
+            found = question.context[start : start + len(text)] if start >= 0 else ""
+            misplaced.append(f"{where}: expected the answer {_shown(text)} at its answer_start {start}, found "
+                             f"{_shown(found)}")  # fmt: skip
+        else:
+            questions.append(question._replace(answers=(text,), span=span))
+    if misplaced and not any(question.span for question in questions):
+        raise UserError(f"{misplaced[0]}; no question is left: expected answers at their answer_start")
+    for line in misplaced[:LISTED]:
+        log.warning("%s: passed over", line)
+    if misplaced:
+        more = f", the first {LISTED} above" if len(misplaced) > LISTED else ""
+        log.warning("%s: %d questions passed over, whose answer is not at its answer_start%s; %d are left", path,
+                    len(misplaced), more, len(questions))  # fmt: skip
     return questions
 
 
@@ -87,11 +109,9 @@ def _read(path):
         raise UserError(f"{path}: no question in it; expected at least one")
 
 
-def _locate(text, start, context, where):
-    """(start, end) of an answer in the context, in characters, white space at its ends left out."""
+def _locate(text, start, context):
+    """(start, end) of an answer in the context, in characters, white space at its ends left out; None if not there."""
     stripped = text.strip()
-    if not stripped:
-        raise UserError(f"{where}: the answer is empty; expected a text")
     if start >= 0:
         if context.startswith(text, start):
             start += text.index(stripped)
@@ -100,8 +120,7 @@ def _locate(text, start, context, where):
         found = re.compile(rf"\s*({same_but_for_space})").match(context, start)
         if found:
             return found.span(1)
-    at_offset = context[start : start + len(text)] if start >= 0 else ""
-    raise UserError(f"{where}: expected the answer {text!r} at its answer_start {start}, found {at_offset!r}")
+    return None
 
 
 def _field(holder, name, kind, where):

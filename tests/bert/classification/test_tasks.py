@@ -214,6 +214,58 @@ def test_wrong_own_files(rows, expected, tmp_path):
         tasks.tsv_task_of(str(tmp_path), header=False)
 
 
+TEXTS = [f"the film was {i}" for i in range(40)]
+CLASSES = ["pos", "neg"] * 20
+
+
+def test_spaces_around_a_label_are_no_part_of_it(tmp_path):
+    write(tmp_path, "train.tsv", [["a", "pos"], ["b", "pos "], ["c", " neg"], ["d", "neg\u00a0"], ["e", "very good"]])
+    write(tmp_path, "dev.tsv", [["a", "pos  "], ["b", "very good "]])
+    task = tasks.tsv_task_of(str(tmp_path), header=False)
+    assert task.labels == ("neg", "pos", "very good")
+    assert [each.label for each in read(task, "train", tmp_path)] == ["pos", "pos", "neg", "neg", "very good"]
+    assert [each.label for each in read(task, "dev", tmp_path)] == ["pos", "very good"]
+    # A classifier that was trained with both goes on with both.
+    old = tasks.tsv_task(["neg", "pos", "pos ", "very good"], pair=False, header=False)
+    write(tmp_path, "train.tsv", [["a", "pos"], ["b", "pos "], ["c", "neg "]])
+    assert [each.label for each in read(old, "train", tmp_path)] == ["pos", "pos ", "neg"]
+    write(tmp_path, "train.tsv", [["a", "pos"], ["b", " "], ["c", "neg"]])
+    with pytest.raises(UserError, match=r"train\.tsv:2: no label; expected one in the last column"):
+        tasks.tsv_task_of(str(tmp_path), header=False)
+
+
+@pytest.mark.parametrize("header", [False, True])
+@pytest.mark.parametrize(
+    "columns,expected",
+    [
+        ((CLASSES, TEXTS), r"40 different labels for 40 texts, as 'the film was 0' .the first column has 2: are"),
+        ((CLASSES, TEXTS, TEXTS), r"40 different labels .*the other way round"),
+        ((CLASSES, TEXTS[:39] + TEXTS[:1]), r"39 different labels for 40 texts"),
+        ((TEXTS, TEXTS), r"40 different labels for 40 texts, as 'the film was 0'; expected the text first and"),
+        ((TEXTS, [str(i / 10) for i in range(40)]), r"as '0.0'; expected classes. Scores are for -task_name sts-b"),
+        ((CLASSES, [text * 1000 for text in TEXTS]), r"as 'the film was 0the film was 0the film \.\.\.' "),
+    ],
+)
+def test_a_label_for_nearly_each_text_is_no_label(columns, expected, header, tmp_path):
+    names = [["one", "two", "three"][: len(columns)]] * header
+    write(tmp_path, "train.tsv", names + list(map(list, zip(*columns))))
+    with pytest.raises(UserError, match=rf"train\.tsv:{1 + header}: .*{expected}") as caught:
+        tasks.tsv_task_of(str(tmp_path), header)
+    assert len(str(caught.value)) - len(str(tmp_path)) < 280
+
+
+def test_many_labels_are_labels_and_ten_are_named(tmp_path):
+    labels = [f"label{i % 20:02d}" for i in range(40)]
+    write(tmp_path, "train.tsv", list(map(list, zip(TEXTS, labels))))
+    write(tmp_path, "dev.tsv", [["a", "x" * 100]])
+    task = tasks.tsv_task_of(str(tmp_path), header=False)
+    assert len(task.labels) == 20
+    with pytest.raises(
+        UserError, match=r"dev\.tsv:1: the label 'x+\.\.\.'; expected one of label00, .*label09 and 10 more$"
+    ):
+        read(task, "dev", tmp_path)
+
+
 def test_own_label_not_seen_in_training(tmp_path):
     write(tmp_path, "train.tsv", [["a", "0"], ["b", "1"]])
     write(tmp_path, "dev.tsv", [["a", "0"], ["b", "2"]])

@@ -62,8 +62,27 @@ def test_white_space_may_differ(write):
 )  # fmt: skip
 def test_an_answer_that_is_not_at_its_offset(text, start, found, write):
     expected = f"train.json: question q1: expected the answer {text!r} at its answer_start {start}, found {found!r}"
-    with pytest.raises(UserError, match=re.escape(expected)):
+    with pytest.raises(UserError, match=re.escape(expected) + "; no question is left"):
         span_of(write, text, start)
+
+
+@pytest.mark.parametrize("with_negative", [False, True])
+@pytest.mark.parametrize("misplaced", [1, 10, 13])
+def test_questions_whose_answer_is_not_there_are_passed_over(misplaced, with_negative, write, caplog):
+    more = {"is_impossible": False} if with_negative else {}
+    qas = [qa(f"bad{i}", [("Warsaw" * 20, i)], **more) for i in range(misplaced)]
+    path = write(squad([*qas, qa("good", [("Warsaw", 25)], **more)]))
+    assert [question.id for question in read_training(path, with_negative)] == ["good"]
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == min(misplaced, 10) + 1 and all(len(line) - len(path) < 250 for line in lines)
+    assert f"question bad{min(misplaced, 10) - 1}: expected the answer 'WarsawW" in lines[-2]
+    above = ", the first 10 above" if misplaced > 10 else ""
+    assert lines[-1] == (
+        f"{path}: {misplaced} questions passed over, whose answer is not at its answer_start{above}; 1 are left"
+    )
+    if with_negative:  # questions without an answer are no reason to go on
+        with pytest.raises(UserError, match="question bad0: .*no question is left"):
+            read_training(write(squad([*qas, qa("none", is_impossible=True)])), True)
 
 
 def test_squad_2(write):
