@@ -29,7 +29,7 @@ from bert.data import pairs
 from bert.data.batches import Reading
 from bert.data.records import count_records
 from bert.encoder import kernels
-from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
+from bert.runtime import checkpoint, devices, encoder_files, flags, init_weights, prediction
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import run_lock
 from bert.system.errors import UserError, run_program
@@ -118,6 +118,7 @@ def load_inputs(args):
     if tasks.is_pair(task) and config.type_vocab_size < 2:
         raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; pairs of texts need an encoder with 2")
     data = {split: classification_inputs.read_split(task, split, args.data_dir) for split in splits}
+    start = None
     if trained or not args.do_train:
         if not (trained or init_checkpoint):
             raise UserError(
@@ -125,10 +126,12 @@ def load_inputs(args):
             )
         classification_inputs.check_trained(trained or init_checkpoint, task, config)
     else:
-        head_shapes = model.head_shapes(config, tasks.num_outputs(task))
-        encoder_files.check_init_checkpoint(init_checkpoint, config, args.do_lower_case, head_shapes=head_shapes)
+        variables = _variables(config, tasks.num_outputs(task))
+        start = encoder_files.check_init_checkpoint(
+            init_checkpoint, variables, args.do_lower_case, args.output_dir, args.init_partial
+        )
     make_dir(args.output_dir)
-    return classification_inputs.TaskInputs(task, files, config, tokenizer, data, init_checkpoint)
+    return classification_inputs.TaskInputs(task, files, config, tokenizer, data, init_checkpoint, start)
 
 
 def _find_task(args, trained, init_checkpoint):
@@ -186,7 +189,8 @@ def model_fn_builder(
     Returns:
       model_fn(features, labels, mode, params), as of `make_model_fn`.
     """
-    training = Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
+    start = init_weights.of_prefix(init_checkpoint, _variables(bert_config, num_labels))
+    training = Training(start, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
     return make_model_fn(bert_config, num_labels, training, compute)
 
 
@@ -207,27 +211,32 @@ def make_model_fn(bert_config, num_labels, training=None, compute=kernels.REFERE
 
     def model_fn(features, labels, mode, params):
         is_training = mode == ModeKeys.TRAIN
-        loss, per_example_loss, _, probabilities = model.create_model(
-            bert_config,
-            is_training,
-            features["input_ids"],
-            features["input_mask"],
-            features["segment_ids"],
-            features.get("label_ids", labels),
-            num_labels,
-            strategies.on_tpu(),
-            compute,
-        )
+        with strategies.start_weights(training):
+            loss, per_example_loss, _, probabilities = model.create_model(
+                bert_config,
+                is_training,
+                features["input_ids"],
+                features["input_mask"],
+                features["segment_ids"],
+                features.get("label_ids", labels),
+                num_labels,
+                strategies.on_tpu(),
+                compute,
+            )
         if is_training:
             return strategies.training_spec(loss, training, compute)
 
-        strategies.init_weights(training)
         predictions = {"probabilities": probabilities}
         if per_example_loss is not None:
             predictions["loss"] = per_example_loss
         return EstimatorSpec(mode, loss=loss, predictions=predictions)
 
     return model_fn
+
+
+def _variables(config, num_labels):
+    """The weight_names.Model of a classifier."""
+    return init_weights.model_variables(config, model.head_shapes(config, num_labels), "the classifier's head")
 
 
 def train(args, inputs, distribution):
@@ -252,9 +261,7 @@ def train(args, inputs, distribution):
         static=distribution.is_tpu,
         reading=Reading(args.seed, start_step, args.bucket, compute.is_compiled, distribution.share),
     )
-    training = Training(
-        inputs.init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size
-    )
+    training = Training(inputs.start, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size)
     model_fn = make_model_fn(inputs.config, tasks.num_outputs(inputs.task), training, compute)
     settings = loop.RunSettings.from_dict(vars(args))
     estimator = loop.make_estimator(model_fn, settings, args.train_batch_size, distribution)

@@ -19,7 +19,7 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import checkpoint, devices, encoder_files, flags
+from bert.runtime import checkpoint, devices, encoder_files, flags, init_weights
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert import modeling
 from bert.data.batches import Reading
@@ -28,13 +28,13 @@ from bert.encoder import kernels
 from bert.training import loop, stopping, strategies
 from bert.training.strategies import Training
 from bert.system import run_lock
-from bert.system.errors import UserError, run_program
+from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import find_files, make_dir, write_results
 from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int, require
 
-# config: BertConfig; files: record files; records: how many they hold; init_checkpoint: prefix, or None where a
+# config: BertConfig; files: record files; records: how many they hold; start: StartWeights, or None where a
 # checkpoint in -output_dir goes before it.
-PretrainingInputs = collections.namedtuple("PretrainingInputs", "config files records init_checkpoint")
+PretrainingInputs = collections.namedtuple("PretrainingInputs", "config files records start")
 
 
 def parse_args(argv=None):
@@ -49,6 +49,7 @@ def parse_args(argv=None):
     flag("output_dir", help="directory for checkpoints and results")
     flag("bert_config_file", help="sizes of the encoder, bert_config.json")
     flag("init_checkpoint", help="checkpoint to start from, as .../bert_model.ckpt; without it, random weights")
+    flags.add_init_partial(switch)
 
     flag, switch = parser.flag_group("what to do")
     switch("do_train", False, help="train on the input files")
@@ -89,7 +90,7 @@ def run(args, inputs, distribution):
     """Trains and evaluates as the flags say."""
     if args.do_train:
         train(args, inputs, distribution)
-        inputs = inputs._replace(init_checkpoint=None)
+        inputs = inputs._replace(start=None)
     if args.do_eval and distribution.task.is_chief:
         evaluate(args, inputs)
 
@@ -119,15 +120,23 @@ def load_inputs(args):
     )
     # What was trained here goes before what it was to start from.
     prefix = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
-    if not prefix:
-        args.init_checkpoint = prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
+    variables, start = _variables(config), None
     if prefix:
-        shapes = dict(modeling.encoder_shapes(config), **model.head_shapes(config))
+        shapes = dict(variables.encoder, **variables.head)
         checkpoint.check_model(prefix, shapes, optional=shapes)
+    elif args.init_checkpoint:
+        start = encoder_files.check_init_checkpoint(
+            args.init_checkpoint, variables, None, args.output_dir, args.init_partial
+        )
+        without = [name for name in variables.head if name not in start.tensors]
+        if without and not args.do_train:
+            raise UserError(
+                f"{start.prefix}: expected a pre-trained model to evaluate; not in it: {shown_list(without)}"
+            )
     elif not args.do_train:
         raise UserError(f"{args.output_dir}: no checkpoint in it; expected one, or -init_checkpoint, or -do_train")
     make_dir(args.output_dir)
-    return PretrainingInputs(config, files, records, prefix if prefix == args.init_checkpoint else None)
+    return PretrainingInputs(config, files, records, start)
 
 
 def model_fn_builder(
@@ -156,10 +165,31 @@ def model_fn_builder(
       evaluation it gives the metrics `masked_lm_accuracy`, `masked_lm_loss`, `next_sentence_accuracy` and
       `next_sentence_loss`, means over all predictions and all examples.
     """
-    training = Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
+    start = init_weights.of_prefix(init_checkpoint, _variables(bert_config))
+    training = Training(start, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
+    return make_model_fn(bert_config, training, use_one_hot_embeddings, compute)
 
-    def model_fn(features, labels, mode, params):
-        is_training = mode == ModeKeys.TRAIN
+
+def _variables(config):
+    """The weight_names.Model of an encoder with both heads."""
+    return init_weights.model_variables(config, model.head_shapes(config), "the pre-training heads")
+
+
+def make_model_fn(bert_config, training, use_one_hot_embeddings=False, compute=kernels.REFERENCE):
+    """Pre-training as an Estimator's model function.
+
+    Args:
+      bert_config: BertConfig.
+      training: strategies.Training.
+      use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
+      compute: kernels.Compute, how the encoder computes.
+
+    Returns:
+      model_fn(features, labels, mode, params), as of `model_fn_builder`.
+    """
+
+    def heads(features, is_training):
+        """The outputs of the two heads, see model.get_masked_lm_output and model.get_next_sentence_output."""
         encoder = modeling.BertModel(
             config=bert_config,
             is_training=is_training,
@@ -180,12 +210,17 @@ def model_fn_builder(
         next_sentence = model.get_next_sentence_output(
             bert_config, encoder.get_pooled_output(), features["next_sentence_labels"]
         )
+        return masked_lm, next_sentence
+
+    def model_fn(features, labels, mode, params):
+        is_training = mode == ModeKeys.TRAIN
+        with strategies.start_weights(training):
+            masked_lm, next_sentence = heads(features, is_training)
         loss = masked_lm[0] + next_sentence[0]
         if is_training:
             parts = {"masked_lm_loss": masked_lm[0], "next_sentence_loss": next_sentence[0]}
             return strategies.training_spec(loss, training, compute, parts)
 
-        strategies.init_weights(training)
         metrics = _metrics(features, masked_lm, next_sentence)
         return EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
 
@@ -212,9 +247,7 @@ def _best(log_probs):
 def train(args, inputs, distribution):
     """Trains up to -num_train_steps, going on from the checkpoint in -output_dir if there is one."""
     start_step = encoder_files.start_step(args.output_dir)
-    loop.announce_training(
-        inputs.records, args.num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint
-    )
+    loop.announce_training(inputs.records, args.num_train_steps, args.train_batch_size, start_step, inputs.start)
     input_fn = pretraining_records.input_fn_builder(
         inputs.files,
         args.max_seq_length,
@@ -243,15 +276,10 @@ def _estimator(args, inputs, batch_size, steps, distribution=None):
     compute = devices.choose_compute(
         args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=True
     )
-    model_fn = model_fn_builder(
-        inputs.config,
-        inputs.init_checkpoint,
-        args.learning_rate,
-        args.num_train_steps,
-        args.num_warmup_steps,
-        args.train_batch_size,
-        compute=compute,
+    training = Training(
+        inputs.start, args.learning_rate, args.num_train_steps, args.num_warmup_steps, args.train_batch_size
     )
+    model_fn = make_model_fn(inputs.config, training, compute=compute)
     return loop.make_estimator(model_fn, loop.RunSettings.from_dict(vars(args)), batch_size, distribution)
 
 

@@ -28,7 +28,7 @@ from bert import modeling
 from bert.data.batches import Reading
 from bert.data.records import count_records
 from bert.encoder import kernels
-from bert.runtime import checkpoint, devices, encoder_files, flags, prediction
+from bert.runtime import checkpoint, devices, encoder_files, flags, init_weights, prediction
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.squad import metrics, model, records
 from bert.squad import questions as squad_questions
@@ -44,9 +44,10 @@ from bert.training.strategies import Training
 log = logging.getLogger("bert.run_squad")  # the same however it is started
 
 # config: BertConfig; tokenizer: FullTokenizer; training, prediction: list of questions.Question, or None;
-# init_checkpoint: prefix that the model starts from, None for random weights or the checkpoint in -output_dir.
+# init_checkpoint: prefix that the model starts from, None for random weights or the checkpoint in -output_dir;
+# start: init_weights.StartWeights of training, or None.
 SquadInputs = collections.namedtuple(
-    "SquadInputs", ["config", "tokenizer", "training", "prediction", "init_checkpoint"]
+    "SquadInputs", ["config", "tokenizer", "training", "prediction", "init_checkpoint", "start"]
 )
 
 
@@ -122,26 +123,29 @@ def load_inputs(args):
     to_answer = squad_questions.read_prediction(args.predict_file) if args.do_predict else None
     if config.type_vocab_size < 2:
         raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; question and context need an encoder with 2")
-    init_checkpoint = check_checkpoint(args, config)
+    init_checkpoint, start = check_checkpoint(args, config)
     make_dir(args.output_dir)
-    return SquadInputs(config, tokenizer, training, to_answer, init_checkpoint)
+    return SquadInputs(config, tokenizer, training, to_answer, init_checkpoint, start)
 
 
 def check_checkpoint(args, config):
     """Checks what the model will start from, or go on from.
 
     Returns:
-      The prefix of -init_checkpoint; None where there is none or a checkpoint in -output_dir goes before it.
+      (init_checkpoint, start): the prefix of -init_checkpoint, and the init_weights.StartWeights of training; None
+      where there is none or a checkpoint in -output_dir goes before it.
 
     Raises:
       UserError: the checkpoint is damaged or does not fit; or there is none to predict with.
     """
     head_shapes = model.head_shapes(config)
-    init_checkpoint = None
+    init_checkpoint = start = None
     latest = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
     if not latest:
-        init_checkpoint = encoder_files.check_init_checkpoint(
-            args.init_checkpoint, config, args.do_lower_case, args.output_dir, head_shapes
+        init_checkpoint = checkpoint.resolve(args.init_checkpoint, args.output_dir)
+    if init_checkpoint and args.do_train:
+        start = encoder_files.check_init_checkpoint(
+            init_checkpoint, _variables(config), args.do_lower_case, args.output_dir, args.init_partial
         )
     if not (latest or init_checkpoint or args.do_train):
         raise UserError(
@@ -152,9 +156,13 @@ def check_checkpoint(args, config):
             latest or init_checkpoint,
             dict(head_shapes, **modeling.encoder_shapes(config)),
             missing="no {} in it; expected a checkpoint of this program",
-            whole=bool(latest),
         )
-    return init_checkpoint
+    return init_checkpoint, start
+
+
+def _variables(config):
+    """The weight_names.Model of what answers questions; it leaves the encoder's pooler unused."""
+    return init_weights.model_variables(config, model.head_shapes(config), "the answer head", uses_pooler=False)
 
 
 def model_fn_builder(
@@ -178,7 +186,8 @@ def model_fn_builder(
     Returns:
       model_fn(features, labels, mode, params), as of `make_model_fn`; params["batch_size"] is for the log.
     """
-    training = Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, None)
+    start = init_weights.of_prefix(init_checkpoint, _variables(bert_config))
+    training = Training(start, learning_rate, num_train_steps, num_warmup_steps, None)
     return make_model_fn(bert_config, training, use_one_hot_embeddings, compute)
 
 
@@ -197,11 +206,11 @@ def make_model_fn(bert_config, training=None, use_one_hot_embeddings=False, comp
 
     def model_fn(features, labels, mode, params):
         is_training = mode == ModeKeys.TRAIN
-        start_logits, end_logits = model.span_logits(
-            bert_config, is_training, features, use_one_hot_embeddings or strategies.on_tpu(), compute
-        )
+        with strategies.start_weights(training):
+            start_logits, end_logits = model.span_logits(
+                bert_config, is_training, features, use_one_hot_embeddings or strategies.on_tpu(), compute
+            )
         if not is_training:
-            strategies.init_weights(training)
             predictions = {
                 "unique_ids": tf.identity(features["unique_ids"]),
                 "start_logits": start_logits,
@@ -235,9 +244,7 @@ def train(args, inputs, distribution):
         return
     loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint)
     compute = _choose_compute(args, inputs, num_train_steps - start_step, announce=True)
-    training = Training(
-        inputs.init_checkpoint, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size
-    )
+    training = Training(inputs.start, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size)
     model_fn = make_model_fn(inputs.config, training, compute=compute)
     input_fn = records.input_fn_builder(
         path,

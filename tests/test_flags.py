@@ -25,6 +25,8 @@ DEFAULTS = {
     "bert_config_file": None,
     "output_dir": None,
     "init_checkpoint": None,
+    "init_head": True,
+    "init_partial": False,
     "vocab_file": None,
     "max_seq_length": 128,
     "do_train": True,
@@ -231,6 +233,34 @@ def test_a_path_given_goes_before_bert_dir(name, tmp_path):
     for argv in (["-bert_dir", str(tmp_path), "-" + name, "mine"], ["-" + name, "mine", "-bert_dir", str(tmp_path)]):
         args = vars(parse(*argv))
         assert {key: args[key] for key in expected} == expected
+
+
+def test_bert_dir_takes_the_one_checkpoint_whatever_its_name(tmp_path):
+    bert_files(tmp_path, "bert_config.json", "vocab.txt", "model.ckpt-1000000.index", "x.ckpt.data-00000-of-00001")
+    assert parse("-bert_dir", str(tmp_path)).init_checkpoint == str(tmp_path / "model.ckpt-1000000")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["bert_model.ckpt.index", "model.ckpt-5.index"],
+        ["bert_model.ckpt.data-00000-of-00001"],
+        ["bert_config.json", "pytorch_model.bin", "config.json"],
+    ],
+)
+def test_bert_dir_with_weights_that_cannot_be_told_is_no_encoder_from_scratch(names, tmp_path):
+    """checkpoint.resolve refuses the directory, where training is to start from it."""
+    bert_files(tmp_path, "vocab.txt", *names)
+    assert parse("-bert_dir", str(tmp_path)).init_checkpoint == str(tmp_path)
+
+
+def test_bert_dir_of_hugging_face_leads_to_the_converter(tmp_path):
+    bert_files(tmp_path, "config.json", "model.safetensors", "vocab.txt")
+    for bert_dir in (str(tmp_path), "bert-base-cased", "google/electra-small-discriminator"):
+        with pytest.raises(UserError, match="Hugging Face.* python -m bert.convert_checkpoint"):
+            parse("-bert_dir", bert_dir)
+    with pytest.raises(UserError, match=r"nothing: expected a directory with bert_config\.json and vocab\.txt"):
+        parse("-bert_dir", str(tmp_path / "nothing"))
 
 
 def test_bert_dir_without_a_checkpoint_is_an_encoder_from_scratch(tmp_path):

@@ -21,7 +21,7 @@ import tensorflow.compat.v1 as tf
 from bert.data.batches import Reading
 from bert.encoder import kernels
 from bert.optimization import STEP_DEFAULTS, StepOptions
-from bert.runtime import checkpoint, devices
+from bert.runtime import checkpoint, devices, init_weights
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import run_lock
 from bert.system.errors import run_program
@@ -40,6 +40,7 @@ from train.models import build_tagger, predict_tags
 from train.report import page
 from train.serving import saved_model
 from train.tagger.settings import TaggerSettings
+from train.tagger.variables import head_shapes
 from train.train_helper import get_args_parser
 
 log = logging.getLogger("train.bert_lstm_ner")  # the same however it is started
@@ -78,7 +79,9 @@ def model_fn_builder(
       model_fn(features, labels, mode, params), as of `make_model_fn`.
     """
     settings, label_map = _settings(args, bert_config, num_labels, label_map, scheme)
-    training = strategies.Training(init_checkpoint, learning_rate, num_train_steps, num_warmup_steps, args.batch_size)
+    variables = init_weights.model_variables(bert_config, head_shapes(settings), uses_pooler=False)
+    start = init_weights.of_prefix(init_checkpoint, variables._replace(head_name="the tagging head"))
+    training = strategies.Training(start, learning_rate, num_train_steps, num_warmup_steps, args.batch_size)
     return make_model_fn(settings, label_map, training, _step_options(args, learning_rate), args.dropout_rate, compute)
 
 
@@ -110,7 +113,10 @@ def make_model_fn(
         word_start = features.get("word_start")
         if word_start is None and settings.subword_labels == "first":
             raise ValueError("-subword_labels first needs the feature word_start, or label_ids and a label_map")
-        tagger = build_tagger(settings, features, is_training, label_ids, dropout_rate, compute, strategies.on_tpu())
+        with strategies.start_weights(training):
+            tagger = build_tagger(
+                settings, features, is_training, label_ids, dropout_rate, compute, strategies.on_tpu()
+            )
         if is_training:
             return training_spec(tagger)
 
@@ -303,11 +309,11 @@ def _train(args, inputs, state, records, distribution, dev_scores):
         distribution.release_others(args.output_dir, trains=False)
         return
     latest = checkpoint.latest(args.output_dir)
-    schedule = _schedule(args, records.count, latest, distribution)
+    schedule = _schedule(args, records.count, latest, inputs.start, distribution)
     hidden_size, steps = inputs.bert_config.hidden_size, schedule.steps_left
     compute = devices.choose_compute(args.precision, hidden_size, steps, args.recompute, args.xla, announce=is_chief)
     training = strategies.Training(
-        None if latest else args.init_checkpoint,
+        None if latest else inputs.start,
         args.learning_rate,
         schedule.last_step,
         schedule.warmup_steps,
@@ -335,13 +341,14 @@ def _train(args, inputs, state, records, distribution, dev_scores):
     finetuning_loop.train(args, state, distribution, schedule, model_fn, input_fn, dev_scores)
 
 
-def _schedule(args, windows, latest, distribution):
+def _schedule(args, windows, latest, start, distribution):
     """Makes the schedule and shows it in the log.
 
     Args:
       args: Namespace of train_helper.get_args_parser.
       windows: number of windows in the train split.
       latest: prefix of the newest checkpoint, which training goes on from, or None.
+      start: init_weights.StartWeights, or None for random weights.
       distribution: bert.training.distribution.Distribution.
 
     Returns:
@@ -370,7 +377,7 @@ def _schedule(args, windows, latest, distribution):
     )
     if first_step:
         log.info("goes on from step %d (%s)", first_step, latest)
-    elif not args.init_checkpoint:
+    elif not start:
         log.info("no -init_checkpoint: the encoder starts from random weights")
     return schedule
 

@@ -122,7 +122,7 @@ def _load_export(path, vocab_file, precision):
     settings = signatures.read_settings(directory)
     vocab_file = vocab_file or os.path.join(assets, signatures.VOCAB)
     tokenizer = load_tokenizer(vocab_file, settings)
-    if len(tokenizer.vocab) != vocab_size:
+    if len(tokenizer.vocab) > vocab_size:
         raise UserError(f"{vocab_file}: {len(tokenizer.vocab)} entries; the model expects {vocab_size}")
     return tokenizer, settings, saved_model.load_tagger(directory)
 

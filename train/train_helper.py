@@ -2,8 +2,8 @@
 
 import os
 
-from bert.runtime import release
-from bert.runtime.flags import add_speed_flags, add_strategy_flags
+from bert.runtime import checkpoint_files, release
+from bert.runtime.flags import add_init_partial, add_speed_flags, add_strategy_flags
 from bert.system.errors import UserError
 from bert.system.flags import (
     FlagParser,
@@ -16,7 +16,7 @@ from bert.system.flags import (
 from train import __version__
 from train.data.columns import SEPARATORS, columns_flag
 
-BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt", "init_checkpoint": "bert_model.ckpt"}
+BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt"}
 CELLS = ("lstm", "gru")
 SUBWORD_LABELS = ("x", "first")
 
@@ -63,6 +63,8 @@ def _add_task_flags(parser):
     flag("bert_config_file", help="sizes of the encoder, bert_config.json")
     flag("vocab_file", help="word pieces of the encoder, one per line")
     flag("init_checkpoint", help="checkpoint to start from, its directory or zip; without it random weights")
+    switch("init_head", True, help="take the head of a trained tagger too; false: its encoder alone")
+    add_init_partial(switch)
     flag("label_list", help="the labels in the order of their ids: a file with one per line, or a comma-separated list")
     flag("columns", type=columns_flag, help="columns of a data file, counted from 1, as word=2,tag=3 or tag=last; "
          "default: word first, tag last, and the same number in each line")  # fmt: skip
@@ -143,12 +145,19 @@ def _fill_in_bert_dir(args):
     if release.is_zip(args.bert_dir):
         args.bert_dir = release.unpack(args.bert_dir, args.output_dir)
     if not os.path.isdir(args.bert_dir):
+        checkpoint_files.check_no_foreign_file(args.bert_dir)
         raise UserError(f"{args.bert_dir}: expected a directory with bert_config.json and vocab.txt")
+    names = os.listdir(args.bert_dir)
+    if checkpoint_files.is_hugging_face_directory(names) and not args.bert_config_file:
+        raise checkpoint_files.not_ours(args.bert_dir, "a directory of Hugging Face, no release of Google's")
     for name, file in BERT_FILES.items():
-        path = os.path.join(args.bert_dir, file)
-        # A directory without a checkpoint, such as the demo's, is an encoder with random weights.
-        if getattr(args, name) is None and (name != "init_checkpoint" or os.path.exists(path + ".index")):
-            setattr(args, name, path)
+        if getattr(args, name) is None:
+            setattr(args, name, os.path.join(args.bert_dir, file))
+    # A directory without weights, such as the demo's, is an encoder with random ones.
+    if args.init_checkpoint is None and checkpoint_files.has_weights(names):
+        whole, _ = checkpoint_files.prefixes(names)
+        # Which of several it is, or what is wrong with a piece of one, matters only where training starts from it.
+        args.init_checkpoint = os.path.join(args.bert_dir, whole[0]) if len(whole) == 1 else args.bert_dir
 
 
 def splits_used(args):

@@ -19,8 +19,10 @@ RECORD_FILES = {"train": "train.tf_record", "dev": "eval.tf_record", "test": "pr
 
 # task: tasks.Task; files: EncoderFiles; config: BertConfig; tokenizer: FullTokenizer; data: dict from the splits that
 # are read to lists of Data; init_checkpoint: prefix that the model starts from, None for random weights or the
-# checkpoint in -output_dir.
-TaskInputs = collections.namedtuple("TaskInputs", ["task", "files", "config", "tokenizer", "data", "init_checkpoint"])
+# checkpoint in -output_dir; start: init_weights.StartWeights of training, or None.
+TaskInputs = collections.namedtuple(
+    "TaskInputs", ["task", "files", "config", "tokenizer", "data", "init_checkpoint", "start"]
+)
 # layout: tasks.Layout; examples: list of tasks.Example.
 Data = collections.namedtuple("Data", ["layout", "examples"])
 

@@ -1,4 +1,4 @@
-"""Checkpoints: finds them, checks them before a model is built, reads and writes them, and starts a model from one."""
+"""Checkpoints: finds them, checks them before a model is built, reads and writes them."""
 
 import contextlib
 import glob
@@ -10,8 +10,7 @@ import shutil
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert.modeling import get_assignment_map_from_checkpoint
-from bert.runtime import release
+from bert.runtime import checkpoint_files, release
 from bert.system import signals
 from bert.system.errors import UserError, cannot_be_written, first_line
 from bert.system.files import atomic_open, check_no_pattern, is_leftover, sync
@@ -27,7 +26,6 @@ UNFINISHED_FILE = re.compile(
     r"(model\.ckpt-\d+\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|(checkpoint|model\.ckpt.*\.meta)\.tmp[0-9a-f]{32})$"
 )
 FILE = re.compile(r".+\.(index|meta|data-\d{5}-of-\d{5})$")
-HUGGING_FACE_FILE = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?$")
 
 
 def resolve(path, output_dir=None):
@@ -39,36 +37,24 @@ def resolve(path, output_dir=None):
       output_dir: where a release is unpacked if nothing can be written beside it.
 
     Raises:
-      UserError: the directory or zip has no checkpoint, or several and none is named. A prefix is not checked: that is
+      UserError: the directory or zip has no checkpoint, only a piece of one, or several and none is named; or it is
+        known what the path is instead, such as a file of Hugging Face. Whether there is a checkpoint of that prefix is
         for `open_checkpoint`.
     """
     if not path:
         return None
     if tf.gfile.Exists(path + ".index"):
         return path
-    if HUGGING_FACE_FILE.match(os.path.basename(path)):
-        raise _no_checkpoint(path, "weights of Hugging Face, no TensorFlow checkpoint")
     if release.is_zip(path):
         path = release.unpack(path, output_dir)
     if not tf.gfile.IsDirectory(path):
+        checkpoint_files.check_no_foreign_file(path)
         return path
     path = path.rstrip("/") or "/"
     named = _named(path)
     if named and tf.train.checkpoint_exists(named):
         return named
-    files = tf.gfile.ListDirectory(path)
-    prefixes = sorted(name[: -len(".index")] for name in files if name.endswith(".index"))
-    if len(prefixes) == 1:
-        return os.path.join(path, prefixes[0])
-    if prefixes:
-        raise UserError(f"{path}: several checkpoints in it; expected one of {', '.join(prefixes)} behind its name")
-    if any(HUGGING_FACE_FILE.match(name) for name in files):
-        raise _no_checkpoint(path, "a directory of Hugging Face, no TensorFlow checkpoint in it")
-    raise UserError(f"{path}: no checkpoint in it; expected files as bert_model.ckpt.index, or a checkpoint's prefix")
-
-
-def _no_checkpoint(path, found):
-    return UserError(f"{path}: {found}; expected what python -m bert.convert_checkpoint makes of it")
+    return os.path.join(path, checkpoint_files.the_one(path, tf.gfile.ListDirectory(path)))
 
 
 def open_checkpoint(prefix):
@@ -146,23 +132,6 @@ def check_model(prefix, shapes, optional=(), missing="{} is not in it", whole=Tr
     check_shapes(prefix, shapes)
     if whole:
         check_whole(prefix)
-
-
-def init_from_checkpoint(prefix):
-    """Starts every trainable variable of the default graph from the checkpoint, if it is in there.
-
-    To be called after all variables are made. The log lists those that the checkpoint lacks.
-    """
-    variables = tf.trainable_variables()
-    # Not var.op.name: under a distribution strategy that is the name of a replica's copy.
-    shapes = {var.name.split(":")[0]: var.shape.as_list() for var in variables}
-    check_shapes(prefix, shapes)
-    assignment_map, initialized = get_assignment_map_from_checkpoint(variables, prefix)
-    tf.train.init_from_checkpoint(prefix, assignment_map)
-    missing = sorted(set(shapes) - set(initialized))
-    log.info("%d of %d variables start from %s", len(assignment_map), len(variables), prefix)
-    for name in missing:
-        log.info("  not in the checkpoint, starts from random values: %s", name)
 
 
 def write_without_slots(prefix, target):

@@ -1,10 +1,15 @@
 """The files of an encoder: its config, its vocabulary and its checkpoint, checked against each other."""
 
 import collections
+import logging
 
 from bert import modeling, tokenization
-from bert.runtime import checkpoint
+from bert.runtime import checkpoint, init_weights
 from bert.system.errors import UserError
+
+log = logging.getLogger(__name__)
+# A vocabulary with fewer pieces that have letters of two cases says nothing of its case.
+_ENOUGH_PIECES = 20
 
 
 class EncoderFiles(
@@ -35,10 +40,7 @@ def load_encoder(files, shortest=3):
     """
     config = modeling.BertConfig.from_json_file(files.bert_config_file)
     tokenizer = tokenization.FullTokenizer(files.vocab_file, do_lower_case=files.do_lower_case)
-    if len(tokenizer.vocab) != config.vocab_size:
-        raise UserError(
-            f"{files.vocab_file}: {len(tokenizer.vocab)} entries; {files.bert_config_file} expects {config.vocab_size}"
-        )
+    check_vocab_size(files.vocab_file, len(tokenizer.vocab), files.bert_config_file, config.vocab_size)
     for token in ("[CLS]", "[SEP]"):
         if token not in tokenizer.vocab:
             raise UserError(f"{files.vocab_file}: expected an entry {token}")
@@ -47,32 +49,85 @@ def load_encoder(files, shortest=3):
             f"-max_seq_length {files.max_seq_length}: expected {shortest} to {config.max_position_embeddings}, "
             f"the encoder's max_position_embeddings in {files.bert_config_file}"
         )
+    warning = case_warning(tokenizer.vocab, files.do_lower_case)
+    if warning:
+        log.warning("%s: %s", files.vocab_file, warning)
     return config, tokenizer
 
 
-def check_init_checkpoint(path, config, do_lower_case, output_dir=None, head_shapes=()):
-    """The prefix of the checkpoint that -init_checkpoint names, after a check that it is whole and fits the encoder.
+def check_vocab_size(vocab_file, pieces, config_file, rows):
+    """Checks that an encoder has an embedding for each piece; the log says so where it has more of them.
+
+    Args:
+      vocab_file, config_file: names of the two files, for the messages.
+      pieces: number of pieces in the vocabulary.
+      rows: number of embeddings, the config's vocab_size.
+
+    Raises:
+      UserError: there are more pieces than embeddings.
+    """
+    if pieces > rows:
+        raise UserError(f"{vocab_file}: {pieces} entries; {config_file} expects {rows}")
+    if pieces < rows:
+        log.info(
+            "%s: %d entries; %s has room for %d, so the last %d embeddings are not used",
+            vocab_file, pieces, config_file, rows, rows - pieces,
+        )  # fmt: skip
+
+
+def case_warning(vocab, do_lower_case):
+    """What is wrong where a vocabulary's case does not fit -do_lower_case, as far as its pieces show it.
+
+    Args:
+      vocab: iterable of pieces.
+      do_lower_case: whether texts are lower-cased.
+
+    Returns:
+      A sentence, or None where nothing is wrong.
+    """
+    # Special pieces are never looked up as text: [CLS], [unused1].
+    pieces = [piece for piece in vocab if not (piece.startswith("[") and piece.endswith("]"))]
+    with_capitals = sum(piece != piece.lower() for piece in pieces)
+    with_letters = sum(piece.lower() != piece.upper() for piece in pieces)
+    if do_lower_case and with_capitals:
+        return (
+            f"{with_capitals} of its {len(pieces)} pieces have capitals and are never used, as -do_lower_case is true; "
+            f"a cased vocabulary needs -do_lower_case=false"
+        )
+    if not do_lower_case and not with_capitals and with_letters >= _ENOUGH_PIECES:
+        return (
+            f"none of its {with_letters} pieces with letters has a capital, so words with capitals become [UNK], as "
+            f"-do_lower_case is false; a lower-cased vocabulary needs -do_lower_case=true"
+        )
+    return None
+
+
+def check_init_checkpoint(path, model, do_lower_case, output_dir=None, partial=False):
+    """The weights that training starts from, of the checkpoint that -init_checkpoint names, after a check of it.
 
     Args:
       path: a prefix, a directory or a release's zip, see checkpoint.resolve; None or "" for random weights.
-      config: BertConfig.
-      do_lower_case: whether texts are lower-cased; the name of a release says whether its vocabulary is.
+      model: weight_names.Model, the variables of the model.
+      do_lower_case: whether texts are lower-cased; the name of a release says whether its vocabulary is. None where
+        there are no texts.
       output_dir: where a release is unpacked if nothing can be written beside it.
-      head_shapes: dict from the names of the model's other variables to their shapes. The checkpoint may lack any
-        variable, of the encoder too; those that it has must fit.
+      partial: whether the checkpoint may lack variables of the encoder, -init_partial.
 
     Returns:
-      The prefix, or None for random weights.
+      init_weights.StartWeights, or None for random weights.
 
     Raises:
-      UserError: there is no such checkpoint, it is damaged, or it is of another encoder or vocabulary.
+      UserError: there is no such checkpoint, it is damaged, it lacks variables of the encoder, or it is of another
+        encoder or vocabulary.
     """
     prefix = checkpoint.resolve(path, output_dir)
-    if prefix:
+    if not prefix:
+        return None
+    if do_lower_case is not None:
         tokenization.validate_case_matches_checkpoint(do_lower_case, prefix)
-        shapes = dict(modeling.encoder_shapes(config), **dict(head_shapes))
-        checkpoint.check_model(prefix, shapes, optional=shapes)
-    return prefix
+    found = init_weights.find(prefix, model, partial)
+    checkpoint.check_whole(prefix)
+    return found
 
 
 def trained_checkpoint(output_dir, do_train):

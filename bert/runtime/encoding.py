@@ -10,11 +10,11 @@ import contextlib
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert import modeling
+from bert import modeling, tokenization
 from bert.data import pairs as data_pairs
 from bert.data.lengths import batches_by_length
 from bert.runtime import checkpoint, devices
-from bert.runtime.encoder_files import check_init_checkpoint, load_encoder
+from bert.runtime.encoder_files import load_encoder
 from bert.runtime.saved_model import frozen_weights
 from bert.system.errors import UserError
 from bert.system.flags import require
@@ -62,11 +62,12 @@ class Encoder(contextlib.AbstractContextManager):
         require(files, "bert_config_file", "vocab_file", "init_checkpoint")
         config, self.tokenizer = load_encoder(files)
         _check_layers(layers, config, files.bert_config_file)
-        prefix = check_init_checkpoint(files.init_checkpoint, config, files.do_lower_case)
+        prefix = checkpoint.resolve(files.init_checkpoint)
+        tokenization.validate_case_matches_checkpoint(files.do_lower_case, prefix)
         # Random weights give no features, so the whole encoder has to be there.
         shapes, pooler = modeling.encoder_shapes(config), _pooler(config)
         missing = "expected the encoder's variables; {} is not in it"
-        checkpoint.check_model(prefix, shapes, optional=pooler, missing=missing, whole=False)
+        checkpoint.check_model(prefix, shapes, optional=pooler, missing=missing)
 
         self.hidden_size = config.hidden_size
         self._segments = config.type_vocab_size

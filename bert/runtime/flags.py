@@ -19,9 +19,15 @@ def add_encoder_flags(parser, max_seq_length=128, without_checkpoint="without it
     flag("max_seq_length", type=positive_int, default=max_seq_length, help="pieces, [CLS] and [SEP] included")
 
 
+def add_init_partial(switch):
+    """-init_partial."""
+    switch("init_partial", False, help="start variables of the encoder that -init_checkpoint lacks from random weights")
+
+
 def add_training_flags(parser, learning_rate=5e-5, num_train_epochs=3.0):
     """Batch sizes, learning rate, epochs, checkpoints, seed."""
-    flag, _ = parser.flag_group("training")
+    flag, switch = parser.flag_group("training")
+    add_init_partial(switch)
     flag("train_batch_size", type=positive_int, default=32, help="examples in a batch of training")
     flag("eval_batch_size", type=positive_int, default=8, help="examples in a batch of evaluation")
     flag("predict_batch_size", type=positive_int, default=8, help="examples in a batch of prediction")

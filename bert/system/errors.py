@@ -20,6 +20,41 @@ class UserError(Exception):
     """
 
 
+SHOWN = 10  # items of a list in a message
+LONGEST = 300  # characters of a message
+
+
+def shown_list(items, shown=SHOWN, longest=LONGEST // 2):
+    """The first items of a list for a message, a comma between them, and how many more there are.
+
+    Args:
+      items: a collection; each item is shown by `str`.
+      shown: how many are shown at most.
+      longest: characters that they may take together; the first is always shown, cut where it is longer.
+
+    >>> shown_list(["a", "b", "c"], shown=2)
+    'a, b and 1 more'
+    """
+    texts = [shorten(item, longest) for item in items]
+    while shown > 1 and len(", ".join(texts[:shown])) > longest:
+        shown = min(shown, len(texts)) - 1
+    more = len(texts) - shown
+    return ", ".join(texts[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def shorten(text, longest=LONGEST):
+    """The text of a value on one line, its middle left out where it is longer than `longest` characters.
+
+    >>> shorten("a long text", longest=9)
+    'a l...ext'
+    """
+    text = " ".join(str(text).splitlines())
+    if len(text) <= longest:
+        return text
+    half = (longest - len("...")) // 2
+    return text[: longest - len("...") - half] + "..." + text[len(text) - half :]
+
+
 def cannot_be_written(path, error):
     """The UserError for an error in writing, an OSError or TensorFlow's OpError.
 

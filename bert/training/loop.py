@@ -105,10 +105,16 @@ def steps_of_training(examples, num_train_epochs, batch_size, warmup_proportion)
     return num_train_steps, int(num_train_steps * warmup_proportion)
 
 
-def announce_training(examples, num_train_steps, batch_size, start_step, init_checkpoint):
-    """Says in the log how long training is and what it starts from."""
+def announce_training(examples, num_train_steps, batch_size, start_step, start):
+    """Says in the log how long training is, and what it goes on from.
+
+    Args:
+      examples: number of examples.
+      num_train_steps, batch_size, start_step: steps of training, examples a step, the step that it goes on from.
+      start: what it starts from, None for random weights; init_weights.find has said what that is.
+    """
     log.info("%d examples, %d steps of %d", examples, num_train_steps, batch_size)
     if start_step:
         log.info("goes on from step %d", start_step)
-    elif not init_checkpoint:
+    elif not start:
         log.info("no -init_checkpoint: the encoder starts from random weights")

@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from bert.optimization import STEP_DEFAULTS, build_train_step
-from bert.runtime import checkpoint, devices
+from bert.runtime import devices, init_weights
 from bert.runtime.estimator import Estimator, EstimatorSpec, EvalSpec, ModeKeys, TrainSpec, train_and_evaluate
 from bert.system import signals
 from bert.system.errors import UserError, first_line
@@ -22,12 +22,10 @@ from bert.training import cluster, stopping
 from bert.training.distribution import MIRRORED, MULTI_WORKER, PARAMETER_SERVER, TPU
 from bert.training.progress import TrainingLog
 
-# How a model is trained. init_checkpoint: prefix of the checkpoint that its variables start from, None for random
-# values; learning_rate: the peak; steps: global step at which training ends; warmup_steps: steps in which the rate
-# rises; batch_size: examples in a global batch.
-Training = collections.namedtuple(
-    "Training", ["init_checkpoint", "learning_rate", "steps", "warmup_steps", "batch_size"]
-)
+# How a model is trained. start: init_weights.StartWeights that its variables start from, None for random values;
+# learning_rate: the peak; steps: global step at which training ends; warmup_steps: steps in which the rate rises;
+# batch_size: examples in a global batch.
+Training = collections.namedtuple("Training", ["start", "learning_rate", "steps", "warmup_steps", "batch_size"])
 
 
 def make_strategy(distribution, iterations_per_loop=1):
@@ -153,14 +151,13 @@ def _look_for_variables_every_second():
     tf.train.SessionManager.__init__ = functools.partialmethod(init, recovery_wait_secs=1)
 
 
-def init_weights(training):
-    """Starts the variables of the default graph from the checkpoint of a Training, if it has one.
+def start_weights(training):
+    """A context in which the variables that are made start from the weights of a Training; for model functions.
 
     Args:
-      training: Training, or None.
+      training: Training, or None for a model function that does not train.
     """
-    if training and training.init_checkpoint:
-        checkpoint.init_from_checkpoint(training.init_checkpoint)
+    return init_weights.starting_from(training.start if training else None)
 
 
 def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS):
@@ -174,7 +171,6 @@ def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS)
       options: optimization.StepOptions.
     """
     reported = reported or {}
-    init_weights(training)
     step = build_train_step(
         loss,
         training.learning_rate,

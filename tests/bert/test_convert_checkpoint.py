@@ -14,7 +14,7 @@ from bert import modeling, tokenization
 from bert.convert_checkpoint import main
 from bert.huggingface import directory as huggingface_directory
 from bert.pretraining import model as pretraining_model
-from bert.runtime import checkpoint
+from bert.runtime import checkpoint, init_weights
 from bert.system.errors import UserError
 from tests import hf_models
 from tests.paths import REPOSITORY
@@ -157,8 +157,9 @@ def test_our_encoder_computes_what_hugging_faces_does(graph, tmp_path, convert):
     mask = (np.arange(8) < np.array([8, 5, 3])[:, None]).astype(int)
     config = modeling.BertConfig.from_json_file(str(google / "bert_config.json"))
     inputs = [tf.constant(value, tf.int32) for value in (ids, mask, segments)]
-    model = modeling.BertModel(config, False, *inputs)
-    checkpoint.init_from_checkpoint(checkpoint.resolve(str(google)))
+    start = init_weights.find(checkpoint.resolve(str(google)), init_weights.model_variables(config))
+    with init_weights.starting_from(start):
+        model = modeling.BertModel(config, False, *inputs)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         found = session.run([model.get_sequence_output(), model.get_pooled_output()])

@@ -3,16 +3,15 @@
 The replicas are logical CPU devices, which every session makes for itself as its configuration says.
 """
 
-import logging
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import modeling, optimization
 from bert.optimization import StepOptions
-from bert.runtime import checkpoint
+from bert.runtime import checkpoint, init_weights
 from bert.runtime.estimator import Estimator, EstimatorSpec, RunConfig
+from bert.runtime.init_weights import Tensor
 from tests.bert.test_optimization import (
     START,
     assert_same_state,
@@ -120,15 +119,16 @@ def test_two_replicas_train_an_encoder_as_one_does(evaluate, tmp_path):
     modeling.BertModel(config, False, tf.zeros([1, 2], tf.int32))
     evaluate(tf.no_op())
     prefix = tf.train.Saver().save(evaluate.session, str(tmp_path / "bert_model.ckpt"))
+    start = init_weights.find(prefix, init_weights.model_variables(config))
     rng = np.random.RandomState(7)
     count = BATCH * UPDATES * 2
     ids = rng.randint(0, config.vocab_size, [count, 5]).astype(np.int32)
     scores = rng.normal(size=[count]).astype("f")
 
     def model_fn(features, labels, mode):
-        model = modeling.BertModel(config, True, features)
+        with init_weights.starting_from(start):
+            model = modeling.BertModel(config, True, features)
         loss = tf.reduce_mean(tf.square(tf.reduce_sum(model.get_pooled_output(), axis=-1) - labels))
-        checkpoint.init_from_checkpoint(prefix)
         step = optimization.build_train_step(loss, 0.01, 8, 0, StepOptions(0.5, accumulation_steps=2))
         return EstimatorSpec(mode, loss=loss, train_op=step.train_op)
 
@@ -142,26 +142,27 @@ def test_two_replicas_train_an_encoder_as_one_does(evaluate, tmp_path):
     assert_same_state(together, alone, tolerance=1e-4)
 
 
-def test_every_replica_starts_from_the_checkpoint(evaluate, tmp_path, caplog, monkeypatch):
-    given = {name: value.astype("f") + 3 for name, value in START.items() if name != "head/kernel"}
-    for name, value in given.items():
-        tf.get_variable(name, initializer=value)
-    evaluate(tf.no_op())
-    prefix = tf.train.Saver().save(evaluate.session, str(tmp_path / "bert_model.ckpt"))
+@pytest.mark.parametrize("strategy", [two_replicas, two_computing_one_storing, one_device])
+def test_every_replica_starts_from_the_checkpoint(strategy, tmp_path):
+    """From one of float16 and under another prefix; of the bias one row comes from there, from another place."""
+    prefix = str(tmp_path / "bert_model.ckpt")
+    given = {"electra/dense/kernel": START["bert/dense/kernel"] + 3, "bias": np.array([7.0, 8.0, 9.0])}
+    checkpoint.write(prefix, {name: value.astype(np.float16) for name, value in given.items()})
+    tensors = {
+        "bert/dense/kernel": Tensor("electra/dense/kernel", tf.float16, [3, 2], None, ()),
+        "bert/dense/bias": Tensor("bias", tf.float16, [3], [2, -1], (0,)),
+    }
 
     def model_fn(features, labels, mode):
-        loss = linear_loss(features, labels)
-        checkpoint.init_from_checkpoint(prefix)
+        with init_weights.starting_from(init_weights.StartWeights(prefix, tensors)):
+            kernel = tf.get_variable("bert/dense/kernel", [3, 2])
+            bias = tf.get_variable("bert/dense/bias", [2], initializer=tf.constant_initializer(0.5))
+            head = tf.get_variable("head/kernel", initializer=START["head/kernel"].astype("f"))
+        loss = tf.reduce_mean(tf.square(tf.matmul(tf.matmul(features, kernel) + bias, head) - labels))
         step = optimization.build_train_step(loss, 1e-9, 8, 0)  # what is saved is what training started from
         return EstimatorSpec(mode, loss=loss, train_op=step.train_op)
 
-    monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
-    with caplog.at_level(logging.INFO, logger="bert"):
-        found = train(model_fn, inputs_and_targets(BATCH), tmp_path / "two", two_replicas(), updates=1)
-    for name, value in dict(START, **given).items():
-        np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
-    messages = set(caplog.messages)  # each replica gives them
-    assert messages == {
-        f"2 of 3 variables start from {prefix}",
-        "  not in the checkpoint, starts from random values: head/kernel",
-    }
+    found = train(model_fn, inputs_and_targets(BATCH), tmp_path / "two", strategy(), updates=1)
+    np.testing.assert_allclose(found["bert/dense/kernel"], given["electra/dense/kernel"], atol=2e-3)
+    np.testing.assert_allclose(found["bert/dense/bias"], [9.0, 0.5], atol=1e-6)
+    np.testing.assert_allclose(found["head/kernel"], START["head/kernel"], atol=1e-6)

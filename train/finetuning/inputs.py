@@ -6,7 +6,7 @@ import os
 
 from bert import modeling
 from bert.runtime import checkpoint
-from bert.runtime.encoder_files import EncoderFiles, check_init_checkpoint, load_encoder
+from bert.runtime.encoder_files import EncoderFiles, load_encoder
 from bert.system.errors import UserError
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
@@ -15,13 +15,16 @@ from train.data.conll import check_tags, inspect, read_conll, read_sentences
 from train.data.corpus import summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_list, read_label_list, read_labels
 from train.finetuning import checkpoints
+from train.finetuning.start import find_start
 from train.tagger.settings import MODEL_FLAGS, TaggerSettings
 from train.train_helper import check_flags, splits_used
 
 log = logging.getLogger(__name__)
 
 
-class Inputs(collections.namedtuple("Inputs", "settings tokenizer files sentences model training state corpus forms")):
+class Inputs(
+    collections.namedtuple("Inputs", "settings tokenizer files sentences model training state corpus forms start")
+):
     """What a run is given, read and checked.
 
     Fields:
@@ -33,6 +36,7 @@ class Inputs(collections.namedtuple("Inputs", "settings tokenizer files sentence
       state: what run.json in -output_dir says, None for a run that begins afresh.
       corpus: corpus.Corpus of the train split, which may be too large for a list, or None.
       forms: dict from split to columns.Format, how its file is read.
+      start: init_weights.StartWeights that training starts from, None for random weights or a run that goes on.
     """
 
     __slots__ = ()
@@ -110,14 +114,13 @@ def load_inputs(args):
 
     if args.do_train and _begins_afresh(args.output_dir, args.clean, state, model, training):
         state = None
-        args.init_checkpoint = check_init_checkpoint(
-            args.init_checkpoint, bert_config, args.do_lower_case, args.output_dir
-        )
+        start = find_start(args.init_checkpoint, settings, args.output_dir, args.init_head, args.init_partial)
     else:
+        start = None
         resumes = args.do_train and not (state["finished"] and state["training"] == training)
         _check_trained(args.output_dir, resumes, state, model)
     make_dir(args.output_dir)
-    return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus, forms)
+    return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus, forms, start)
 
 
 def _reading_flags(args, state):

@@ -8,7 +8,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert.optimization import create_optimizer
-from bert.runtime import checkpoint
+from bert.runtime import checkpoint, init_weights
+from bert.runtime.weight_names import Model
 from bert.system.errors import UserError
 from bert.system.files import make_dir
 
@@ -70,6 +71,7 @@ DAMAGES = {
     "one byte of index wrong": lambda prefix: flip_a_byte(prefix + INDEX),
     "index missing": lambda prefix: os.remove(prefix + INDEX),
 }
+MODEL = Model({"dense/kernel": [60, 40]}, {}, "the head", [], "")
 NEED_WHOLE = {
     "check_whole": checkpoint.check_whole,
     "check_model": lambda prefix: checkpoint.check_model(prefix, {"dense/bias": [40]}),
@@ -78,7 +80,7 @@ NEED_WHOLE = {
 NEED_INDEX = {
     "open_checkpoint": checkpoint.open_checkpoint,
     "check_shapes": lambda prefix: checkpoint.check_shapes(prefix, {}),
-    "init_from_checkpoint": checkpoint.init_from_checkpoint,
+    "init_weights": lambda prefix: init_weights.find(prefix, MODEL),
 }
 
 
@@ -154,32 +156,6 @@ def log_lines(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
     caplog.set_level(logging.INFO, logger="bert")
     return lambda: caplog.messages
-
-
-def test_init_from_checkpoint(saved, log_lines):
-    prefix, values = saved
-    with tf.Graph().as_default(), tf.Session() as session:
-        shared = tf.get_variable("dense/kernel", [60, 40])
-        new = [tf.get_variable(name, [3], initializer=tf.ones_initializer()) for name in ("head/b", "head/a")]
-        tf.get_variable("half", [7, 7], trainable=False)  # of another shape, but not trained
-        step = tf.train.get_or_create_global_step()
-        checkpoint.init_from_checkpoint(prefix)
-        session.run(tf.global_variables_initializer())
-        np.testing.assert_array_equal(session.run(shared), values["dense/kernel"])
-        assert all((value == 1).all() for value in session.run(new))
-        assert session.run(step) == 0  # training starts here; only resuming goes on counting
-    assert log_lines() == [
-        f"1 of 3 variables start from {prefix}",
-        "  not in the checkpoint, starts from random values: head/a",
-        "  not in the checkpoint, starts from random values: head/b",
-    ]
-
-
-def test_init_from_a_checkpoint_of_another_shape(saved):
-    with tf.Graph().as_default():
-        tf.get_variable("dense/bias", [41])
-        with pytest.raises(UserError, match=r"dense/bias .*\[40\].*\[41\]"):
-            checkpoint.init_from_checkpoint(saved[0])
 
 
 def test_without_slots_everything_else_is_bit_for_bit_the_same(saved, tmp_path):

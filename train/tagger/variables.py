@@ -1,0 +1,38 @@
+"""The names and shapes of the variables of a tagger's head, known before a graph is built. Loads no TensorFlow."""
+
+from train.tagger.settings import HEADS
+
+# The axes of each variable that run over label ids.
+LABEL_AXES = {"project/logits/W": (1,), "project/logits/b": (0,), "crf_loss/transitions": (0, 1)}
+
+
+def head_shapes(settings, num_labels=None):
+    """The shape of every variable that a tagger has on the encoder: dict from name to list of ints.
+
+    Args:
+      settings: settings.TaggerSettings.
+      num_labels: number of label ids, padding included; default: that of the settings.
+    """
+    if settings.head not in HEADS:
+        raise ValueError(f"head {settings.head}: expected one of {', '.join(HEADS)}")
+    labels = num_labels or settings.num_labels
+    hidden, size = settings.bert_config["hidden_size"], settings.lstm_size
+    shapes = {}
+    if settings.head == "blstm_crf":
+        for direction in ("fw", "bw"):
+            for k in range(settings.num_layers):
+                cell = f"multi_rnn_cell/cell_{k}/" if settings.num_layers > 1 else ""
+                scope = f"rnn_layer/bidirectional_rnn/{direction}/{cell}"
+                shapes.update(_cell_shapes(scope, settings.cell, hidden if k == 0 else size, size))
+        shapes.update({"project/hidden/W": [2 * size, size], "project/hidden/b": [size]})
+    width = size if settings.head == "blstm_crf" else hidden
+    shapes.update({"project/logits/W": [width, labels], "project/logits/b": [labels]})
+    shapes["crf_loss/transitions"] = [labels, labels]
+    return shapes
+
+
+def _cell_shapes(scope, cell, width, size):
+    """The variables of one RNN cell that reads vectors of this width."""
+    units = {"lstm_cell": 4 * size} if cell == "lstm" else {"gru_cell/gates": 2 * size, "gru_cell/candidate": size}
+    shapes = {f"{scope}{name}/kernel": [width + size, number] for name, number in units.items()}
+    return dict(shapes, **{f"{scope}{name}/bias": [number] for name, number in units.items()})
