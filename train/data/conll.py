@@ -8,7 +8,7 @@ import collections
 import io
 import logging
 
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 from bert.system.lines import numbered, open_bytes
 from train.data.columns import Format, is_comment, is_divider, pick, split_columns
 from train.data.labels import PADDING, SPECIAL
@@ -206,7 +206,8 @@ def check_tags(path, sentences, labels):
     for sentence in sentences:
         for index, tag in enumerate(sentence.tags):
             if tag not in known:
-                expected = ", ".join(label for label in labels if label not in SPECIAL)
+                expected = shown_list([label for label in labels if label not in SPECIAL], longest=100)
                 raise UserError(
-                    f"{path}:{sentence.line_of(index)}: the tag {tag!r} was not seen in training; expected {expected}"
+                    f"{path}:{sentence.line_of(index)}: the tag {tag!r} was not seen in training; expected {expected}; "
+                    f"to train with it, put it into train.txt or -label_list"
                 )

@@ -7,7 +7,7 @@ import os
 from bert import modeling
 from bert.runtime import checkpoint
 from bert.runtime.encoder_files import EncoderFiles, load_encoder
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
 from train.data.columns import format_of_flags
@@ -228,6 +228,21 @@ def _begins_afresh(output_dir, clean, state, model, training):
     return found is None and run_dir.checkpoint_to_use(output_dir) is None
 
 
+def _other_labels(trained, given, prefix, resumes):
+    """What is wrong where a checkpoint was trained with other labels, and what to do; arguments are lists of labels."""
+    lacks = [label for label in given if label not in trained]
+    more = [label for label in trained if label not in given]
+    text = "the checkpoint was trained with the labels in another order"
+    if lacks or more:
+        parts = [f"without {shown_list(lacks, longest=60)}"] * bool(lacks) + [
+            f"with {shown_list(more, longest=60)}"
+        ] * bool(more)
+        text = f"the checkpoint was trained with the labels of other data, {' and '.join(parts)}"
+    if not resumes:
+        return f"{text}; expected data with its labels"
+    return f"{text}; expected another -output_dir, with -init_checkpoint {prefix} to start from it, or -clean"
+
+
 def _check_trained(output_dir, resumes, state, model):
     """Checks the checkpoint that training goes on from, or that is used without training.
 
@@ -249,7 +264,7 @@ def _check_trained(output_dir, resumes, state, model):
         if model[name] == value:
             continue
         if name == "labels":
-            raise UserError(f"{label_file}: the checkpoint was trained with the labels {value}, not {model[name]}")
+            raise UserError(f"{label_file}: {_other_labels(value, model[name], prefix, resumes)}")
         if name in MODEL_FLAGS:
             raise UserError(f"{output_dir}: its model was trained with -{name} {value}, not {model[name]}")
         if name != "scheme":

@@ -139,7 +139,8 @@ def test_an_unseen_tag_is_named_with_its_line(read):
     check_tags("dev.txt", sentences, ["O", "B-A", "I-A", "X", "[CLS]", "[SEP]"])
     with pytest.raises(UserError) as caught:
         check_tags("dev.txt", sentences, ["O", "B-A", "X", "[CLS]", "[SEP]"])
-    assert str(caught.value) == "dev.txt:8: the tag 'I-A' was not seen in training; expected O, B-A"
+    message = "dev.txt:8: the tag 'I-A' was not seen in training; expected O, B-A; to train with it, put it into "
+    assert str(caught.value) == message + "train.txt or -label_list"
 
 
 NOT_IN_A_COLUMN = " \t\n"
