@@ -3,9 +3,9 @@
     python -m benchmarks.xla_step --output=steps                       where TensorFlow is
     python benchmarks/run_xla_step.py steps [--only=REGEX] [--profile]     where the device is
 
-Needs JAX and numpy, and no TensorFlow: this file and the folder are all that has to be copied. A case is NAME.hlo, an
-HLO module whose arguments and results NAME.json lists. Arguments are made here from their names, so no weights travel.
-NAME.npz has TensorFlow's own results; a case without it is timed and not checked.
+Needs JAX and numpy, and no TensorFlow: this file and the folder are all that has to be copied. A case is NAME.hlo.gz,
+an HLO module whose arguments and results NAME.json lists. Arguments are made here from their names, so no weights
+travel. NAME.npz has TensorFlow's own results; a case without it is timed and not checked.
 
 A check prints the largest difference of each group of results, as a share of the allowed one: above 1 is a failure, and
 then the exit code is 1. Times are of whole steps, with the state given back to the next step (its buffers are donated).
@@ -14,6 +14,7 @@ then the exit code is 1. Times are of whole steps, with the state given back to 
 import argparse
 import collections
 import glob
+import gzip
 import json
 import os
 import re
@@ -162,7 +163,7 @@ class Program:
         from jaxlib import _jax
 
         self.device, self.case = device, case
-        with open(prefix + ".hlo", "rb") as reader:
+        with gzip.open(prefix + ".hlo.gz", "rb") as reader:
             hlo = reader.read()
         module = donated(_jax.mlir.hlo_to_stablehlo(hlo), case["donated"])
         start = time.perf_counter()
@@ -260,7 +261,12 @@ PARTS = (
     ("projection to labels", r"project/"),
     ("embeddings", r"embeddings"),
     ("encoder", r"encoder|layer_\d+"),
-    ("CRF", r"scan|while|crf|LogSumExp|ReduceLogSumExp"),
+    ("CRF", r"scan|while|crf|LogSumExp"),
+    # Within a loop's body names have no scope.
+    (
+        "loops of BiLSTM and CRF",
+        r"^call|^(gradients/)?(Tensor|MatMul|Sigmoid|Tanh|Select|[Mm]ul|[Aa]dd|[Ss]plit|[Ss]ub|[Mm]ax)",
+    ),
 )
 
 
@@ -279,15 +285,19 @@ def profile_table(folder, op_names):
     path = max(glob.glob(os.path.join(folder, "**", "*.xplane.pb"), recursive=True), key=os.path.getmtime)
     planes = list(jax.profiler.ProfileData.from_file(path).planes)
     planes = [plane for plane in planes if plane.name.startswith("/device:GPU")] or planes  # a CPU has one for all
+    spelled = {re.sub(r"\W", "_", instruction): name for instruction, name in op_names.items()}
     parts, kernels = collections.Counter(), collections.Counter()
     for event in (event for plane in planes for line in plane.lines for event in line.events):
         instruction = next((str(value) for key, value in event.stats if key == "hlo_op"), None)
         if instruction is None:
             continue
-        name = op_names.get(instruction, "")
-        part = next((part for part, words in PARTS if re.search(words, name)), "other")
+        # A kernel is called after the instruction too, with other signs.
+        name = op_names.get(instruction) or spelled.get(re.sub(r"\W", "_", event.name), "")
+        part = next((part for part, words in PARTS if re.search(words, name)), None)
+        if part is None:
+            part = "cuBLAS, which does not say of what" if re.search("gemm|nvjet", event.name) else "other"
         parts[part] += event.duration_ns * 1e-9
-        kernels[re.sub(r"[._]?\d+$", "", event.name)[:70] + " (" + part + ")"] += event.duration_ns * 1e-9
+        kernels[re.sub(r"[._]?\d+$", "", event.name)[:60] + f" ({part})"] += event.duration_ns * 1e-9
     return parts, kernels
 
 
@@ -296,7 +306,7 @@ def print_profile(folder, op_names):
     for title, seconds in zip(("part of the model", "kernel"), profile_table(folder, op_names)):
         total = sum(seconds.values())
         print(f"    device time by {title}, {1000 * total / PROFILED_STEPS:.2f} ms a step:")
-        for name, part in seconds.most_common(14):
+        for name, part in seconds.most_common(16):
             print(f"      {100 * part / total:5.1f} %  {name}")
 
 

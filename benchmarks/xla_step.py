@@ -1,6 +1,6 @@
 """Writes the tagger's training step and tagging batch as HLO, so that they run where no TensorFlow is.
 
-    python -m benchmarks.xla_step --output=steps [--config=bert_config.json] [--batches=64,128,256]
+    python -m benchmarks.xla_step --output=steps [--config=bert_config.json] [--batches=64,128]
 
 A step is the whole one: forward, backward, clipping, Adam with weight decay, dropout. All shapes are static, as for a
 TPU. A module holds no weights. State goes in as arguments and comes out as results, and benchmarks/run_xla_step.py,
@@ -12,6 +12,7 @@ float32's digits. The others have dropout and are for timing.
 import argparse
 import collections
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -39,8 +40,10 @@ ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp")
 
 # A program to write. name: of its files; kind: TRAIN or TAG; batch, pieces: its shape; precision: key of
 # devices.DTYPES; fused: kernels that XLA compiles one by one, with gradients of their own, see bert/encoder/kernels.py;
-# dropout: whether it is on in training; one_hot: look words up by matmul, as on a TPU.
-Case = collections.namedtuple("Case", "name kind batch pieces precision fused dropout one_hot", defaults=[False])
+# dropout: whether it is on in training; one_hot: look words up by matmul, as on a TPU; head: of tagger/settings.HEADS.
+Case = collections.namedtuple(
+    "Case", "name kind batch pieces precision fused dropout one_hot head", defaults=[False, "blstm_crf"]
+)
 
 # A graph as a function without state. arguments: list of (name, variable or placeholder); results: list of (name,
 # tensor); donated: list of [argument, result], the numbers of a variable's old and new value; train_op: the op that
@@ -66,6 +69,7 @@ def build(case, settings):
     """
     dtype = devices.DTYPES[case.precision]
     compute = kernels.Compute(dtype, kernels.FUSED if case.fused else kernels.PLAIN, False)
+    settings = settings._replace(head=case.head)
     if not case.dropout:
         config = dict(settings.bert_config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
         settings = settings._replace(bert_config=config)
@@ -228,7 +232,7 @@ def expected(step, values):
 
 
 def write(case, settings, folder, check=None):
-    """Writes NAME.hlo and NAME.json, and NAME.npz for a check.
+    """Writes NAME.hlo.gz and NAME.json, and NAME.npz for a check.
 
     Args:
       case: Case.
@@ -254,7 +258,7 @@ def write(case, settings, folder, check=None):
             np.savez_compressed(prefix + ".npz", **right)
         with context.eager_mode():  # also in a process that has turned it off
             module = as_function(step, True).experimental_get_compiler_ir(*specs(step))(stage="hlo_serialized")
-    with open(prefix + ".hlo", "wb") as writer:
+    with gzip.open(prefix + ".hlo.gz", "wb") as writer:
         writer.write(module)
     print(f"{case.name}: {len(module) / 2**20:.1f} MB", flush=True)
 
@@ -283,14 +287,16 @@ def cases(batches, pieces):
                 made.append((Case(f"check_tiny_{kind}_{precision}_{kernel}", kind, 5, 16, *shape), True, "all"))
             made.append((Case(f"check_base_{kind}_{precision}_fused", kind, 4, pieces, *shape), False, "norms"))
     made.append((Case("check_tiny_train_fp32_one_hot", TRAIN, 5, 16, "fp32", False, False, True), True, "all"))
+    first = batches[0]
     for batch in batches:
         for kind in (TRAIN, TAG):
-            for precision in ("bf16", "fp32") if batch == batches[0] else ("bf16",):
+            for precision in ("bf16", "fp32") if batch == first else ("bf16",):
                 for kernel in ("plain", "fused"):
                     shape = batch, pieces, precision, kernel == "fused", True
                     made.append((Case(f"time_{kind}_{precision}_{kernel}_{batch}", kind, *shape), False, None))
-    name = f"time_train_bf16_one_hot_{batches[0]}"
-    made.append((Case(name, TRAIN, batches[0], pieces, "bf16", False, True, True), False, None))
+    shape = TRAIN, first, pieces, "bf16", False, True
+    made.append((Case(f"time_train_bf16_one_hot_{first}", *shape, True), False, None))
+    made.append((Case(f"time_train_bf16_crf_only_{first}", *shape, False, "crf"), False, None))
     return made
 
 
@@ -298,7 +304,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder to write to")
     parser.add_argument("--config", help="bert_config.json; default: BERT-Base, Chinese vocabulary size")
-    parser.add_argument("--batches", default="64,128,256", help="batch sizes that are timed")
+    parser.add_argument("--batches", default="64,128", help="batch sizes that are timed")
     parser.add_argument("--pieces", type=int, default=128)
     parser.add_argument("--only", default="", help="regular expression; only cases whose names it finds")
     args = parser.parse_args()

@@ -1,5 +1,6 @@
 """The step that benchmarks/xla_step.py writes: compiled by XLA it is the step that a session runs."""
 
+import gzip
 import json
 
 import numpy as np
@@ -16,17 +17,10 @@ def config():
     return dict(xla_step.tiny_config(), num_hidden_layers=1, max_position_embeddings=8)
 
 
-@pytest.mark.parametrize(
-    "kind, precision, fused, one_hot",
-    [
-        (xla_step.TRAIN, "fp32", False, False),
-        (xla_step.TRAIN, "bf16", True, True),
-        (xla_step.TAG, "fp32", True, False),
-    ],
-)
-def test_the_compiled_step_is_the_sessions(kind, precision, fused, one_hot):
+@pytest.mark.parametrize("kind, precision, fused", [(xla_step.TRAIN, "fp32", False), (xla_step.TAG, "bf16", True)])
+def test_the_compiled_step_is_the_sessions(kind, precision, fused):
     """Loss, norm, rate, every variable and moment; or tags and scores."""
-    case = xla_step.Case("any", kind, 3, 8, precision, fused, False, one_hot)
+    case = xla_step.Case("any", kind, 3, 8, precision, fused, False)
     settings = xla_step.settings_of(config(), 4)
     with tf.Graph().as_default() as graph:
         step = xla_step.build(case, settings)
@@ -62,7 +56,8 @@ def test_a_written_case_can_be_read(tmp_path):
         case = json.load(reader)
     for entry, value in zip(case["arguments"], run_xla_step.arguments_of(case)):
         assert [list(value.shape), value.dtype.name] == [entry["shape"], entry["dtype"]], entry
-    assert b"rng" in (tmp_path / "timed.hlo").read_bytes()
+    with gzip.open(str(tmp_path / "timed.hlo.gz")) as reader:
+        assert b"rng" in reader.read()
     assert not (tmp_path / "timed.npz").exists()
 
 
