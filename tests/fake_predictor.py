@@ -4,6 +4,7 @@ Run as a program it is `python -m train.predict` with this predictor, in groups 
 SECONDS_A_TEXT says, and ended by Ctrl-C at the text that INTERRUPTED_AT names.
 """
 
+import argparse
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from train.inference.entities import Token, entities
 
 class FakePredictor:
     types = ["DATE", "PER"]
+    settings = argparse.Namespace(scheme=None)
 
     def __init__(self, path=None, batch_size=32, vocab_file=None, precision="fp32"):
         self.calls = []

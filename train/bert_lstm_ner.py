@@ -72,7 +72,7 @@ def model_fn_builder(
       args: Namespace of train_helper.get_args_parser.
       label_map: dict from label to id; without it, -output_dir's label2id.json if there is one. Where there is
         neither, decoding is unconstrained.
-      scheme: tagging scheme of the data, see labels.SCHEMES.
+      scheme: tagging scheme of the data, see schemes.SCHEMES.
       compute: kernels.Compute, how the encoder computes.
 
     Returns:

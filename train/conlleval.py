@@ -36,6 +36,18 @@ CLOSING = SINGLE | {"E"}  # always the last token of a chunk
 # I and E go on with the chunk before them; after these tags there is none of their type to go on with.
 STARTING_PAIRS = frozenset([("O", "I"), ("O", "E"), ("E", "I"), ("E", "E"), ("S", "I"), ("S", "E")])
 
+# What the prefixes of other schemes are in these letters. In IO a tag may be a type alone, which is I- of that type.
+READINGS = {
+    "BIO": {},
+    "IOB1": {},
+    "IO": {},
+    "IOE1": {},
+    "IOE2": {},
+    "BIOES": {},
+    "BILOU": {"L": "E", "U": "S"},
+    "BMES": {"M": "I"},
+}
+
 BOUNDARY = "-X-"  # a line whose first column is this ends a sentence, as an empty line does
 
 Options = namedtuple("Options", "delimiter raw latex otag boundary")
@@ -51,6 +63,22 @@ def parse_tag(label):
     """
     tag, _, chunk_type = label.partition("-")
     return tag, "" if chunk_type == "0" else chunk_type
+
+
+def reading_tag(tag, scheme):
+    """A tag of a scheme in the letters that `chunks` reads.
+
+    Args:
+      tag: str.
+      scheme: key of READINGS, or None: the tag stays as it is.
+
+    >>> reading_tag("U-PER", "BILOU"), reading_tag("PER", "IO")
+    ('S-PER', 'I-PER')
+    """
+    prefix, hyphen, chunk_type = tag.partition("-")
+    if scheme == "IO":
+        return tag if prefix == "I" or tag in OUTSIDE else f"I-{tag}"
+    return READINGS[scheme].get(prefix, prefix) + hyphen + chunk_type if scheme else tag
 
 
 def starts_chunk(previous, current):
@@ -69,11 +97,12 @@ def ends_chunk(previous, current):
     return previous_tag in CLOSING or tag in OUTSIDE or starts_chunk(previous, current)
 
 
-def chunks(tags):
+def chunks(tags, scheme=None):
     """Reads the tags of one sentence, well formed or not, as chunks.
 
     Args:
       tags: list of str, such as `B-PER`, one for each token.
+      scheme: key of READINGS, the scheme they are written in; None: as the shared task's script reads them.
 
     Returns:
       list of (type, start, end): token positions from 0, `end` exclusive, in order, never overlapping.
@@ -82,7 +111,7 @@ def chunks(tags):
     [('PER', 0, 2), ('PER', 2, 3), ('LOC', 4, 5), ('LOC', 5, 6)]
     """
     outside = ("O", "")
-    labels = [parse_tag(tag) for tag in tags]
+    labels = [parse_tag(reading_tag(tag, scheme)) for tag in tags]
     found = []
     start = None
     for i, (previous, current) in enumerate(zip([outside] + labels, labels + [outside])):

@@ -460,7 +460,7 @@ def test_metrics_equal_seqeval_on_well_formed_tags(sentences):
 
 
 def test_the_docstrings_example():
-    assert doctest.testmod(conlleval) == (0, 1)
+    assert doctest.testmod(conlleval) == (0, 2)
 
 
 # --- bad input, and what surrounds the program --------------------------------------------------------------

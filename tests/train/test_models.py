@@ -8,7 +8,7 @@ from bert.modeling import BertConfig, BertModel
 from tests.train.tagger.test_crf import log_sum_exp, path_scores
 from tests.train.tagger.test_rnn import load, random_values, randomise
 from tests.train.test_lstm_crf_layer import HEADS, best_paths, numpy_loss, numpy_scores
-from train.data import labels
+from train.data import labels, schemes
 from train.lstm_crf_layer import BLSTM_CRF
 from train.models import build_tagger, create_model, predict_tags
 from train.tagger.settings import TaggerSettings
@@ -242,7 +242,7 @@ def test_constrained_tags(by_words, scheme, evaluate):
             found = [names[i - 1] for i in tags[b, :length]]
             words = [found[t] for t in WORDS[b]]
             assert set(words) <= {"I-A", "O", "B-A"}
-            assert scheme is None or labels.well_formed(words, scheme)
+            assert scheme is None or schemes.well_formed(words, scheme)
             for t in WORDS[b]:
                 found[t] = "X"
             ends = ("X", "X") if by_words else ("[CLS]", "[SEP]")

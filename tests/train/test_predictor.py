@@ -19,7 +19,7 @@ from tests import small_task
 from tests.train.data.test_text import CHARACTERS
 from train import run_dir
 from train.data.conll import read_conll
-from train.data.labels import well_formed
+from train.data.schemes import well_formed
 from train.data.text import split_words
 from train.data.windows import cut_windows
 from train.inference.entities import Entity, Token, entities

@@ -36,7 +36,7 @@ def tag(predictor, texts, kind, batch_size, progress=None):
         for i, (text, tokens) in zip(chosen, _tag([texts[i].content for i in chosen], predictor)):
             # Where a file is one text, `next` is already in the next file.
             file = texts[i].next.file - (kind == "file")
-            tagged[i] = TaggedText(text, tokens, entities(text, tokens), file, texts[i].line)
+            tagged[i] = TaggedText(text, tokens, entities(text, tokens, predictor.settings.scheme), file, texts[i].line)
         if progress:
             progress(len(chosen))
     return tagged

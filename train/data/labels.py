@@ -1,4 +1,4 @@
-"""Labels: their ids, and the rules of the tagging schemes, stated as data.
+"""Labels: their ids, and the rules of constrained decoding.
 
 Ids start at 1; 0 is padding. A label sequence the model sees is `[CLS]`, then for each word its tag on the first
 piece and `X` on the others, then `[SEP]`.
@@ -12,31 +12,14 @@ import numpy as np
 from bert.system import lines
 from bert.system.errors import UserError
 from bert.system.files import read_json
+from train.data.schemes import OUTSIDE, SCHEMES, may_follow, split_tag
 
 PADDING = "[PAD]"
-OUTSIDE = "O"
 PIECE = "X"
 CLS = "[CLS]"
 SEP = "[SEP]"
 SPECIAL = (PIECE, CLS, SEP)  # never the tag of a word
 
-# What an entity looks like. `inside[prefix]`: prefixes that go on with the entity begun; `free[prefix]`: prefixes that
-# may follow without going on with it; `first`, `last`: prefixes a sentence may begin and end with.
-Scheme = collections.namedtuple("Scheme", ["inside", "free", "first", "last"])
-SCHEMES = {
-    "BIO": Scheme(
-        inside={"O": "", "B": "I", "I": "I"},
-        free={"O": "OB", "B": "OB", "I": "OB"},
-        first="OB",
-        last="OBI",
-    ),
-    "BIOES": Scheme(
-        inside={"O": "", "B": "IE", "I": "IE", "E": "", "S": ""},
-        free={"O": "OBS", "B": "", "I": "", "E": "OBS", "S": "OBS"},
-        first="OBS",
-        last="OES",
-    ),
-}
 # A corpus follows a scheme if this share of its entities' tags does: annotators make a few mistakes. IOB1, which begins
 # entities with I-, is far below.
 WELL_FORMED_SHARE = 0.98
@@ -91,12 +74,6 @@ def read_labels(path):
     return sorted(ids, key=ids.get)
 
 
-def split_tag(tag):
-    """("B", "PER") for "B-PER"; (tag, "") for a tag without a hyphen."""
-    prefix, _, kind = tag.partition("-")
-    return prefix, kind
-
-
 def detect_scheme(sentences):
     """The name of the tagging scheme a corpus follows, or None.
 
@@ -122,34 +99,15 @@ def scheme_of(transitions):
     """`detect_scheme`, of what `count_transitions` gives."""
     prefixes = {split_tag(tag)[0] for _, tag in transitions}
     name = "BIOES" if prefixes & {"E", "S"} else "BIO"
-    scheme = SCHEMES[name]
-    if not prefixes <= set(scheme.free) or prefixes <= {OUTSIDE}:
+    if not prefixes <= set(SCHEMES[name].other) or prefixes <= {OUTSIDE}:
         return None
     steps = broken = 0
     for (previous, tag), count in transitions.items():
         # Only steps at the tags of entities count: O after O is well-formed in every scheme.
         if tag != OUTSIDE or previous not in (None, OUTSIDE):
             steps += count
-            broken += 0 if may_follow(scheme, previous, tag) else count
+            broken += 0 if may_follow(name, previous, tag) else count
     return name if broken <= (1.0 - WELL_FORMED_SHARE) * steps else None
-
-
-def may_follow(scheme, previous, tag):
-    """Whether `tag` may follow `previous` (None: begin the sentence)."""
-    prefix, kind = split_tag(tag)
-    if previous is None:
-        return prefix in scheme.first
-    previous_prefix, previous_kind = split_tag(previous)
-    if prefix in scheme.inside.get(previous_prefix, ""):
-        return kind == previous_kind
-    return prefix in scheme.free.get(previous_prefix, "")
-
-
-def well_formed(tags, scheme_name):
-    """Whether the tags of one sentence obey the scheme of that name."""
-    scheme = SCHEMES[scheme_name]
-    in_order = all(may_follow(scheme, previous, tag) for previous, tag in zip([None] + tags, tags))
-    return in_order and (not tags or split_tag(tags[-1])[0] in scheme.last)
 
 
 # What constrained decoding adds to the scores of `num_labels` labels: 0 where allowed, FORBIDDEN where not.
@@ -162,7 +120,7 @@ def constraint(labels, scheme_name):
 
     Args:
       labels: list of labels, ids from 1.
-      scheme_name: key of SCHEMES, or None for a corpus without one: then only the special labels have rules.
+      scheme_name: key of schemes.SCHEMES, or None for a corpus without one: then only the special labels have rules.
 
     Returns:
       Constraint: on_word, first, last [num_labels]: what a word, the sentence's first and its last word may carry;
@@ -176,13 +134,12 @@ def constraint(labels, scheme_name):
     first, last = np.zeros_like(on_word), np.zeros_like(on_word)
     follow = np.zeros([len(on_word)] * 2, np.float32)
     if scheme_name is not None:
-        scheme = SCHEMES[scheme_name]
         for tag in tags:
-            if not may_follow(scheme, None, tag):
+            if not may_follow(scheme_name, None, tag):
                 first[ids[tag]] = FORBIDDEN
-            if split_tag(tag)[0] not in scheme.last:
+            if not may_follow(scheme_name, tag, None):
                 last[ids[tag]] = FORBIDDEN
             for following in tags:
-                if not may_follow(scheme, tag, following):
+                if not may_follow(scheme_name, tag, following):
                     follow[ids[tag], ids[following]] = FORBIDDEN
     return Constraint(on_word, first, last, follow, ids[PIECE], ids[CLS], ids[SEP])

@@ -9,8 +9,8 @@ import functools
 
 import numpy as np
 
-from train.conlleval import chunks
-from train.data.labels import CLS, OUTSIDE, PIECE, SCHEMES, SEP, SPECIAL, split_tag, well_formed
+from train.data import schemes
+from train.data.labels import CLS, OUTSIDE, PIECE, SEP, SPECIAL
 
 # The words [first, last) of a sentence are in the window, [start, end) are those it decides.
 Window = collections.namedtuple("Window", ["first", "start", "end", "last"])
@@ -194,7 +194,7 @@ def join_windows(sizes, parts, predictions, labels, scheme=None):
     if scheme is None:
         return tags
     # Each window is well-formed in itself; seams, and words that tokenize to nothing, can cut an entity in two.
-    return [retagged if well_formed(retagged, scheme) else retag(retagged, scheme) for retagged in tags]
+    return [each if schemes.well_formed(each, scheme) else schemes.retag(each, scheme) for each in tags]
 
 
 def _tag(labels, label_id):
@@ -220,7 +220,7 @@ def join_scores(sizes, parts, scores, unseen=1.0):
     return joined
 
 
-def settle_seams(parts, predictions, labels):
+def settle_seams(parts, predictions, labels, scheme=None):
     """Moves the seams between windows out of entities, so that each entity comes from one window that sees all of it.
 
     A seam stays where the windows on both sides have the same entity across it, or none. Else it moves to the nearest
@@ -230,6 +230,7 @@ def settle_seams(parts, predictions, labels):
       parts: list of Part, in the order of the sentences.
       predictions: for each part the label ids of its window, by position.
       labels: list of labels, ids from 1.
+      scheme: the tagging scheme of the tags, or None.
 
     Returns:
       list of Part, with other `words` where a seam was moved.
@@ -241,7 +242,7 @@ def settle_seams(parts, predictions, labels):
             continue
         one, other = settled[left], settled[right]
         seam = other.words[0][1]
-        spans = [_spans(settled[i].seen, predictions[i], labels) for i in (left, right)]
+        spans = [_spans(settled[i].seen, predictions[i], labels, scheme) for i in (left, right)]
         # Each window keeps a word, and the seam lies at most right after the words that the left one sees.
         common = sum(word <= one.seen[-1][1] for _, word in other.seen)
         inner = [word for _, word in other.seen[: common + 1] if one.words[0][1] < word <= other.words[-1][1]]
@@ -254,10 +255,10 @@ def settle_seams(parts, predictions, labels):
     return settled
 
 
-def _spans(seen, label_ids, labels):
+def _spans(seen, label_ids, labels, scheme):
     """The entities of one window: (type, first word, last word)."""
     tags = [_tag(labels, label_ids[position]) for position, _ in seen]
-    return [(kind, seen[start][1], seen[stop - 1][1]) for kind, start, stop in chunks(tags)]
+    return [(kind, seen[start][1], seen[stop - 1][1]) for kind, start, stop in schemes.entities(tags, scheme)]
 
 
 def _across(spans, place):
@@ -267,18 +268,3 @@ def _across(spans, place):
 
 def _between(seen, first, last):
     return [(position, word) for position, word in seen if first <= word <= last]
-
-
-def retag(tags, scheme):
-    """The same entities, as conlleval reads them, in well-formed tags of the scheme.
-
-    >>> retag(["O", "I-PER", "I-PER", "B-LOC"], "BIO")
-    ['O', 'B-PER', 'I-PER', 'B-LOC']
-    """
-    retagged = [OUTSIDE] * len(tags)
-    single, end = ("S", "E") if "S" in SCHEMES[scheme].free else ("B", "I")
-    for _, start, stop in chunks(tags):
-        kind = split_tag(tags[start])[1]  # as it is written; conlleval takes a type 0 for none
-        prefixes = [single] if stop - start == 1 else ["B"] + ["I"] * (stop - start - 2) + [end]
-        retagged[start:stop] = [f"{prefix}-{kind}" if kind else prefix for prefix in prefixes]
-    return retagged

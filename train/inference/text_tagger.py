@@ -9,7 +9,8 @@ import contextlib
 
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
-from train.data.labels import CLS, OUTSIDE, SEP, SPECIAL, split_tag
+from train.data.labels import CLS, OUTSIDE, SEP, SPECIAL
+from train.data.schemes import split_tag
 from train.data.text import cut_places, split_words
 from train.data.windows import encode_words, join_scores, join_windows, settle_seams
 from train.inference.entities import Token, entities
@@ -65,7 +66,8 @@ class TextTagger(contextlib.AbstractContextManager):
     @property
     def types(self):
         """The types of entity that the model knows, a sorted list."""
-        return sorted({split_tag(label)[1] for label in self.settings.labels if label not in (OUTSIDE, *SPECIAL)})
+        tags = [label for label in self.settings.labels if label not in (OUTSIDE, *SPECIAL)]
+        return sorted({split_tag(tag, self.settings.scheme)[1] for tag in tags})
 
     def __call__(self, texts):
         """The entities of a text or of several.
@@ -82,7 +84,8 @@ class TextTagger(contextlib.AbstractContextManager):
         if isinstance(texts, str):
             return self([texts])[0]
         texts = _checked_texts(texts)
-        return [entities(text, tokens) for text, tokens in zip(texts, self._tokens(texts))]
+        tokens, scheme = self._tokens(texts)
+        return [entities(text, of_text, scheme) for text, of_text in zip(texts, tokens)]
 
     def tokens(self, texts):
         """All the words of a text or of several, O included.
@@ -98,7 +101,7 @@ class TextTagger(contextlib.AbstractContextManager):
         """
         if isinstance(texts, str):
             return self.tokens([texts])[0]
-        return self._tokens(_checked_texts(texts))
+        return self._tokens(_checked_texts(texts))[0]
 
     def tag_words(self, sentences):
         """Tags sentences that are cut into words, each exactly as -do_predict tags it in a data file.
@@ -116,13 +119,15 @@ class TextTagger(contextlib.AbstractContextManager):
         return [list(zip(*columns)) for columns in zip(tags, scores)]
 
     def _tokens(self, texts):
+        """For each text the list of its Tokens; and the name of the scheme that their tags are written in, or None."""
         offsets = [split_words(text) for text in texts]
         words = [[text[start:end] for start, end in spans] for text, spans in zip(texts, offsets)]
         tags, scores = self._tag(words, lambda number: cut_places(texts[number], offsets[number]))
-        return [
+        tokens = [
             [Token(word, start, end, tag, score) for word, (start, end), tag, score in zip(*columns)]
             for columns in zip(words, offsets, tags, scores)
         ]
+        return tokens, self.settings.scheme
 
     def _tag(self, sentences, places):
         """(tags, scores): for each sentence a list of one for every word.
@@ -137,7 +142,7 @@ class TextTagger(contextlib.AbstractContextManager):
         ids = [prediction.label_ids for prediction in predictions]
         sizes, parts = [len(words) for words in sentences], [window.part for window in encoded]
         if places:
-            parts = settle_seams(parts, ids, settings.labels)
+            parts = settle_seams(parts, ids, settings.labels, settings.scheme)
         tags = join_windows(sizes, parts, ids, settings.labels, settings.required_scheme)
         return tags, join_scores(sizes, parts, [prediction.scores for prediction in predictions])
 

@@ -16,7 +16,7 @@ import time
 
 from bert.data.lengths import batches_by_length
 from bert.system.errors import UserError
-from train.data.labels import SCHEMES
+from train.data.schemes import SCHEMES
 from train.data.text import cut_places
 from train.data.windows import Part, Prediction, cut_windows, join_scores, join_windows, pad_windows, settle_seams
 from train.inference.entities import Token
@@ -39,7 +39,7 @@ _SENDABLE = {0: "\ufffd"}
 _SENDABLE.update(dict.fromkeys(range(55296, 57344), "\U0010ffff"))
 
 # The server's answer for a text: for each of its words spans (start, end), tags, scores and pieces; whether it is
-# too_long, how many pieces the model takes, and the tags' scheme or "".
+# too_long, how many pieces the model takes, and the tags' scheme or "" for none.
 Answer = collections.namedtuple("Answer", "spans tags scores pieces too_long max_pieces scheme")
 
 
@@ -161,11 +161,13 @@ class ServingClient(TextTagger):
             if answer.too_long or len(answer.spans) != last + 1 - first:
                 raise ServingError(f"{self._server}: the model was replaced between two requests; expected one model")
             parts[i], found[i] = _from_word(parts[i], first), answer
-        tags, scores = _join(answers, parts, found)
-        return [
+        scheme = (answers[0].scheme if answers else "") or None
+        tags, scores = _join(answers, parts, found, scheme)
+        tokens = [
             [Token(text[start:end], start, end, *said) for (start, end), *said in zip(answer.spans, *of_text)]
             for text, answer, *of_text in zip(texts, answers, tags, scores)
         ]
+        return tokens, scheme
 
     def _ask(self, texts):
         """For each text an Answer."""
@@ -239,19 +241,19 @@ def _from_word(part, first):
     return part._replace(words=words, seen=seen)
 
 
-def _join(answers, parts, found):
+def _join(answers, parts, found, scheme):
     """(tags, scores): for each text a list of one for every word.
 
     Args:
       answers: list of Answer, one for each text.
       parts: list of windows.Part, those of the texts.
       found: for each part the Answer that its positions count in.
+      scheme: the scheme that the tags obey, or None.
     """
     labels = sorted({tag for answer in answers + found for tag in answer.tags})
     ids = {label: i for i, label in enumerate(labels, 1)}
     label_ids = [[ids[tag] for tag in answer.tags] for answer in found]
     sizes = [len(answer.spans) for answer in answers]
-    parts = settle_seams(parts, label_ids, labels)
-    scheme = answers[0].scheme if answers else ""
-    tags = join_windows(sizes, parts, label_ids, labels, scheme or None)
+    parts = settle_seams(parts, label_ids, labels, scheme)
+    tags = join_windows(sizes, parts, label_ids, labels, scheme)
     return tags, join_scores(sizes, parts, [answer.scores for answer in found])

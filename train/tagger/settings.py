@@ -6,7 +6,9 @@ Needs no TensorFlow, so that a client of a server, and the flags, can read them 
 import collections
 
 from bert.system.errors import UserError
+from train.conlleval import READINGS
 from train.data import labels as data_labels
+from train.data.schemes import BARE, SCHEMES
 from train.train_helper import CELLS, SUBWORD_LABELS
 
 HEADS = ("blstm_crf", "crf")
@@ -33,7 +35,7 @@ class TaggerSettings(
       max_seq_length: pieces in a window, [CLS] and [SEP] included.
       do_lower_case: whether the tokenizer lower-cases and strips accents.
       labels: list of labels, ids from 1.
-      scheme: name of the tagging scheme of the training data, a key of labels.SCHEMES, or None.
+      scheme: name of the tagging scheme of the training data, a key of schemes.SCHEMES, or None.
       bert_config: dict with the sizes of the encoder, as in bert_config.json.
       constrain: whether only well-formed tag sequences are predicted.
     """
@@ -97,8 +99,13 @@ class TaggerSettings(
 
     @property
     def required_scheme(self):
-        """The name of the scheme in which predicted tags have to be well-formed, or None."""
-        return self.scheme if self.constrain else None
+        """The name of the scheme in which the tags of a sentence are written in the end, or None.
+
+        Tags that conlleval does not read by itself, as those of BILOU, are well-formed without -constrain too: who
+        takes them, such as a client, could not know their scheme otherwise.
+        """
+        needs_name = self.scheme == BARE or READINGS.get(self.scheme)
+        return self.scheme if self.constrain or needs_name else None
 
     @property
     def constraint(self):
@@ -114,7 +121,6 @@ def _rules(longest):
     """
     is_positive = (lambda value: type(value) is int and value > 0), "a whole number above 0"
     is_bool = (lambda value: type(value) is bool), "true or false"
-    schemes = data_labels.SCHEMES
     return {
         "cell": (CELLS.__contains__, " or ".join(CELLS)),
         "lstm_size": is_positive,
@@ -124,6 +130,6 @@ def _rules(longest):
         "max_seq_length": (lambda value: type(value) is int and 3 <= value <= longest, f"3 to {longest}"),
         "do_lower_case": is_bool,
         "constrain": is_bool,
-        "scheme": (lambda value: value is None or value in list(schemes), f"null or one of {', '.join(schemes)}"),
+        "scheme": (lambda value: value is None or value in list(SCHEMES), f"null or one of {', '.join(SCHEMES)}"),
         "labels": (lambda value: type(value) is list and all(type(label) is str for label in value), "a list of names"),
     }

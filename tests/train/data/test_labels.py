@@ -77,13 +77,3 @@ def test_bad_files_are_named_with_the_line(content, message, tmp_path):
 )
 def test_detect_scheme(expected, sentences):
     assert labels.detect_scheme(sentences) == expected
-
-
-def test_may_follow():
-    bio, bioes = labels.SCHEMES["BIO"], labels.SCHEMES["BIOES"]
-    assert labels.may_follow(bio, "B-A", "I-A") and labels.may_follow(bio, "I-A", "B-A")
-    assert not labels.may_follow(bio, "B-A", "I-B")
-    assert not labels.may_follow(bio, None, "I-A")
-    assert labels.may_follow(bio, "B-A-b", "I-A-b") and not labels.may_follow(bio, "B-A-b", "I-A-c")
-    assert not labels.may_follow(bioes, "B-A", "O") and not labels.may_follow(bioes, "S-A", "E-A")
-    assert labels.may_follow(bioes, "E-A", "B-A")

@@ -1,7 +1,6 @@
 """Windows, encoding and the way back: every word in exactly one place, whatever its length and its pieces."""
 
 import itertools
-import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from bert.tokenization import FullTokenizer
 from train import conlleval
-from train.data import labels
+from train.data import labels, schemes
 from train.data import windows as data_windows
 from train.data.conll import Sentence
 
@@ -226,7 +225,7 @@ def test_join_undoes_encode(scheme, tokenizer, data, max_seq_length):
         if scheme is None or not any(lost):
             assert tags == expected
         else:  # an entity may have been cut in two
-            assert labels.well_formed(tags, scheme)
+            assert schemes.well_formed(tags, scheme)
             assert conlleval.chunks(tags) == conlleval.chunks(expected)
 
 
@@ -253,49 +252,6 @@ def test_labels_of_no_word_become_outside(tokenizer):
     predictions = [[6, 1, 0, 2, 3, 6, 5, 3]]
     assert join(data, encoded, predictions, names) == [["B-A", "O", "O", "O", "O", "I-A"]]
     assert join(data, encoded, predictions, names, "BIO") == [["B-A", "O", "O", "O", "O", "B-A"]]
-
-
-ANY_TAGS = {
-    "BIO": [prefix + kind for prefix in "BI" for kind in ("", "-A", "-B", "-A-B", "-0", "-1")] + ["O"],
-    "BIOES": [prefix + kind for prefix in "BIES" for kind in ("", "-A", "-B", "-A-B", "-0", "-1")] + ["O"],
-}
-PATTERNS = {"BIO": "(O |B(%(k)s) (I(%(k)s) )*)*$", "BIOES": "(O |S(%(k)s) |B(%(k)s) (I(%(k)s) )*E(%(k)s) )*$"}
-
-
-@pytest.mark.parametrize("scheme", ["BIO", "BIOES"])
-@settings(max_examples=300, deadline=None)
-@given(data=st.data())
-def test_spell(scheme, data):
-    tags = data.draw(st.lists(st.sampled_from(ANY_TAGS[scheme]), max_size=12))
-    spelled = data_windows.retag(tags, scheme)
-    assert conlleval.chunks(spelled) == conlleval.chunks(tags)
-    assert labels.well_formed(spelled, scheme)
-    assert data_windows.retag(spelled, scheme) == spelled
-    if labels.well_formed(tags, scheme) and not {"-0", ""} <= {tag[1:] for tag in tags if tag != "O"}:
-        assert spelled == tags
-    # The rules a second time, by regular expression, and no type but those that were there.
-    kinds = sorted({tag[1:] for tag in tags if tag != "O"})
-    assert {tag[1:] for tag in spelled if tag != "O"} <= set(kinds)
-    one_kind = "|".join(
-        PATTERNS[scheme].replace("$", "").replace("%(k)s", re.escape(kind)).replace("O |", "") for kind in kinds
-    )
-    assert re.match(f"(O |{one_kind})*$" if kinds else "(O )*$", "".join(tag + " " for tag in spelled))
-
-
-@pytest.mark.parametrize(
-    "tags,bio,bioes",
-    [
-        ("I-A I-A O I-B", "B-A I-A O B-B", "B-A E-A O S-B"),
-        ("B-A I-B B-B", "B-A B-B B-B", "S-A S-B S-B"),
-        ("B-A", "B-A", "S-A"),
-        ("B-0 O I-0 I-0", "B-0 O B-0 I-0", "S-0 O B-0 E-0"),
-        ("O O", "O O", "O O"),
-        ("", "", ""),
-    ],
-)
-def test_spell_by_hand(tags, bio, bioes):
-    assert data_windows.retag(tags.split(), "BIO") == bio.split()
-    assert data_windows.retag(tags.split(), "BIOES") == bioes.split()
 
 
 def test_pad_windows(tokenizer):

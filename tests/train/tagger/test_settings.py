@@ -69,7 +69,7 @@ def test_a_setting_that_is_missing(name):
         ("max_seq_length", [2, 513, 16.0, "16", None], "3 to 512"),
         ("do_lower_case", [1, None], "true or false"),
         ("constrain", [0, None], "true or false"),
-        ("scheme", ["IOB1", "", ["BIO"]], "null or one of BIO, BIOES"),
+        ("scheme", ["IOB3", "", ["BIO"]], "null or one of BIO, BIOES, BILOU, BMES, IO, IOB1, IOE2, IOE1"),
         ("labels", [None, "O", [1], {"O": 1}], "a list of names"),
         ("bert_config", [None, [], {}, {"max_position_embeddings": "512"}], "the sizes of an encoder"),
     ],
