@@ -138,7 +138,7 @@ class _Tasks:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,  # the terminal sends Ctrl-C to the launcher only, which forwards it
-            preexec_fn=_die_with_parent,
+            preexec_fn=_die_with_parent if _LIBC else None,
         )
         name = f"{type} {index}"
         self._processes[name] = process
@@ -264,8 +264,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 def _die_with_parent():
     """Runs in a new process: asks Linux to kill it when the launcher ends, whatever ends that."""
-    if _LIBC is not None:
-        _LIBC.prctl(DEATH_SIGNAL, signal.SIGKILL)
+    _LIBC.prctl(DEATH_SIGNAL, signal.SIGKILL)
 
 
 def main():

@@ -91,6 +91,8 @@ def run_program(main):
         _end(f"error: {error}", 2)
     except signals.Interrupted as stop:
         _end(str(stop), stop.exit_code)
+    except KeyboardInterrupt:  # where signals cannot be watched, see signals.handle_signals
+        _end("stopped by Ctrl-C", 130)
     except BrokenPipeError:
         # Python must not complain of what it cannot flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

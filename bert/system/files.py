@@ -10,6 +10,7 @@ import re
 
 from bert.system import signals
 from bert.system.errors import UserError, cannot_be_written
+from bert.system.portable import has_ended, sync
 
 log = logging.getLogger(__name__)
 
@@ -54,24 +55,7 @@ def _remove_leftovers(path):
 def is_leftover(path):
     """Whether this is a temporary name, `<name>.tmp-<pid>`, of a process that has ended."""
     temporary = re.match(r".*\.tmp-(\d+)$", path, re.DOTALL)
-    if not temporary:
-        return False
-    try:
-        os.kill(int(temporary.group(1)), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):  # another user's process, or not a process number
-        pass
-    return False
-
-
-def sync(path):
-    """Returns when a file's or directory's content is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return temporary is not None and has_ended(int(temporary.group(1)))
 
 
 def sync_tree(directory):

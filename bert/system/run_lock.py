@@ -6,13 +6,12 @@ The lock is the operating system's, on the file `run.lock` in the directory; the
 import contextlib
 import datetime
 import errno
-import fcntl
 import json
 import logging
 import os
 import socket
 
-from bert.system import signals
+from bert.system import portable, signals
 from bert.system.errors import UserError
 from bert.system.files import make_dir
 
@@ -27,8 +26,7 @@ def locked(directory, wanted=True):
     """Holds a directory's lock. Whatever a run reads in the directory before it writes there, it reads inside.
 
     The directory is made if there is none. If it is still empty at the end, it is removed again, so that a run that is
-    refused leaves nothing behind. A file system without locks, as some network file systems are, gets a warning and no
-    protection.
+    refused leaves nothing behind. A file system or an operating system without locks gets a warning and no protection.
 
     Args:
       directory: the output directory; None where that flag is missing: there is nothing to lock then.
@@ -65,17 +63,21 @@ def _remove_empty(directories):
 
 def _acquire(directory):
     path = os.path.join(directory, LOCK_FILE)
+    if not portable.HAS_LOCKS:
+        make_dir(directory)
+        log.warning("%s: no locks on this system; no second run may use it now", directory)
+        return None
     while True:
         if not os.path.isdir(directory):
             make_dir(directory)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            if not os.path.isdir(directory):
-                continue  # a run that was refused has just removed it
+            if error.errno == errno.ENOENT and not os.path.islink(path):
+                continue  # a run that was refused has just removed the directory
             raise UserError(f"{directory}: expected a directory that can be written: {error.strerror}")
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            portable.lock(descriptor)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 holder = _holder(descriptor)
@@ -97,6 +99,8 @@ def _acquire(directory):
 
 
 def _release(directory, descriptor):
+    if descriptor is None:
+        return
     _held.discard(descriptor)
     path = os.path.join(directory, LOCK_FILE)
     if _is_same_file(descriptor, path):
@@ -128,4 +132,4 @@ def _close_in_child():
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+portable.call_in_forked_child(_close_in_child)

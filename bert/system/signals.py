@@ -20,6 +20,8 @@ import sys
 import threading
 import time
 
+from bert.system import portable
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 PATIENCE = 1.0  # seconds that the main thread has to return from a library and handle the first signal
 # coreutils' timeout, for one, sends a signal to the process and again to its group: within this time it is the same.
@@ -60,9 +62,9 @@ def handle_signals():
     """Within it, SIGTERM and SIGINT do what this module says.
 
     A signal that was ignored stays ignored, as under nohup. Only the main thread can handle signals: in another thread
-    this does nothing.
+    this does nothing. Nor does it on a system where signals cannot be watched: Ctrl-C is a KeyboardInterrupt there.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not portable.HAS_SIGNAL_PIPES:
         yield
         return
     before = {signum: signal.getsignal(signum) for signum in SIGNALS}
@@ -226,4 +228,4 @@ def _forget_in_child():
         os.close(signal.set_wakeup_fd(-1))  # the parent's watcher waits until nobody can write to its pipe
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+portable.call_in_forked_child(_forget_in_child)

@@ -9,14 +9,9 @@ import contextlib
 import os
 import time
 
-from bert.system import signals
+from bert.system import portable, signals
 from bert.system.errors import UserError, cannot_be_written
 from bert.system.files import read_json, write_json
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs on one file are not told apart there
-    fcntl = None
 
 PARTIAL = ".partial"
 STATE = ".partial.json"
@@ -78,10 +73,8 @@ class ResumableFile:
         return self.complete
 
     def _lock(self):
-        if fcntl is None:
-            return
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            portable.lock(self._file)
         except OSError:
             raise UserError(f"{self._partial}: another run is writing it")
 
