@@ -51,8 +51,8 @@ TRAINERS = {
 } | TRAINING
 WITHOUT_TENSORFLOW = (
     "bert/system/ bert/data/lengths.py bert/data/shards.py bert/data/example_bytes.py bert/runtime/flags.py "
-    "train/data/columns.py train/data/corpus.py train/data/conll.py train/data/survey.py train/data/windows.py "
-    "train/data/schemes.py train/data/labels.py "
+    "train/data/annotated.py train/data/columns.py train/data/corpus.py train/data/conll.py train/data/documents.py "
+    "train/data/labels.py train/data/schemes.py train/data/survey.py train/data/windows.py "
     "train/train_helper.py train/pages/ "
     "train/tagger/settings.py train/inference/text_tagger.py train/inference/entities.py "
     "train/serving/client.py train/serving/signatures.py train/serving/rest.py train/serving/errors.py"

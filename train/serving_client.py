@@ -14,7 +14,7 @@ import sys
 from bert.system.errors import run_program
 from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int
 from train.bulk import texts as bulk_texts
-from train.bulk.formats import entity_values
+from train.inference.entities import entity_values
 from train.serving.client import EXTRA, PROTOCOLS, ServingClient
 from train.serving.errors import ServingError  # noqa: F401  for those who catch it
 from train.serving.signatures import DEFAULT as ID_SIGNATURE

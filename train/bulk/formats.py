@@ -8,12 +8,11 @@ import json
 
 from bert.data.lengths import batches_by_length
 from train.bulk.texts import length
-from train.inference.entities import Token, entities
+from train.inference.entities import SCORE_DECIMALS, Token, entities, entity_values
 
 # text: str; tokens, entities: as Predictor gives them, with offsets into `text`; file: index of the text's file; line:
 # number of its first line there.
 TaggedText = collections.namedtuple("TaggedText", ["text", "tokens", "entities", "file", "line"])
-SCORE_DECIMALS = 4
 BATCHES_A_CALL = 8
 
 
@@ -105,16 +104,6 @@ class JsonLines(Format):
         fields["text"] = tagged.text
         fields["entities"] = list(map(entity_values, tagged.entities))
         return json.dumps(fields, ensure_ascii=False) + "\n"
-
-
-def entity_values(entity):
-    """An entities.Entity as a JSON value: its fields, the score rounded."""
-    return dict(entity._asdict(), score=rounded(entity.score))
-
-
-def rounded(score):
-    """A score as it is written: with few enough decimals to be the same on most machines."""
-    return round(float(score), SCORE_DECIMALS)
 
 
 class ConllColumns(Format):

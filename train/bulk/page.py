@@ -4,8 +4,9 @@ The number of entities of each type is known only after the last text, so the le
 screen it sticks to the lower edge of the window and is always in sight.
 """
 
-from train.bulk.formats import Format, rounded
+from train.bulk.formats import Format
 from train.bulk.texts import STANDARD_INPUT
+from train.inference.entities import rounded
 from train.pages.spans import Span, escape, page_end, page_start, spans_html, type_classes, type_name
 
 _STYLE = """

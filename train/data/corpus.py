@@ -11,15 +11,16 @@ from tqdm import tqdm
 
 from bert.data.example_bytes import example_bytes, int64_feature
 from bert.system.workers import Workers, cores
+from train.data import annotated, conll
 from train.data.columns import Format
-from train.data.conll import find_blocks, inspect, no_sentence, read_block, settle, survey_block
+from train.data.conll import inspect, no_sentence, settle, survey_block
 from train.data.labels import count_transitions, scheme_of
 from train.data.windows import encode
 
 LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start processes, which takes half a second each
 
 # path: the file; sentences: how many it has; tags: the set of its tags; scheme: their tagging scheme, or None; form:
-# columns.Format to read it with; seen: survey.Survey of it.
+# columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and annotated.Notes.
 Corpus = collections.namedtuple("Corpus", ["path", "sentences", "tags", "scheme", "form", "seen"])
 
 
@@ -27,7 +28,7 @@ def summarize(path, processes=None, given=None):
     """Looks at a file to find its columns, then reads it once, checking each line.
 
     Args:
-      path: CoNLL file.
+      path: CoNLL file, or one of annotated texts.
       processes: how many; None for one where the file is small, else as many as there are cores.
       given: columns.Format of the flags.
 
@@ -35,8 +36,10 @@ def summarize(path, processes=None, given=None):
       Corpus.
 
     Raises:
-      UserError: as conll.read_conll.
+      UserError: as conll.read_conll, or annotated.read_annotated.
     """
+    if annotated.is_annotated(path):
+        return _summarize_texts(path, processes)
     given = given or Format()
     form, seen = settle(path, given, _map_blocks(_survey_block, given.comment, path, processes, "looking at"))
     sentences, transitions = 0, collections.Counter()
@@ -48,12 +51,46 @@ def summarize(path, processes=None, given=None):
     return Corpus(path, sentences, {tag for _, tag in transitions}, scheme_of(transitions), form, seen)
 
 
+def _summarize_texts(path, processes):
+    notes, transitions = annotated.Notes(), collections.Counter()
+    for found, counted in _map_blocks(_summarize_texts_block, None, path, processes, "reading"):
+        notes.merge(found)
+        transitions.update(counted)
+    annotated.report(path, notes)
+    return Corpus(path, notes.texts, {tag for _, tag in transitions}, scheme_of(transitions), None, notes)
+
+
+def _summarize_texts_block(_, block):
+    texts, notes = annotated.read_block(block)
+    return block.size, (notes, count_transitions([text.tags for text in texts]))
+
+
+def read_sentences(path, form=None):
+    """Yields the sentences of a data file, CoNLL or annotated texts; form: as conll.read_sentences."""
+    form = form or _form(path)
+    for block in _find_blocks(path):
+        yield from _read_block(block, form)
+
+
+def _form(path):
+    """The columns.Format of a file that `summarize` has not looked at; None for annotated texts."""
+    return None if annotated.is_annotated(path) else inspect(path, Format())[0]
+
+
+def _find_blocks(path):
+    return annotated.find_blocks(path) if annotated.is_annotated(path) else conll.find_blocks(path)
+
+
+def _read_block(block, form):
+    return annotated.read_block(block)[0] if annotated.is_annotated(block.path) else conll.read_block(block, form)
+
+
 def _survey_block(comment, block):
     return block.size, survey_block(comment, block)
 
 
 def _summarize_block(form, block):
-    tags = [sentence.tags for sentence in read_block(block, form)]
+    tags = [sentence.tags for sentence in conll.read_block(block, form)]
     return block.size, (len(tags), count_transitions(tags))
 
 
@@ -68,14 +105,14 @@ def encoded_records(path, tokenizer, ids, max_seq_length, processes=None, form=N
     Yields:
       bytes, see `record`.
     """
-    settings = (tokenizer, ids, max_seq_length, form or inspect(path, Format())[0])
+    settings = (tokenizer, ids, max_seq_length, form or _form(path))
     for records in _map_blocks(_encode_block, settings, path, processes, "encoding"):
         yield from records
 
 
 def _encode_block(settings, block):
     tokenizer, ids, max_seq_length, form = settings
-    windows = encode(read_block(block, form), tokenizer, ids, max_seq_length)
+    windows = encode(_read_block(block, form), tokenizer, ids, max_seq_length)
     return block.size, [record(window, max_seq_length) for window in windows]
 
 
@@ -101,6 +138,6 @@ def _map_blocks(function, state, path, processes, doing):
     with Workers(processes, state, fresh=True) as workers, tqdm(
         desc=doing, total=size, unit="B", unit_scale=True, disable=None, leave=False
     ) as bar:
-        for done, result in workers.map(function, find_blocks(path)):
+        for done, result in workers.map(function, _find_blocks(path)):
             bar.update(done)
             yield result

@@ -1,6 +1,7 @@
 """Tagging a data file with a checkpoint, scoring the tags, and writing the reports on them."""
 
 import collections
+import json
 import logging
 import os
 import sys
@@ -9,7 +10,9 @@ import numpy as np
 
 from bert.system.files import atomic_open, write_results
 from train import conlleval, run_dir
+from train.data.annotated import AnnotatedText
 from train.data.windows import join_scores, join_windows
+from train.inference.entities import Token, entities, entity_values
 from train.mymetrics import entity_table
 
 log = logging.getLogger(__name__)
@@ -89,10 +92,35 @@ def write_report(output_dir, evaluated):
             rows = zip(sentence.words, sentence.tags, predicted)
             writer.writelines(separator.join(columns) + "\n" for columns in rows)
             writer.write("\n")
+    if isinstance(sentences[0], AnnotatedText):
+        with atomic_open(os.path.join(output_dir, run_dir.TAGGED_TEXTS[evaluated.split])) as writer:
+            writer.writelines(map(_tagged_text, sentences, tags, evaluated.tagged.scores))
     report = "".join(conlleval.report_notprint(evaluated.counts))
     with atomic_open(os.path.join(output_dir, run_dir.REPORT[evaluated.split])) as writer:
         writer.write(report)
     return report + "\n" + entity_table([sentence.tags for sentence in sentences], tags)
+
+
+def _tagged_text(text, tags, scores):
+    """A line of JSON as train.predict writes it, with the annotated entities as `gold`.
+
+    Args:
+      text: annotated.AnnotatedText.
+      tags: list of its words' predicted tags.
+      scores: list of their probabilities, None for a word that tokenizes to nothing.
+    """
+
+    def found(tags, scores):
+        words = zip(text.words, text.offsets, tags, scores)
+        tokens = [Token(word, start, end, tag, score) for word, (start, end), tag, score in words]
+        return list(map(entity_values, entities(text.text, tokens)))
+
+    predicted = found(tags, [1.0 if score is None else score for score in scores])
+    gold = found(text.tags, [1.0] * len(tags))
+    for entity in gold:
+        del entity["score"]
+    values = {"line": text.line, "text": text.text, "entities": predicted, "gold": gold}
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 def write_eval_results(output_dir, scores, step):

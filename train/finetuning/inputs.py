@@ -10,9 +10,10 @@ from bert.runtime.encoder_files import EncoderFiles, load_encoder
 from bert.system.errors import UserError, shown_list
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
+from train.data.annotated import find_file, is_annotated, read_annotated
 from train.data.columns import format_of_flags
-from train.data.conll import check_tags, inspect, read_conll, read_sentences
-from train.data.corpus import summarize
+from train.data.conll import check_tags, inspect, read_conll
+from train.data.corpus import read_sentences, summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_list, read_label_list, read_labels
 from train.finetuning import checkpoints
 from train.finetuning.start import find_start
@@ -31,11 +32,11 @@ class Inputs(
       settings: TaggerSettings.
       tokenizer: FullTokenizer.
       files: dict from split ("train", "dev", "test") to path.
-      sentences: dict from "dev" and "test" to list of conll.Sentence.
+      sentences: dict from "dev" and "test" to list of conll.Sentence or annotated.AnnotatedText.
       model, training: the settings as run.json keeps them.
       state: what run.json in -output_dir says, None for a run that begins afresh.
       corpus: corpus.Corpus of the train split, which may be too large for a list, or None.
-      forms: dict from split to columns.Format, how its file is read.
+      forms: dict from split to columns.Format, how its file is read; None for annotated texts.
       start: init_weights.StartWeights that training starts from, None for random weights or a run that goes on.
     """
 
@@ -87,15 +88,15 @@ def load_inputs(args):
     bert_config, tokenizer = load_encoder(EncoderFiles.from_dict(vars(args)))
     if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
         raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
-    files = {split: os.path.join(args.data_dir, f"{split}.txt") for split in splits_used(args)}
+    files = {split: find_file(args.data_dir, split) for split in splits_used(args)}
     state = run_dir.read_state(args.output_dir)
     reading = _reading_flags(args, state)
     given = format_of_flags(**reading)
     corpus = summarize(files["train"], args.processes, given) if args.do_train else None
-    forms = {split: inspect(path, given)[0] for split, path in files.items() if split != "train"}
-    sentences = {split: read_conll(files[split], form) for split, form in forms.items()}
-    if corpus:
-        forms["train"] = corpus.form
+    forms, sentences = {"train": corpus.form} if corpus else {}, {}
+    for split, path in files.items():
+        if split != "train":
+            sentences[split], forms[split] = _read(path, given)
     labels, scheme = _load_labels(args.output_dir, args.label_list, corpus, sentences, state)
     uncounted = _uncounted(corpus.tags) if corpus else []
     if uncounted:
@@ -121,6 +122,14 @@ def load_inputs(args):
         _check_trained(args.output_dir, resumes, state, model)
     make_dir(args.output_dir)
     return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus, forms, start)
+
+
+def _read(path, given):
+    """(list of sentences, columns.Format) of a data file; the sentences of annotated texts are AnnotatedText."""
+    if is_annotated(path):
+        return read_annotated(path)[0], None
+    form, _ = inspect(path, given)
+    return read_conll(path, form), form
 
 
 def _reading_flags(args, state):

@@ -15,6 +15,19 @@ Token = collections.namedtuple("Token", ["text", "start", "end", "tag", "score"]
 Entity = collections.namedtuple("Entity", ["type", "text", "start", "end", "score"])
 
 
+SCORE_DECIMALS = 4
+
+
+def entity_values(entity):
+    """An Entity as a JSON value: its fields, the score rounded."""
+    return dict(entity._asdict(), score=rounded(entity.score))
+
+
+def rounded(score):
+    """A score as it is written: with few enough decimals to be the same on most machines."""
+    return round(float(score), SCORE_DECIMALS)
+
+
 def entities(text, tokens, scheme=None):
     """The entities of a text.
 

@@ -9,7 +9,8 @@ import pytest
 from bert.system.errors import UserError
 from tests.small_task import data_file
 from train import run_dir
-from train.data.conll import Sentence
+from train.data.annotated import read_annotated
+from train.data.conll import Sentence, read_conll
 from train.finetuning import evaluation, inputs, splits
 from train.train_helper import get_args_parser
 
@@ -65,3 +66,54 @@ def test_a_tagged_file_has_tabs_where_a_space_is_part_of_a_column(tmp_path):
         counts = evaluation.count(sentences, tags)
         evaluation.write_report(str(tmp_path), evaluation.Evaluated("test", "in", sentences, tagged, counts))
         assert (tmp_path / "label_test.txt").read_text(encoding="utf-8").startswith(line)
+
+
+@pytest.mark.one_tensorflow
+def test_annotated_texts_stand_for_data_files(given, tmp_path):
+    """Their words are those of their texts, and the reports on them have offsets, as train.predict writes them."""
+    data = tmp_path / "data"
+    data.mkdir()
+    texts = {}
+    for split in ("train", "dev", "test"):
+        sentences = read_conll(data_file(given, split))[:20]
+        texts[split] = [" ".join(sentence.words) + " x" for sentence in sentences]
+        annotated = [{"text": text, "label": [[0, text.index(" "), "ORG"]]} for text in texts[split]]
+        content = "".join(json.dumps(value) + "\n" for value in annotated)
+        (data / f"{split}.jsonl").write_text(content, encoding="utf-8")
+    args = get_args_parser([*given, "-data_dir", str(data), "-output_dir", str(tmp_path / "out")])
+    found = inputs.load_inputs(args)
+    assert found.files == {split: str(data / f"{split}.jsonl") for split in texts}
+    assert found.corpus.sentences == found.corpus.seen.texts == 20 and found.corpus.tags == {"B-ORG", "O"}
+    assert [each.text for each in found.sentences["test"]] == texts["test"]
+    made = {split: splits.make_records(args.output_dir, found, split, args.vocab_file) for split in texts}
+    assert made["train"].count >= 20
+
+    sentences = found.sentences["test"]
+    tags = [["B-PER"] + ["O"] * (len(each.words) - 1) for each in sentences]
+    scores = [[0.123456] + [None] * (len(each.words) - 1) for each in sentences]
+    tagged, counts = evaluation.Tagged(tags, 0.0, scores), evaluation.count(sentences, tags)
+    evaluation.write_report(args.output_dir, evaluation.Evaluated("test", "in", sentences, tagged, counts))
+    path = os.path.join(args.output_dir, run_dir.TAGGED_TEXTS["test"])
+    rows = [json.loads(line) for line in open(path, encoding="utf-8", newline="\n")]
+    assert [row["text"] for row in rows] == texts["test"] and run_dir.OURS.match("predict_test.jsonl")
+    first = texts["test"][0].split(" ")[0]
+    end = sentences[0].offsets[0][1]
+    assert rows[0] == {
+        "line": 1,
+        "text": texts["test"][0],
+        "entities": [{"type": "PER", "text": first[:end], "start": 0, "end": end, "score": 0.1235}],
+        "gold": [{"type": "ORG", "text": first, "start": 0, "end": len(first)}],
+    }
+    # What a person corrects in it can be trained on.
+    again, _ = read_annotated(path)
+    assert [each.tags for each in again] == tags and [each.words for each in again] == [
+        each.words for each in sentences
+    ]
+
+    (data / "dev.txt").write_text("a O\n", encoding="utf-8")
+    with pytest.raises(UserError, match="dev.txt: dev.jsonl is there too"):
+        inputs.load_inputs(args)
+    os.remove(str(data / "dev.jsonl"))
+    (data / "dev.txt").write_text("a B-LOC\n", encoding="utf-8")
+    with pytest.raises(UserError, match="dev.txt:1: the tag 'B-LOC'"):
+        inputs.load_inputs(args)
