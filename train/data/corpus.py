@@ -57,7 +57,9 @@ def _summarize_texts(path, processes):
         notes.merge(found)
         transitions.update(counted)
     annotated.report(path, notes)
-    return Corpus(path, notes.texts, {tag for _, tag in transitions}, scheme_of(transitions), None, notes)
+    tags = {tag for _, tag in transitions}
+    tags |= {f"I-{tag[2:]}" for tag in tags if tag.startswith("B-")}  # a longer entity may follow in dev or test
+    return Corpus(path, notes.texts, tags, "BIO" if len(tags) > 1 else None, None, notes)
 
 
 def _summarize_texts_block(_, block):

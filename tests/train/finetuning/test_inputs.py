@@ -83,7 +83,7 @@ def test_annotated_texts_stand_for_data_files(given, tmp_path):
     args = get_args_parser([*given, "-data_dir", str(data), "-output_dir", str(tmp_path / "out")])
     found = inputs.load_inputs(args)
     assert found.files == {split: str(data / f"{split}.jsonl") for split in texts}
-    assert found.corpus.sentences == found.corpus.seen.texts == 20 and found.corpus.tags == {"B-ORG", "O"}
+    assert found.corpus.sentences == found.corpus.seen.texts == 20 and found.corpus.tags == {"B-ORG", "I-ORG", "O"}
     assert [each.text for each in found.sentences["test"]] == texts["test"]
     made = {split: splits.make_records(args.output_dir, found, split, args.vocab_file) for split in texts}
     assert made["train"].count >= 20
