@@ -26,6 +26,7 @@ HEAD_ROWS = 5000  # rows whose columns are compared with each other
 EXAMPLES = 20  # lines kept of each number of columns
 FEW = 30  # so many different values in a column may always be tags
 _COUNT = re.compile(r"\d+([-.]\d+)?")  # 3, and of a CoNLL-U file 3-4 and 3.1
+_NUMBER = re.compile(r"\d{1,9}")
 _TAG = re.compile(r"[BIESLUMW]-\S")
 _MARKS = "#%"  # what comments begin with
 _PHRASES = frozenset("NP VP PP ADJP ADVP SBAR PRT CONJP INTJ LST UCP".split())  # types of chunks, no entities
@@ -293,7 +294,7 @@ def _check_first_column(table, comment, path, needs_tag):
         return
     numbers = sum(_COUNT.fullmatch(value) is not None for _, value in rows)
     pairs = [(a[1], b[1]) for sentence in sentences for a, b in zip(sentence, sentence[1:])]
-    counting = sum(b.isdigit() and a.isdigit() and int(b) == int(a) + 1 for a, b in pairs)
+    counting = sum(bool(_NUMBER.fullmatch(a) and _NUMBER.fullmatch(b)) and int(b) == int(a) + 1 for a, b in pairs)
     counts_words = len(rows) >= 4 and numbers >= 0.9 * len(rows) and counting >= max(3, 0.8 * len(pairs))
     if not counts_words and not (len(rows) >= 10 and numbers >= 0.99 * len(rows) and table.width > 2):
         return

@@ -36,7 +36,7 @@ FORMS = {
     "train.predict": {
         "line": 3,
         "text": TEXT,
-        "entities": [dict(type=t, text=TEXT[s:e], start=s, end=e, score=0.9) for s, e, t in SPANS],
+        "entities": [{"type": t, "text": TEXT[s:e], "start": s, "end": e, "score": 0.9} for s, e, t in SPANS],
         "gold": [],
     },
     "doccano": {"id": 1, "text": TEXT, "label": [[s, e, t] for s, e, t in SPANS]},

@@ -117,6 +117,7 @@ def test_comment_lines_are_refused_with_the_flag_that_reads_them(before, comment
         ["#tag B-HASHTAG", "is O", "", "#other B-HASHTAG", "was O", "", "% O", "# O"],
         ["1 O", "9 O", "9 B-TIM", "7 I-TIM", "", "3 O", "4 O", "5 O"],
         ["O B-X", "O O", "O O", "", "B-x O"],
+        ["² O", "³ O", "9" * 5000 + " O", "9" * 5000 + " O"],
     ],
 )
 def test_words_that_look_like_something_else_stay_words(rows, read):
