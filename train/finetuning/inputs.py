@@ -7,7 +7,7 @@ import os
 from bert import modeling
 from bert.runtime import checkpoint
 from bert.runtime.encoder_files import EncoderFiles, load_encoder
-from bert.system.errors import UserError, shown_list
+from bert.system.errors import UserError, shorten, shown_list
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
 from train.data.annotated import find_file, is_annotated, read_annotated
@@ -160,7 +160,7 @@ def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
     else:
         changed = sorted(name for name in inputs.training if inputs.training[name] != state["training"].get(name))
         if changed:
-            log.info("goes on with other settings than before: %s", ", ".join(changed))
+            log.info("goes on with other settings than before: %s", shown_list(changed))
             state.update(training=inputs.training, finished=False)
         if "dev_data" in changed:
             state.update(evaluations=[], best=None)  # scores on another dev set cannot be compared
@@ -193,7 +193,7 @@ def _load_labels(output_dir, given_list, corpus, sentences, state):
     elif os.path.exists(label_file):
         labels = read_labels(label_file)
         if given not in (None, labels):
-            raise UserError(f"{label_file}: its labels are not those of -label_list {given_list}")
+            raise UserError(f"{label_file}: its labels are not those of -label_list {shorten(given_list, 100)}")
     elif given:
         labels = given
     else:
