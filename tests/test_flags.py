@@ -21,6 +21,9 @@ from train.train_helper import get_args_parser
 
 # The contract: the archive's flags and what they are if not given.
 DEFAULTS = {
+    "columns": None,
+    "comment": None,
+    "separator": None,
     "data_dir": None,
     "bert_config_file": None,
     "output_dir": None,
@@ -89,6 +92,8 @@ CHOICES = {
     "precision": "bf16",
     "strategy": "mirrored",
     "share_records": "file",
+    "columns": "word=2,tag=3",
+    "separator": "tab",
 }
 
 

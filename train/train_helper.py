@@ -58,7 +58,7 @@ def _build_parser():
 def _add_task_flags(parser):
     """Adds the flags for the files and for the steps of a run."""
     flag, switch = parser.flag_group("files")
-    flag("data_dir", help="directory with train.txt, dev.txt and test.txt")
+    flag("data_dir", help="directory with train.txt, dev.txt and test.txt, or annotated texts as .jsonl")
     flag("output_dir", help="directory for checkpoints, reports and the export")
     flag("bert_dir", help="directory or zip of a Google BERT release; sets the next three flags")
     flag("bert_config_file", help="sizes of the encoder, bert_config.json")

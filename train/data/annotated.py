@@ -16,6 +16,7 @@ import os
 
 from bert.system.errors import UserError
 from bert.system.lines import decode, numbered, open_bytes
+from train.data import schemes
 from train.data.conll import BLOCK_BYTES, Block
 from train.data.documents import read_document
 from train.data.labels import OUTSIDE
@@ -24,6 +25,7 @@ from train.data.text import split_words
 log = logging.getLogger(__name__)
 
 ENDINGS = (".jsonl", ".json")
+SCHEME = "BIO"  # of the tags made of spans
 LISTED = 10  # places of each kind in the log
 _JSON = "a JSON object with a text and its entities on each line, or a JSON array of these"
 
@@ -248,6 +250,21 @@ def tag_words(text, offsets, spans, notes, place):
         elif taken.get((first, stop)) != kind:  # else it is there twice
             notes.add(OVERLAPPING, where)
     return tags
+
+
+def rewrite_tags(text, labels, scheme_name):
+    """An AnnotatedText with its tags in the scheme of a run whose train.txt has another.
+
+    Args:
+      text: AnnotatedText, in BIO.
+      labels: list of the run's labels.
+      scheme_name: key of schemes.SCHEMES, or None: then the tags stay as they are.
+    """
+    if scheme_name in (None, SCHEME):
+        return text
+    tags = schemes.write_tags(schemes.entities(text.tags, SCHEME), len(text.tags), scheme_name)
+    # In the scheme IO a type may stand alone.
+    return text._replace(tags=[tag[2:] if tag not in labels and tag[2:] in labels else tag for tag in tags])
 
 
 def _bounds(text, span, notes, place):

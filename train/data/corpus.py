@@ -59,7 +59,7 @@ def _summarize_texts(path, processes):
     annotated.report(path, notes)
     tags = {tag for _, tag in transitions}
     tags |= {f"I-{tag[2:]}" for tag in tags if tag.startswith("B-")}  # a longer entity may follow in dev or test
-    return Corpus(path, notes.texts, tags, "BIO" if len(tags) > 1 else None, None, notes)
+    return Corpus(path, notes.texts, tags, annotated.SCHEME if len(tags) > 1 else None, None, notes)
 
 
 def _summarize_texts_block(_, block):

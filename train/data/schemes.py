@@ -106,9 +106,22 @@ def retag(tags, scheme_name):
     """
     if scheme_name == BARE:  # each run is an entity, so there is nothing to mend
         return [tag if split_tag(tag, BARE)[0] == "I" else OUTSIDE for tag in tags]
+    return write_tags(entities(tags, scheme_name), len(tags), scheme_name)
+
+
+def write_tags(found, length, scheme_name):
+    """The tags of one sentence with these entities.
+
+    Args:
+      found: list of (type, start, end), as `entities` gives them.
+      length: how many words the sentence has.
+      scheme_name: key of SCHEMES.
+
+    Returns:
+      list of tags.
+    """
     scheme = SCHEMES[scheme_name]
-    retagged = [OUTSIDE] * len(tags)
-    found = entities(tags, scheme_name)
+    retagged = [OUTSIDE] * length
     for i, (kind, start, stop) in enumerate(found):
         many = [scheme.begin] + [scheme.inside] * (stop - start - 2) + [scheme.end]
         written = [scheme.single] if stop - start == 1 else many

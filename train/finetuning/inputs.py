@@ -10,7 +10,7 @@ from bert.runtime.encoder_files import EncoderFiles, load_encoder
 from bert.system.errors import UserError, shorten, shown_list
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
-from train.data.annotated import find_file, is_annotated, read_annotated
+from train.data.annotated import find_file, is_annotated, read_annotated, rewrite_tags
 from train.data.columns import format_of_flags
 from train.data.conll import check_tags, inspect, read_conll
 from train.data.corpus import read_sentences, summarize
@@ -104,6 +104,8 @@ def load_inputs(args):
     if corpus and corpus.tags - set(labels):
         check_tags(corpus.path, read_sentences(corpus.path, corpus.form), labels)
     for split in sentences:
+        if is_annotated(files[split]):
+            sentences[split] = [rewrite_tags(text, labels, scheme) for text in sentences[split]]
         check_tags(files[split], sentences[split], labels)
 
     settings = TaggerSettings.of_flags(args, labels, scheme, bert_config.to_dict())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bert.system.errors import UserError
 from train.data import annotated, corpus
-from train.data.annotated import Notes, find_file, read_annotated, tag_words
+from train.data.annotated import Notes, find_file, read_annotated, rewrite_tags, tag_words
 from train.data.documents import Span, read_document
 from train.data.text import split_words
 from train.inference.entities import Token, entities
@@ -224,6 +224,26 @@ def test_as_a_reader_does_that_looks_at_each_character(text, spans):
     tokens = [Token(text[start:end], start, end, tag, 1.0) for (start, end), tag in zip(words, tags)]
     again = [(each.start, each.end, each.type, each.text) for each in entities(text, tokens)]
     assert tags_of(text, *again) == (tags, {})
+
+
+@pytest.mark.parametrize(
+    "scheme,tags",
+    [
+        ("BIO", "B-PER I-PER O B-PER B-PER"),
+        (None, "B-PER I-PER O B-PER B-PER"),
+        ("BIOES", "B-PER E-PER O S-PER S-PER"),
+        ("BMES", "B-PER E-PER O S-PER S-PER"),
+        ("BILOU", "B-PER L-PER O U-PER U-PER"),
+        ("IOB1", "I-PER I-PER O I-PER B-PER"),
+        ("IO", "PER PER O PER PER"),
+    ],
+)
+def test_tags_in_the_scheme_of_a_run(scheme, tags, write):
+    (text,), _ = read_annotated(
+        write(lines({"text": TEXT, "label": [[0, 7, "PER"], [12, 16, "PER"], [16, 17, "PER"]]}))
+    )
+    labels = tags.split(" ")
+    assert rewrite_tags(text, labels, scheme) == text._replace(tags=labels)
 
 
 def test_one_file_for_each_split(tmp_path):

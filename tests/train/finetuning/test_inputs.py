@@ -7,11 +7,14 @@ import shutil
 import pytest
 
 from bert.system.errors import UserError
-from tests.small_task import data_file
+from tests.small_task import data_file, succeed_here
 from train import run_dir
+from train.bulk.formats import JsonLines, tag
+from train.bulk.texts import START, Text
 from train.data.annotated import read_annotated
 from train.data.conll import Sentence, read_conll
 from train.finetuning import evaluation, inputs, splits
+from train.predictor import Predictor
 from train.train_helper import get_args_parser
 
 
@@ -117,3 +120,30 @@ def test_annotated_texts_stand_for_data_files(given, tmp_path):
     (data / "dev.txt").write_text("a B-LOC\n", encoding="utf-8")
     with pytest.raises(UserError, match="dev.txt:1: the tag 'B-LOC'"):
         inputs.load_inputs(args)
+
+
+@pytest.mark.one_tensorflow
+def test_what_a_person_corrects_is_learnt(given, finished, tmp_path):
+    """Texts are predicted, spans changed by hand, and a run trained on the result has them as they were changed."""
+    texts = [f"{name} met Ann Bob in {place} ." for name in ("Bob", "Ann", "people") for place in ("London", "Paris")]
+    with Predictor(finished[0]) as predictor:
+        predicted = tag(predictor, [Text(text, i, START) for i, text in enumerate(texts, 1)], "lines", 8)
+    rows = [json.loads(line) for line in JsonLines(["in"], "lines").format(predicted).splitlines()]
+    for row in rows:
+        at = row["text"].index("in ")
+        row["entities"] = [{"type": "TRIP", "start": at, "end": len(row["text"]) - 2}]
+        if row["text"].startswith("people"):
+            row["entities"].append({"type": "GROUP", "start": 0, "end": 6})
+    (tmp_path / "data").mkdir()
+    for split in ("train", "dev", "test"):
+        content = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "data" / f"{split}.jsonl").write_text(content, encoding="utf-8")
+    flags = ["-data_dir", str(tmp_path / "data"), "-output_dir", str(tmp_path / "out"), "-dropout_rate", "0"]
+    succeed_here(*given, *flags, "-num_train_epochs", "60", "-learning_rate", "2e-2", "-eval_every", "30")
+    found = [json.loads(line) for line in open(str(tmp_path / "out" / "predict_test.jsonl"), encoding="utf-8")]
+    for row, after in zip(rows, found):
+        expected = {(entity["type"], entity["start"], entity["end"]) for entity in row["entities"]}
+        assert {(entity["type"], entity["start"], entity["end"]) for entity in after["entities"]} == expected
+    with Predictor(str(tmp_path / "out")) as predictor:
+        types = [{entity.type for entity in found} for found in predictor(texts)]
+    assert types == [{"TRIP"}] * 4 + [{"TRIP", "GROUP"}] * 2
