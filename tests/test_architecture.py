@@ -33,7 +33,7 @@ STAIRS = {
         "serving finetuning",
         "predictor bert_lstm_ner",
         "bulk",
-        "predict predict_beam serving_client",
+        "predict predict_beam serving_client check_data",
         "commands",
     ],
 }

@@ -37,6 +37,13 @@ def serve_client():
     run_program(main)
 
 
+def check_data():
+    """bert-ner-check-data: python -m train.check_data."""
+    from train.check_data import main
+
+    run_program(main)
+
+
 def convert():
     """bert-ner-convert: python -m bert.convert_checkpoint."""
     from bert.convert_checkpoint import main

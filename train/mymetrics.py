@@ -83,7 +83,7 @@ def label_table(gold, predicted, labels):
     scores = label_accuracy(gold, predicted, labels)
     total = _score(sum(s.support for s in scores.values()), sum(s.correct for s in scores.values()))
     rows = list(zip(_names(labels), scores.values())) + [("all", total)]
-    lines = _columns(
+    lines = aligned(
         [["label", "support", "correct", "accuracy"]]
         + [[name, str(score.support), str(score.correct), f"{score.accuracy:.4f}"] for name, score in rows]
     )
@@ -101,7 +101,7 @@ def confusion_table(gold, predicted, labels):
     matrix = confusion_matrix(gold, predicted, labels)
     names = _names(labels)
     return "\n".join(
-        _columns(
+        aligned(
             [["gold \\ predicted"] + names]
             + [[name] + [str(count) for count in row] for name, row in zip(names, matrix.tolist())]
         )
@@ -149,7 +149,7 @@ def _names(labels):
     return [str(name) for name in (labels.values() if isinstance(labels, dict) else labels)]
 
 
-def _columns(rows):
+def aligned(rows):
     """The lines of a table: the first column flush left, the others flush right, two spaces between."""
     widths = [max(map(_cells, column)) for column in zip(*rows)]
     lines = []

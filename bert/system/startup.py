@@ -68,6 +68,11 @@ def set_up_logging(verbose=False):
     import tensorflow.compat.v1 as tf
 
     tf.logging.set_verbosity(tf.logging.INFO if verbose else tf.logging.ERROR)
+    log_to_stderr()
+
+
+def log_to_stderr():
+    """Our log goes to standard error, a line a message; loads no TensorFlow."""
     handler = _ProgressFriendlyHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     for name in LOGGERS:

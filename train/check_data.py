@@ -1,0 +1,191 @@
+"""What is to be known of a data set before a tagger is trained on it: a table, and what may go wrong.
+
+    python -m train.check_data -data_dir my_data -bert_dir my_bert [-html page.html]
+
+In: train, dev and test of -data_dir, as far as they are there. Out: a table of sentences, words, entities by type, and
+what the splits share; with -bert_dir also words that its vocabulary does not know, and sentences of several windows.
+The exit code is 0 unless run.py would refuse the data: then it is 2, and standard error says why. Loads no TensorFlow.
+"""
+
+import logging
+import os
+import tempfile
+
+from bert.runtime import release
+from bert.system.errors import UserError, run_program
+from bert.system.files import atomic_open
+from bert.system.flags import FlagParser, positive_int
+from bert.system.startup import log_to_stderr
+from bert.tokenization import FullTokenizer
+from train.data import overview as overviews
+from train.data.annotated import find_file
+from train.data.columns import SEPARATORS, columns_flag, format_of_flags
+from train.data.conll import check_tags
+from train.data.corpus import read_sentences, summarize
+from train.mymetrics import aligned
+from train.pages import tables
+from train.pages.spans import escape, page_end, page_start, type_name
+
+log = logging.getLogger("train.check_data")
+
+SPLITS = ("train", "dev", "test")
+SHOWN = 10  # words and types in a line
+_STYLE = "table{margin:1rem 0}th,td{padding:.15rem .8rem;text-align:right}th[scope=row]{text-align:left}"
+
+
+def main(argv=None):
+    args = parse_flags(argv)
+    log_to_stderr()
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = load_tokenizer(args, folder)
+    given = format_of_flags(args.columns, args.comment, args.separator)
+    corpora, problems = read_splits(args.data_dir, given)
+    found, problem = count_splits(corpora, tokenizer, args.max_seq_length)
+    problems += [problem] if problem else []
+    rows = table_rows(found, args.max_seq_length)
+    notes = list(find_notes(corpora, found, has_vocabulary=tokenizer is not None))
+    if found:
+        print("\n".join(aligned([["", *found]] + rows)))
+    for note in notes:
+        print(f"\n{note}")
+    if args.html:
+        with atomic_open(args.html) as writer:
+            writer.write(page(args.data_dir, list(found), rows, notes, problems))
+    if problems:
+        for problem in problems[:-1]:
+            log.error("error: %s", problem)
+        raise UserError(problems[-1])
+
+
+def parse_flags(argv=None):
+    """The flags as a Namespace."""
+    parser = FlagParser(prog="check_data.py", description="What is to be known of a data set before training.")
+    flag, switch = parser.flag_group("files")
+    flag("data_dir", required=True, help="directory with train.txt, dev.txt and test.txt")
+    flag("bert_dir", help="directory or zip with the encoder's vocab.txt")
+    flag("vocab_file", help="word pieces of the encoder, one per line; default: vocab.txt in -bert_dir")
+    flag("html", help="file to write the table and the notes to, as a page")
+    flag("columns", type=columns_flag, help="columns of a data file, as of run.py")
+    flag("comment", help="what comment lines begin with, as of run.py")
+    flag("separator", choices=SEPARATORS, help="what separates columns, as of run.py")
+    flag, switch = parser.flag_group("text")
+    flag("max_seq_length", type=positive_int, default=128, help="pieces in a window")
+    switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
+    return parser.parse_args(argv)
+
+
+def load_tokenizer(args, folder):
+    """The FullTokenizer of the flags, or None; a zip is unpacked to `folder` where nothing can be written beside it."""
+    vocab_file = args.vocab_file
+    if not vocab_file and args.bert_dir:
+        is_zip = release.is_zip(args.bert_dir)
+        vocab_file = os.path.join(release.unpack(args.bert_dir, folder) if is_zip else args.bert_dir, "vocab.txt")
+    return FullTokenizer(vocab_file, args.do_lower_case) if vocab_file else None
+
+
+def read_splits(data_dir, given):
+    """Reads the files of a data directory.
+
+    Args:
+      data_dir: directory.
+      given: columns.Format of the flags.
+
+    Returns:
+      (dict from split to corpus.Corpus, list of what run.py would refuse, a line each).
+    """
+    if not os.path.isdir(data_dir):
+        raise UserError(f"{data_dir}: no such directory; expected one with train.txt, dev.txt and test.txt")
+    corpora, problems = {}, []
+    for split in SPLITS:
+        try:
+            corpora[split] = summarize(find_file(data_dir, split), None, given)
+        except UserError as error:
+            problems.append(str(error))
+    return corpora, problems
+
+
+def count_splits(corpora, tokenizer, max_seq_length):
+    """(dict from split to overview.Overview, the tag that run.py would refuse as a line, or None)."""
+    scheme = corpora["train"].scheme if "train" in corpora else None
+    found, problem = {}, None
+    for split, corpus in corpora.items():
+        sentences = read_sentences(corpus.path, corpus.form)
+        found[split] = overviews.overview(sentences, scheme, tokenizer, max_seq_length)
+        if "train" in corpora and not corpus.tags <= corpora["train"].tags and not problem:
+            try:
+                check_tags(corpus.path, read_sentences(corpus.path, corpus.form), sorted(corpora["train"].tags))
+            except UserError as error:
+                problem = str(error)
+    return found, problem
+
+
+def table_rows(found, max_seq_length):
+    """The table's rows: lists of str, the name and a value for each split; `found` is a dict from split to Overview."""
+    columns = list(found.values())
+
+    def of_all(name, value):
+        return [name] + [f"{value(column):,}" for column in columns]
+
+    rows = [of_all("sentences", lambda one: one.sentences), of_all("words", lambda one: one.words)]
+    rows.append(of_all("entities", lambda one: sum(one.entities.values())))
+    for kind in sorted(set().union(*(one.entities for one in columns))):
+        rows.append(of_all(f"  {type_name(kind)}", lambda one: one.entities[kind]))  # noqa: B023  called at once
+    rows.append(of_all("words of the longest sentence", lambda one: one.longest))
+    if columns and columns[0].windows is not None:
+        rows.append(of_all(f"windows of {max_seq_length} pieces", lambda one: one.windows))
+        rows.append(of_all("sentences of several windows", lambda one: one.cut))
+        rows.append(of_all("words with an unknown piece", lambda one: sum(one.unknown.values())))
+    if "train" in found:
+        both = {split: overviews.shared(found["train"], one) for split, one in found.items() if split != "train"}
+        for i, name in enumerate(("sentences of train here too", "  after case")):
+            rows.append([name, ""] + [f"{both[split][i]:,}" for split in both])
+    return rows
+
+
+def find_notes(corpora, found, has_vocabulary):
+    """Yields what is to be said beside the table, a line each; arguments as the functions above give them."""
+    if "train" in corpora:
+        corpus = corpora["train"]
+        yield f"tagging scheme: {corpus.scheme or 'none that is known'}; tags {_listed(sorted(corpus.tags))}"
+        rare = overviews.rare_types(found["train"])
+        if rare:
+            shown = _listed(f"{type_name(kind)} {number}" for kind, number in rare)
+            yield f"types with fewer than {overviews.FEW} examples in train, which are hardly learnt: {shown}"
+    for split, one in found.items():
+        if one.unknown:
+            share = sum(one.unknown.values()) / one.words
+            shown = _listed(f"{word} {number}" for word, number in one.unknown.most_common())
+            yield f"unknown words of {split}, {share:.2%} of all, the most frequent first: {shown}"
+    if not has_vocabulary:
+        yield "without -bert_dir nothing can be said of pieces and windows"
+
+
+def _listed(items):
+    items = list(items)
+    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more
+
+
+def page(data_dir, splits, rows, notes, problems):
+    """The page of -html.
+
+    Args:
+      data_dir: name of the data.
+      splits, rows: of the table.
+      notes, problems: lists of str.
+
+    Returns:
+      HTML.
+    """
+    title = f"What is in {data_dir}"
+    body = [f"<h1>{escape(title)}</h1>"]
+    body += [f'<p class="off">refused: {escape(problem)}</p>' for problem in problems]
+    if splits:
+        html_rows = [tables.row(escape(name), map(escape, values)) for name, *values in rows]
+        body.append(tables.table("What is in the data", ["", *splits], html_rows))
+    body += [f"<p>{escape(note)}</p>" for note in notes]
+    return page_start(title, _STYLE) + "\n".join(body) + page_end()
+
+
+if __name__ == "__main__":
+    run_program(main)
