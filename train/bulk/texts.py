@@ -13,7 +13,7 @@ import sys
 from bert.system.errors import UserError
 from bert.system.files import sha256
 from bert.system.lines import decode, decode_line, is_pipe, reading
-from train.data.columns import Format, is_comment, is_divider, pick, split_columns
+from train.data.columns import Format, is_comment, is_divider, is_wordless, pick, split_columns
 from train.data.survey import Survey, description, resolve
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ def _each_line(lines, kind):
 def _sentences(lines, form, name):
     words, first = [], None
     for line, position in lines:
-        if is_comment(line, form.comment):
+        if is_comment(line, form.comment) or is_wordless(line):
             continue
         columns = split_columns(line, form.separator)
         if not is_divider(columns):

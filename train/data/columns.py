@@ -8,6 +8,7 @@ import collections
 import re
 
 from bert.system.errors import UserError
+from train.data.schemes import OUTSIDE
 
 TAB, SPACE = "tab", "space"  # columns end at tabs alone, or at any run of spaces and tabs
 SEPARATORS = (TAB, SPACE)
@@ -76,6 +77,12 @@ def split_columns(line, separator=SPACE):
 def is_comment(line, comment):
     """Whether a line is a comment: it begins with that text. A space in the text stands for a space or a tab."""
     return bool(comment) and line[: len(comment)].replace("\t", " ") == comment.replace("\t", " ")
+
+
+def is_wordless(line):
+    """Whether a row has white space or nothing where the word should be, a tab, and O: no word, and no entity."""
+    before, tab, tag = line.partition("\t")
+    return bool(tab) and not before.strip(" ") and tag.strip(" \t") == OUTSIDE
 
 
 def is_divider(columns):

@@ -10,7 +10,7 @@ import logging
 
 from bert.system.errors import UserError, shorten, shown_list
 from bert.system.lines import numbered, open_bytes
-from train.data.columns import Format, is_comment, is_divider, pick, split_columns
+from train.data.columns import Format, is_comment, is_divider, is_wordless, pick, split_columns
 from train.data.labels import PADDING, SPECIAL
 from train.data.survey import Survey, description, resolve
 
@@ -23,7 +23,7 @@ class Sentence(collections.namedtuple("Sentence", ["words", "tags", "line", "com
     Fields:
       words, tags: lists of str of one length.
       line: number of the first word's line in the file.
-      comments: numbers of the comment lines inside the sentence.
+      comments: numbers of the lines inside the sentence that are passed over: comments, and rows without a word.
     """
 
     __slots__ = ()
@@ -156,7 +156,7 @@ def read_block(block, form):
     path = block.path
     words, tags, first, comments = [], [], None, []
     for number, line in _lines(block):
-        if is_comment(line, form.comment):
+        if is_comment(line, form.comment) or is_wordless(line):
             comments += [number] if words else []
             continue
         columns = split_columns(line, form.separator)

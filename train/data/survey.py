@@ -16,6 +16,7 @@ from train.data.columns import (
     counted,
     is_comment,
     is_divider,
+    is_wordless,
     pick,
     shown,
     spelled,
@@ -24,6 +25,7 @@ from train.data.columns import (
 
 HEAD_ROWS = 5000  # rows whose columns are compared with each other
 EXAMPLES = 20  # lines kept of each number of columns
+FEW_WORDLESS = 0.01  # of the rows may have no word: annotators' white space, in tweets for one
 FEW = 30  # so many different values in a column may always be tags
 _COUNT = re.compile(r"\d+([-.]\d+)?")  # 3, and of a CoNLL-U file 3-4 and 3.1
 _NUMBER = re.compile(r"\d{1,9}")
@@ -38,6 +40,7 @@ class Survey:
     Attributes:
       rows: lines that are neither blank, -DOCSTART- nor comments.
       comments: comment lines passed over; comment_line: number of the first.
+      wordless: rows without a word, see columns.is_wordless, passed over; wordless_line: number of the first.
       tabbed, spaced: rows with a tab between columns, and those of them with a space inside a column; plain: rows
         without a tab, even at their ends; spaced_line, plain_line: numbers of the first of them. Rows that begin with
         # or % do not count here.
@@ -49,9 +52,9 @@ class Survey:
 
     def __init__(self, comment=None):
         self.comment = comment
-        self.rows = self.comments = self.tabbed = self.spaced = self.plain = 0
+        self.rows = self.comments = self.wordless = self.tabbed = self.spaced = self.plain = 0
         self.returned = self.returned_rows = 0
-        self.comment_line = self.spaced_line = self.plain_line = self.returned_line = None
+        self.comment_line = self.wordless_line = self.spaced_line = self.plain_line = self.returned_line = None
         self.widths = {TAB: {}, SPACE: {}}
         self.head = []
 
@@ -63,6 +66,10 @@ class Survey:
         if self.comment and is_comment(line, self.comment):
             self.comments += 1
             self.comment_line = self.comment_line or number
+            return
+        if is_wordless(line):
+            self.wordless += 1
+            self.wordless_line = self.wordless_line or number
             return
         columns = split_columns(line)
         if is_divider(columns):
@@ -102,9 +109,9 @@ class Survey:
 
     def merge(self, later):
         """Adds a Survey of lines that follow these."""
-        for name in ("rows", "comments", "tabbed", "spaced", "plain", "returned", "returned_rows"):
+        for name in ("rows", "comments", "wordless", "tabbed", "spaced", "plain", "returned", "returned_rows"):
             setattr(self, name, getattr(self, name) + getattr(later, name))
-        for name in ("comment_line", "spaced_line", "plain_line", "returned_line"):
+        for name in ("comment_line", "wordless_line", "spaced_line", "plain_line", "returned_line"):
             setattr(self, name, getattr(self, name) or getattr(later, name))
         for separator, widths in later.widths.items():
             for width, (count, lines) in widths.items():
@@ -138,6 +145,8 @@ def resolve(given, seen, path, needs_tag=True):
       UserError: the file cannot be right as it would be read. The message names the line and what reads it.
     """
     columns = given.columns or FIRST_AND_LAST
+    if seen.wordless > FEW_WORDLESS * seen.rows:
+        raise UserError(f"{path}:{seen.wordless_line}: a tab and O, and no word before it; expected a word and its tag")
     if not seen.rows:
         return given._replace(columns=columns, separator=given.separator or SPACE)
     if (seen.returned_rows if needs_tag else seen.returned) > seen.rows:
@@ -168,6 +177,8 @@ def description(form, seen):
     if form.comment:
         first = f", first {seen.comment_line}" if seen.comments else ""
         found.append(f"{seen.comments} comment lines that begin with {form.comment!r}{first}")
+    if seen.wordless:
+        found.append(f"{seen.wordless} lines with O and no word before it are passed over, first {seen.wordless_line}")
     return "; ".join(found) or None
 
 

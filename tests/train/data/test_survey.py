@@ -226,7 +226,7 @@ def test_files_that_mix_separators_lose_no_word_in_silence(read, refused):
     assert read(content, separator="space")[0].words == ["Ann", "ran"]
     assert read(content, separator="tab")[0].words == ["Ann NNP", "ran VBD"]
     # An empty word among rows with tabs.
-    assert refused("a b\tO\n\tO\nc\tO\n") == "2: expected a word and its tag, tabs between, found only 'O'"
+    assert refused("a b\tO\n\tO\nc\tO\n") == "2: a tab and O, and no word before it; expected a word and its tag"
 
 
 @pytest.mark.parametrize(
@@ -326,3 +326,21 @@ def test_split_columns():
     assert split_columns(" a \t b\u3000c ") == ["a", "b\u3000c"]
     assert split_columns(" a b\t\tc \t", TAB) == ["a b", "", "c"]
     assert split_columns(" \t ", TAB) == split_columns("\t") == []
+
+
+def test_rows_without_a_word_are_passed_over_and_said(tmp_path, caplog):
+    """Annotators' white space, as in tweets: nothing to tag, and no entity."""
+    rows = ["Ann\tB-PER\n", "ran\tO\n"] * 200
+    rows[1:1] = ["\tO\n", " \tO\n"]
+    path = tmp_path / "train.txt"
+    path.write_text("".join(rows))
+    with caplog.at_level("INFO"):
+        (sentence,) = conll.read_conll(str(path))
+    assert sentence.words == ["Ann", "ran"] * 200 and sentence.line_of(1) == 4
+    assert "2 lines with O and no word before it are passed over, first 2" in caplog.text
+    path.write_text("".join(rows[:40]))
+    with pytest.raises(UserError, match=r"train.txt:2: a tab and O, and no word before it"):
+        conll.read_conll(str(path))
+    path.write_text("Ann\tB-PER\n" * 200 + "\tB-PER\n")
+    with pytest.raises(UserError, match=r"train.txt:201: "):
+        conll.read_conll(str(path))
