@@ -246,7 +246,7 @@ class WordpieceTokenizer:
         return pieces
 
 
-class _CharacterTable(dict):
+class CharacterTable(dict):
     """A table for `str.translate` that calls `replacement(character)` once for each different character.
 
     Classifying each character of each text would take most of the time of tokenizing.
@@ -278,9 +278,9 @@ def _punctuation_apart(char):
     return " " + char + " " if _is_punctuation(char) else char
 
 
-_CLEANED = _CharacterTable(_cleaned)
-_WITHOUT_ACCENTS = _CharacterTable(_without_accent)
-_PUNCTUATION_APART = _CharacterTable(_punctuation_apart)
+_CLEANED = CharacterTable(_cleaned)
+_WITHOUT_ACCENTS = CharacterTable(_without_accent)
+_PUNCTUATION_APART = CharacterTable(_punctuation_apart)
 
 
 # The kinds of characters for `BasicTokenizer`, see `character_kinds`.
@@ -308,7 +308,7 @@ def character_kind(char):
     return MARK if unicodedata.category(char).startswith("M") else PART
 
 
-_KINDS = _CharacterTable(character_kind)
+_KINDS = CharacterTable(character_kind)
 
 
 def _is_whitespace(char):

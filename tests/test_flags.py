@@ -58,6 +58,7 @@ DEFAULTS = {
     # Beyond the archive's:
     "bert_dir": None,
     "subword_labels": "x",
+    "word_units": None,
     "constrain": True,
     "head_learning_rate": None,
     "freeze_layers": None,

@@ -8,17 +8,12 @@ In: the flags of train_helper. Out: the files in -output_dir that run_dir names.
 arguments; `train` is the whole run.
 """
 
-import os
-import sys
-
-if __name__ == "__main__" and not __package__:  # run as a file, `python train/bert_lstm_ner.py`
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
 import functools
 import logging
+import os
 import re
 
 import tensorflow.compat.v1 as tf
@@ -289,10 +284,8 @@ def _evaluate(args, inputs, records, split, prefix):
     sentences = inputs.sentences[split]
     hidden_size, batches = inputs.bert_config.hidden_size, records.count // args.batch_size
     compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
-    settings = inputs.settings
-    labels, scheme = settings.labels, settings.required_scheme
-    with FrozenTagger(prefix, settings, compute, with_losses=True) as tagger:
-        tagged = evaluation.tag_file(tagger, sentences, records.encoded, labels, scheme, args.batch_size)
+    with FrozenTagger(prefix, inputs.settings, compute, with_losses=True) as tagger:
+        tagged = evaluation.tag_file(tagger, sentences, records.encoded, inputs.settings, args.batch_size)
     counts = evaluation.count(sentences, tagged.tags)
     return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts)
 

@@ -12,7 +12,6 @@ from bert.system.flags import (
     positive_float,
     positive_int,
     proportion,
-    require,
 )
 from train import __version__
 from train.data.columns import SEPARATORS, columns_flag
@@ -20,6 +19,7 @@ from train.data.columns import SEPARATORS, columns_flag
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt"}
 CELLS = ("lstm", "gru")
 SUBWORD_LABELS = ("x", "first")
+WORD_UNITS = ("text", "words")
 
 
 def get_args_parser(argv=None):
@@ -97,6 +97,12 @@ def _add_model_flags(parser):
         default="x",
         help="x: later pieces of a word are labelled X; first: RNN and CRF see first pieces only",
     )
+    flag(
+        "word_units",
+        choices=WORD_UNITS,
+        help="what the model sees of a word such as don't: text: don, ' and t, as it sees them in plain text; words: "
+        "the whole; default: text, but what -output_dir was trained with where a run goes on",
+    )
 
     flag, switch = parser.flag_group("model")
     flag("cell", choices=CELLS, default="lstm", help="kind of RNN")
@@ -173,7 +179,10 @@ def check_flags(args):
     if not (args.do_train or args.do_eval or args.do_predict or args.do_export or args.filter_adam_var):
         raise UserError("nothing to do: expected at least one of -do_train -do_eval -do_predict -do_export")
     needed = ["output_dir", "bert_config_file", "vocab_file"] + (["data_dir"] if splits_used(args) else [])
-    require(args, *[f"{name} (or -bert_dir)" if name in BERT_FILES else name for name in needed])
+    for name in needed:
+        if not getattr(args, name):
+            alternative = " (or -bert_dir)" if name in ("bert_config_file", "vocab_file") else ""
+            raise UserError(f"-{name}{alternative} is missing")
     if args.ner != "ner":
         raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
     if args.report and not args.do_predict:

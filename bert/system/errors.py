@@ -21,8 +21,7 @@ class UserError(Exception):
 
 
 SHOWN = 10  # items of a list in a message
-LONGEST = 300  # characters of a message, but for long paths in it
-LIMIT = 360  # characters at which any message is cut
+LONGEST = 300  # characters of a message
 
 
 def shown_list(items, shown=SHOWN, longest=LONGEST // 2):
@@ -89,7 +88,7 @@ def run_program(main):
         with signals.handle_signals():
             main()
     except UserError as error:
-        end_program(error)
+        _end(f"error: {error}", 2)
     except signals.Interrupted as stop:
         _end(str(stop), stop.exit_code)
     except KeyboardInterrupt:  # where signals cannot be watched, see signals.handle_signals
@@ -102,11 +101,6 @@ def run_program(main):
         if error.errno not in FULL:
             raise
         _end(f"error: {error.filename or 'standard output'}: cannot be written: {error.strerror}", 2)
-
-
-def end_program(error):
-    """Ends this process as `run_program` does for a UserError: one line on standard error and exit code 2."""
-    _end(f"error: {shorten(error, LIMIT)}", 2)
 
 
 def _end(text, exit_code):

@@ -93,6 +93,27 @@ def test_words(clients, predict):
             call()
 
 
+@pytest.mark.parametrize(
+    "splitter, words",
+    [("characters", ["A", "n", "n"]), ({"inner": ".-", "leading": "@", "trailing": "_"}, ["Ann_", "in", "-", "@Bob"])],
+)
+def test_plain_text_is_cut_as_the_model_says(tmp_path, splitter, words):
+    """By Predictor, in the graph, by the client that has the export, and where a long text is asked for in parts."""
+    exported = serving.make_export(tmp_path, splitter=splitter, word_units="text")
+    texts = ["Ann_ in-@Bob @London.Paris_. met", *serving.TEXTS, "Ann_ in-@Bob @London.Paris_.met-北 " * 9]
+    model = serving.Model(exported)
+    server = serving.RestServer(model)
+    with Predictor(exported) as predict:
+        expected = predict.tokens(texts)
+        assert [token.text for token in expected[0][: len(words)]] == words
+        for signature in (TEXT_SIGNATURE, ID_SIGNATURE):
+            with ServingClient(server.url, "ner", signature=signature, export_dir=exported) as client:
+                check_same(client.tokens(texts), expected)
+        assert len(predict.tag_words([["Ann", "in-@Bob"]])[0]) == 2
+    server.close()
+    model.close()
+
+
 def test_threads(clients, predict):
     expected = predict(serving.TEXTS)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

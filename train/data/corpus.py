@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from bert.data.example_bytes import example_bytes, int64_feature
 from bert.system.workers import Workers, cores
-from train.data import annotated, conll
+from train.data import annotated, conll, splitting, units
 from train.data.columns import Format
 from train.data.conll import inspect, no_sentence, settle, survey_block
 from train.data.labels import count_transitions, scheme_of
@@ -20,8 +20,9 @@ from train.data.windows import encode
 LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start processes, which takes half a second each
 
 # path: the file; sentences: how many it has; tags: the set of its tags; scheme: their tagging scheme, or None; form:
-# columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and annotated.Notes.
-Corpus = collections.namedtuple("Corpus", ["path", "sentences", "tags", "scheme", "form", "seen"])
+# columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and annotated.Notes; words:
+# splitting.WordCounts.
+Corpus = collections.namedtuple("Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words"])
 
 
 def summarize(path, processes=None, given=None):
@@ -42,29 +43,31 @@ def summarize(path, processes=None, given=None):
         return _summarize_texts(path, processes)
     given = given or Format()
     form, seen = settle(path, given, _map_blocks(_survey_block, given.comment, path, processes, "looking at"))
-    sentences, transitions = 0, collections.Counter()
-    for count, counted in _map_blocks(_summarize_block, form, path, processes, "reading"):
+    sentences, transitions, words = 0, collections.Counter(), splitting.WordCounts()
+    for count, counted, of_block in _map_blocks(_summarize_block, form, path, processes, "reading"):
         sentences += count
         transitions.update(counted)
+        words.update(of_block)
     if not sentences:
         raise no_sentence(path)
-    return Corpus(path, sentences, {tag for _, tag in transitions}, scheme_of(transitions), form, seen)
+    return Corpus(path, sentences, {tag for _, tag in transitions}, scheme_of(transitions), form, seen, words)
 
 
 def _summarize_texts(path, processes):
-    notes, transitions = annotated.Notes(), collections.Counter()
-    for found, counted in _map_blocks(_summarize_texts_block, None, path, processes, "reading"):
+    notes, transitions, words = annotated.Notes(), collections.Counter(), splitting.WordCounts()
+    for found, counted, of_block in _map_blocks(_summarize_texts_block, None, path, processes, "reading"):
         notes.merge(found)
         transitions.update(counted)
+        words.update(of_block)
     annotated.report(path, notes)
     tags = {tag for _, tag in transitions}
     tags |= {f"I-{tag[2:]}" for tag in tags if tag.startswith("B-")}  # a longer entity may follow in dev or test
-    return Corpus(path, notes.texts, tags, annotated.SCHEME if len(tags) > 1 else None, None, notes)
+    return Corpus(path, notes.texts, tags, annotated.SCHEME if len(tags) > 1 else None, None, notes, words)
 
 
 def _summarize_texts_block(_, block):
     texts, notes = annotated.read_block(block)
-    return block.size, (notes, count_transitions([text.tags for text in texts]))
+    return block.size, (notes, count_transitions([text.tags for text in texts]), splitting.WordCounts.of(texts))
 
 
 def read_sentences(path, form=None):
@@ -92,29 +95,31 @@ def _survey_block(comment, block):
 
 
 def _summarize_block(form, block):
-    tags = [sentence.tags for sentence in conll.read_block(block, form)]
-    return block.size, (len(tags), count_transitions(tags))
+    sentences = list(conll.read_block(block, form))
+    transitions = count_transitions([sentence.tags for sentence in sentences])
+    return block.size, (len(sentences), transitions, splitting.WordCounts.of(sentences))
 
 
-def encoded_records(path, tokenizer, ids, max_seq_length, processes=None, form=None):
+def encoded_records(path, tokenizer, ids, max_seq_length, processes=None, form=None, cutting=None):
     """The records of all windows of a file, in order.
 
     Args:
       path, processes: as `summarize`.
       tokenizer, ids, max_seq_length: as windows.encode.
       form: columns.Format to read the file with, as `summarize` found it; default: it is found here.
+      cutting: units.Cutting of the file's words, or None.
 
     Yields:
       bytes, see `record`.
     """
-    settings = (tokenizer, ids, max_seq_length, form or _form(path))
+    settings = (tokenizer, ids, max_seq_length, form or _form(path), cutting)
     for records in _map_blocks(_encode_block, settings, path, processes, "encoding"):
         yield from records
 
 
 def _encode_block(settings, block):
-    tokenizer, ids, max_seq_length, form = settings
-    windows = encode(_read_block(block, form), tokenizer, ids, max_seq_length)
+    tokenizer, ids, max_seq_length, form, cutting = settings
+    windows = encode(units.cut_sentences(_read_block(block, form), cutting), tokenizer, ids, max_seq_length)
     return block.size, [record(window, max_seq_length) for window in windows]
 
 

@@ -18,8 +18,14 @@ FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 
 
-def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length, form=None):
-    """What a record file depends on, as a JSON value; form: columns.Format that the data file is read with."""
+def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length, form=None, splitter=None):
+    """What a record file depends on, as a JSON value.
+
+    Args:
+      data_file, vocab_file, labels, do_lower_case, max_seq_length: of the run.
+      form: columns.Format that the data file is read with.
+      splitter: how the words of the data are cut into units, text.Splitter; None where they are not.
+    """
     made_from = {
         "format": FORMAT,
         "data": sha256(data_file),
@@ -30,6 +36,8 @@ def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length, fo
     }
     if form and form[:3] != BY_DEFAULT[:3]:  # else as in the files of earlier versions
         made_from["columns"] = [list(form.columns), form.comment, form.separator]
+    if splitter:  # likewise
+        made_from["splitter"] = splitter.to_json()
     return made_from
 
 
@@ -38,7 +46,7 @@ def window_examples(encoded, max_seq_length):
     return (corpus.record(window, max_seq_length) for window in encoded)
 
 
-def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=None, form=None):
+def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=None, form=None, cutting=None):
     """The records of a CoNLL file, which need not fit in memory.
 
     Args:
@@ -48,6 +56,7 @@ def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=Non
       max_seq_length: length of a record's lists.
       processes: how many encode, see corpus.summarize; the records do not depend on it.
       form: columns.Format to read the file with, as corpus.encoded_records.
+      cutting: units.Cutting of the file's words, or None.
 
     Yields:
       bytes of tf.train.Example.
@@ -56,7 +65,8 @@ def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=Non
       UserError: there is no window.
     """
     is_empty = True
-    for example in corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes, form):
+    examples = corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes, form, cutting)
+    for example in examples:
         is_empty = False
         yield example
     if is_empty:

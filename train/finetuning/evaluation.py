@@ -10,6 +10,7 @@ import numpy as np
 
 from bert.system.files import atomic_open, write_results
 from train import conlleval, run_dir
+from train.data import units
 from train.data.annotated import AnnotatedText
 from train.data.windows import join_scores, join_windows
 from train.inference.entities import Token, entities, entity_values
@@ -25,24 +26,27 @@ Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores"])
 Evaluated = collections.namedtuple("Evaluated", ["split", "file", "sentences", "tagged", "counts"])
 
 
-def tag_file(tagger, sentences, encoded, labels, scheme, batch_size):
+def tag_file(tagger, sentences, encoded, settings, batch_size):
     """Tags every word of a file.
 
     Args:
       tagger: frozen.FrozenTagger that gives losses.
       sentences: list of conll.Sentence.
       encoded: list of windows.Encoded, the windows of these sentences.
-      labels: list of labels, ids from 1.
-      scheme: tagging scheme the tags have to obey, or None.
+      settings: settings.TaggerSettings of the tagger.
       batch_size: windows in a batch.
 
     Returns:
       Tagged.
     """
     predictions = tagger.tag(encoded, batch_size)
-    sizes, parts = [len(sentence.words) for sentence in sentences], [window.part for window in encoded]
-    tags = join_windows(sizes, parts, [prediction.label_ids for prediction in predictions], labels, scheme)
+    cut = [units.cut(sentence.words, settings.cutting) for sentence in sentences]
+    sizes, parts = [len(each.units) for each in cut], [window.part for window in encoded]
+    ids = [prediction.label_ids for prediction in predictions]
+    tags = join_windows(sizes, parts, ids, settings.labels, settings.required_scheme)
+    tags = units.word_tags(cut, tags, settings.scheme, settings.constrain)
     scores = join_scores(sizes, parts, [prediction.scores for prediction in predictions], unseen=None)
+    scores = units.word_scores(cut, scores, unseen=None)
     losses = [prediction.loss for prediction in predictions]
     return Tagged(tags, float(np.mean(losses)) if losses else 0.0, scores)
 

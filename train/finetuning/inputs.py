@@ -7,17 +7,19 @@ import os
 from bert import modeling
 from bert.runtime import checkpoint
 from bert.runtime.encoder_files import EncoderFiles, load_encoder
-from bert.system.errors import UserError, shorten, shown_list
+from bert.system.errors import UserError, shown_list
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
+from train.data import splitting
 from train.data.annotated import find_file, is_annotated, read_annotated, rewrite_tags
 from train.data.columns import format_of_flags
 from train.data.conll import check_tags, inspect, read_conll
 from train.data.corpus import read_sentences, summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_list, read_label_list, read_labels
+from train.data.text import Splitter
 from train.finetuning import checkpoints
 from train.finetuning.start import find_start
-from train.tagger.settings import MODEL_FLAGS, TaggerSettings
+from train.tagger.settings import EARLIER, MODEL_FLAGS, TaggerSettings
 from train.train_helper import check_flags, splits_used
 
 log = logging.getLogger(__name__)
@@ -97,7 +99,8 @@ def load_inputs(args):
     for split, path in files.items():
         if split != "train":
             sentences[split], forms[split] = _read(path, given)
-    labels, scheme = _load_labels(args.output_dir, args.label_list, corpus, sentences, state)
+    settings = _load_settings(args, bert_config, corpus, sentences, state)
+    labels = settings.labels
     uncounted = _uncounted(corpus.tags) if corpus else []
     if uncounted:
         log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, uncounted)
@@ -105,23 +108,26 @@ def load_inputs(args):
         check_tags(corpus.path, read_sentences(corpus.path, corpus.form), labels)
     for split in sentences:
         if is_annotated(files[split]):
-            sentences[split] = [rewrite_tags(text, labels, scheme) for text in sentences[split]]
+            sentences[split] = [rewrite_tags(text, labels, settings.scheme) for text in sentences[split]]
         check_tags(files[split], sentences[split], labels)
 
-    settings = TaggerSettings.of_flags(args, labels, scheme, bert_config.to_dict())
-    model = dict(settings.to_json(), vocab=sha256(args.vocab_file))
-    del model["constrain"]  # which only prediction depends on; run.json has it among the settings of training
+    vocab = sha256(args.vocab_file)
+    model = _model(settings, vocab)
     training = {name: getattr(args, name) for name in TRAINING_FLAGS}
     training.update({name: value for name, value in reading.items() if value is not None})
     training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
 
     if args.do_train and _begins_afresh(args.output_dir, args.clean, state, model, training):
-        state = None
+        if state is not None:  # what the run that was there did binds this one no longer
+            state, settings = None, _load_settings(args, bert_config, corpus, sentences, None)
+            model = _model(settings, vocab)
         start = find_start(args.init_checkpoint, settings, args.output_dir, args.init_head, args.init_partial)
     else:
         start = None
         resumes = args.do_train and not (state["finished"] and state["training"] == training)
         _check_trained(args.output_dir, resumes, state, model)
+    if corpus:
+        _say_units(corpus, settings)
     make_dir(args.output_dir)
     return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus, forms, start)
 
@@ -139,6 +145,46 @@ def _reading_flags(args, state):
     before = {} if state is None or args.clean else state["training"]
     given = {name: getattr(args, name) for name in READING_FLAGS}
     return {name: before.get(name) if value is None else value for name, value in given.items()}
+
+
+def _load_settings(args, bert_config, corpus, sentences, state):
+    """The settings of the tagger, by the flags and, where a run goes on, by what it began with.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+      bert_config: BertConfig of the encoder.
+      corpus, sentences, state: as `_load_labels`.
+
+    Returns:
+      TaggerSettings.
+    """
+    before = dict(EARLIER, **state["model"]) if state else EARLIER
+    word_units = args.word_units or ("text" if corpus and not state else before["word_units"])
+    splitter = Splitter.from_json(before["splitter"])
+    if corpus and word_units == "text":
+        if not state or before["word_units"] != "text":
+            splitter = corpus.words.splitter()
+        corpus = corpus._replace(tags=corpus.tags | corpus.words.unit_tags(splitter, corpus.scheme))
+    labels, scheme = _load_labels(args.output_dir, args.label_list, corpus, sentences, state)
+    settings = TaggerSettings.of_flags(args, labels, scheme, bert_config.to_dict())
+    return settings._replace(word_units=word_units, splitter=splitter)
+
+
+def _model(settings, vocab):
+    """What run.json keeps of the model: the settings and the hash of the vocabulary."""
+    model = dict(settings.to_json(), vocab=vocab)
+    del model["constrain"]  # which only prediction depends on; run.json has it among the settings of training
+    return model
+
+
+def _say_units(corpus, settings):
+    """Logs how plain text cuts the training words, and which labels of their units a -label_list lacks."""
+    log.info("%s", splitting.describe(corpus.words, corpus.path, settings.splitter, settings.word_units))
+    if settings.cutting:
+        missing = sorted(corpus.words.unit_tags(settings.splitter, settings.scheme) - set(settings.labels))
+        if missing:
+            named = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
+            log.warning("-label_list lacks %s, which parts of cut words carry: there all but the first are X", named)
 
 
 def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
@@ -162,7 +208,7 @@ def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
     else:
         changed = sorted(name for name in inputs.training if inputs.training[name] != state["training"].get(name))
         if changed:
-            log.info("goes on with other settings than before: %s", shown_list(changed))
+            log.info("goes on with other settings than before: %s", ", ".join(changed))
             state.update(training=inputs.training, finished=False)
         if "dev_data" in changed:
             state.update(evaluations=[], best=None)  # scores on another dev set cannot be compared
@@ -195,7 +241,7 @@ def _load_labels(output_dir, given_list, corpus, sentences, state):
     elif os.path.exists(label_file):
         labels = read_labels(label_file)
         if given not in (None, labels):
-            raise UserError(f"{label_file}: its labels are not those of -label_list {shorten(given_list, 100)}")
+            raise UserError(f"{label_file}: its labels are not those of -label_list {given_list}")
     elif given:
         labels = given
     else:
@@ -233,7 +279,7 @@ def _begins_afresh(output_dir, clean, state, model, training):
                 f"or -init_checkpoint to start from it"
             )
         return True
-    same = state["model"] == model and state["training"] == training
+    same = dict(EARLIER, **state["model"]) == model and state["training"] == training
     if clean and (state["finished"] or not same):
         return True
     return found is None and run_dir.checkpoint_to_use(output_dir) is None
@@ -271,12 +317,12 @@ def _check_trained(output_dir, resumes, state, model):
     if prefix is None:
         raise UserError(f"{output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
     label_file = os.path.join(output_dir, run_dir.LABEL2ID)
-    for name, value in (state["model"] if state else {}).items():
+    for name, value in (dict(EARLIER, **state["model"]) if state else {}).items():
         if model[name] == value:
             continue
         if name == "labels":
             raise UserError(f"{label_file}: {_other_labels(value, model[name], prefix, resumes)}")
-        if name in MODEL_FLAGS:
+        if name in MODEL_FLAGS + ("word_units",):
             raise UserError(f"{output_dir}: its model was trained with -{name} {value}, not {model[name]}")
         if name != "scheme":
             raise UserError(f"{output_dir}: its model was trained with another {name}; expected that one")

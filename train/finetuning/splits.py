@@ -9,6 +9,7 @@ import os
 from bert.data import records
 from bert.system.files import atomic_open
 from train import run_dir
+from train.data import units
 from train.data.records import file_examples, fingerprint, window_examples
 from train.data.windows import encode
 
@@ -34,13 +35,21 @@ def make_records(output_dir, inputs, split, vocab_file, shards=1, processes=None
     path = os.path.join(output_dir, run_dir.RECORDS[split])
     max_seq_length, data_file = inputs.settings.max_seq_length, inputs.files[split]
     encoding = inputs.tokenizer, inputs.label_ids, max_seq_length
-    form = inputs.forms[split]
-    made_from = fingerprint(data_file, vocab_file, inputs.labels, inputs.settings.do_lower_case, max_seq_length, form)
+    form, cutting = inputs.forms[split], inputs.settings.cutting
+    made_from = fingerprint(
+        data_file,
+        vocab_file,
+        inputs.labels,
+        inputs.settings.do_lower_case,
+        max_seq_length,
+        form,
+        cutting.splitter if cutting else None,
+    )
     if split == "train":
-        examples = file_examples(data_file, *encoding, processes, form)
+        examples = file_examples(data_file, *encoding, processes, form, cutting)
         what = f"windows of {inputs.corpus.sentences} sentences"
         return Records(path, None, records.made(path, made_from, examples, shards, what))
-    encoded = list(encode(inputs.sentences[split], *encoding))
+    encoded = list(encode(units.cut_sentences(inputs.sentences[split], cutting), *encoding))
     what = f"windows of {len(inputs.sentences[split])} sentences"
     count = records.made(path, made_from, window_examples(encoded, max_seq_length), what=what)
     if split == "test":

@@ -9,6 +9,7 @@ import contextlib
 
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
+from train.data import units
 from train.data.labels import CLS, OUTSIDE, SEP, SPECIAL
 from train.data.schemes import split_tag
 from train.data.text import cut_places, split_words
@@ -115,12 +116,16 @@ class TextTagger(contextlib.AbstractContextManager):
         Raises:
           TypeError: a sentence is a str, or a word is none.
         """
-        tags, scores = self._tag(_checked_sentences(sentences), None)
+        settings = self.settings
+        cut = [units.cut(words, settings.cutting) for words in _checked_sentences(sentences)]
+        tags, scores = self._tag([each.units for each in cut], None)
+        tags = units.word_tags(cut, tags, settings.scheme, settings.constrain)
+        scores = units.word_scores(cut, scores)
         return [list(zip(*columns)) for columns in zip(tags, scores)]
 
     def _tokens(self, texts):
         """For each text the list of its Tokens; and the name of the scheme that their tags are written in, or None."""
-        offsets = [split_words(text) for text in texts]
+        offsets = [split_words(text, self.settings.splitter) for text in texts]
         words = [[text[start:end] for start, end in spans] for text, spans in zip(texts, offsets)]
         tags, scores = self._tag(words, lambda number: cut_places(texts[number], offsets[number]))
         tokens = [

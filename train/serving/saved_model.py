@@ -26,9 +26,9 @@ def export_saved_model(export_dir, prefix, settings, vocab_file, compute=kernels
 
     Signature `serving_text`, for plain text:
       in: string [batch] `text`;
-      out for each word, as `text.split_words` cuts a text, padded to [batch, words]: `tags` string ("" at padding and
-      for words beyond what the model takes), `scores` float32, `starts` and `ends` int32 (characters of the text) and
-      `pieces` int32 (how many the word has);
+      out for each word, as `text.split_words` cuts a text by the splitter of the settings, padded to [batch, words]:
+      `tags` string ("" at padding and for words beyond what the model takes), `scores` float32, `starts` and `ends`
+      int32 (characters of the text) and `pieces` int32 (how many the word has);
       out for each text, [batch]: `word_count` int32; `max_pieces` int32, what the model takes; `too_long` bool, whether
       the text has more; `scheme` string, the tagging scheme that the tags obey, or "".
 
@@ -116,7 +116,9 @@ def _signatures_of_ids(settings, vocab, compute):
 
 def _signature_of_text(settings, vocab, compute):
     text = tf.placeholder(tf.string, [None], "text")
-    batch, words = text_graph.encode_texts(text, vocab, settings.do_lower_case, settings.max_seq_length)
+    batch, words = text_graph.encode_texts(
+        text, vocab, settings.do_lower_case, settings.max_seq_length, settings.splitter
+    )
     features = {name: getattr(batch, name) for name in ("input_ids", "input_mask", "segment_ids", "word_start")}
     built = build_outputs(features, settings, compute)
     outputs = text_graph.word_outputs(batch, words, built.pred_ids, built.scores, settings.labels)

@@ -15,6 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from bert import tokenization
 from train.data.labels import CLS, OUTSIDE, PADDING, SEP, SPECIAL
+from train.data.text import MARKS
 from train.serving import unicode_tables
 from train.serving.unicode_tables import (
     ALONE,
@@ -44,11 +45,12 @@ Batch = collections.namedtuple(
 )
 
 
-def split_texts(texts):
+def split_texts(texts, splitter=MARKS):
     """The words of texts and their characters.
 
     Args:
       texts: string [batch], UTF-8. A byte that is not counts as one character, U+FFFD, which is in no word.
+      splitter: text.Splitter.
 
     Returns:
       (Words, characters int32 [chars], word int32 [chars]): the code points that are in a word, and in which.
@@ -61,6 +63,10 @@ def split_texts(texts):
     kind = lookup(unicode_tables.kinds(), characters)
     kind, characters, row, place = _select(kind < DROPPED, kind, characters, row, place)
     begins = _begins_word(kind, row)
+    if splitter.letters == "apart":
+        begins |= tf.equal(kind, PART)
+    elif splitter != MARKS:
+        begins &= ~_is_joined(characters, kind, row, begins, splitter)
     word = tf.cumsum(tf.cast(begins, tf.int32)) - 1
     inside = kind < SPACE
     ends = 1 + tf.segment_max(*_select(inside, place, word))
@@ -91,7 +97,7 @@ def tokenize(characters, word, word_count, vocab, do_lower_case):
     return Pieces(ids, word, tf.unsorted_segment_sum(tf.ones_like(word), word, word_count))
 
 
-def encode_texts(texts, vocab, do_lower_case, max_seq_length):
+def encode_texts(texts, vocab, do_lower_case, max_seq_length, splitter=MARKS):
     """What the model reads of texts.
 
     Args:
@@ -100,11 +106,12 @@ def encode_texts(texts, vocab, do_lower_case, max_seq_length):
       do_lower_case: as FullTokenizer's.
       max_seq_length: pieces of a text the model takes, [CLS] and [SEP] included. Of a text that has more it reads as
         many words as fit, and the text is marked too long.
+      splitter: text.Splitter.
 
     Returns:
       (Batch, Words).
     """
-    words, characters, word = split_texts(texts)
+    words, characters, word = split_texts(texts, splitter)
     pieces = tokenize(characters, word, tf.size(words.text), vocab, do_lower_case)
     capacity = max_seq_length - 2
     batch = tf.size(texts)
@@ -191,7 +198,7 @@ def _shifted(values, first):
 
 
 def _begins_word(kind, row):
-    """Whether a word of `text.split_words` begins at each character: bool [chars].
+    """Whether a word of `text.split_words`, by MARKS, begins at each character: bool [chars].
 
     Args:
       kind: int32 [chars], PART, MARK, ALONE or SPACE.
@@ -209,6 +216,36 @@ def _begins_word(kind, row):
     base = before(bases, rows, number)  # what the marks before a character are written over
     alone = tf.equal(kind, ALONE)
     return alone | ((kind < ALONE) & tf.equal(previous, SPACE)) | (tf.equal(kind, PART) & tf.equal(base, ALONE))
+
+
+def _is_joined(characters, kind, row, begins, splitter):
+    """Where a word by MARKS begins, whether the splitter joins it to the one before: bool [chars].
+
+    Args:
+      characters, kind, row: int32 [chars], the code point, its kind and its text.
+      begins: bool [chars], where the words by MARKS begin.
+      splitter: text.Splitter.
+    """
+    first = tf.cast(tf.where(begins)[:, 0], tf.int32)  # [words by MARKS], the place where each begins
+    mark, of_text = tf.gather(characters, first), tf.gather(row, first)
+    is_letters = tf.gather(kind, first) < ALONE
+    space_before = tf.equal(tf.gather(_shifted(kind, SPACE), first), SPACE)
+    follows = ~space_before & tf.equal(of_text, _shifted(of_text, -1))  # right after the word before, of the same text
+
+    def is_among(marks):
+        codes = tf.constant([ord(each) for each in marks], tf.int32, [len(marks)])
+        return ~is_letters & tf.reduce_any(tf.equal(mark[:, None], codes), 1)
+
+    def before(values):
+        return tf.concat([[False], values], 0)[:-1]
+
+    leading, trailing = is_among(splitter.leading), is_among(splitter.trailing)
+    inner = is_among(splitter.inner) | (leading & trailing)
+    after_letters = follows & before(is_letters)
+    letters_follow = tf.concat([follows & is_letters, [False]], 0)[1:]
+    joined = after_letters & (trailing | (inner & letters_follow))
+    joined |= follows & is_letters & before(leading | (inner & after_letters))
+    return tf.scatter_nd(first[:, None], tf.cast(joined, tf.int32), tf.shape(characters)) > 0
 
 
 def _lower(characters, word):

@@ -5,22 +5,26 @@ Needs no TensorFlow, so that a client of a server, and the flags, can read them 
 
 import collections
 
-from bert.system.errors import UserError, shorten
+from bert.system.errors import UserError
 from train.conlleval import READINGS
 from train.data import labels as data_labels
 from train.data.schemes import BARE, SCHEMES
-from train.train_helper import CELLS, SUBWORD_LABELS
+from train.data.text import Splitter
+from train.data.units import Cutting
+from train.train_helper import CELLS, SUBWORD_LABELS, WORD_UNITS
 
 HEADS = ("blstm_crf", "crf")
 # The flags among the settings that a trained checkpoint cannot be used without.
 MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
+# The settings that files of earlier versions lack, and what held there.
+EARLIER = {"word_units": "words", "splitter": "marks"}
 
 
 class TaggerSettings(
     collections.namedtuple(
         "TaggerSettings",
         "cell lstm_size num_layers head subword_labels max_seq_length do_lower_case "
-        "labels scheme bert_config constrain",
+        "labels scheme bert_config constrain word_units splitter",
     )
 ):
     """The settings of a tagger.
@@ -38,20 +42,23 @@ class TaggerSettings(
       scheme: name of the tagging scheme of the training data, a key of schemes.SCHEMES, or None.
       bert_config: dict with the sizes of the encoder, as in bert_config.json.
       constrain: whether only well-formed tag sequences are predicted.
+      word_units: "text": the words of a data file are cut into the words that plain text is cut into, and the model
+        sees these; "words": it sees them as they are.
+      splitter: text.Splitter, how plain text is cut into words.
     """
 
     __slots__ = ()
 
     @classmethod
     def of_flags(cls, args, labels, scheme, bert_config):
-        """The settings that the command line gives.
+        """The settings that the command line gives; `word_units` and `splitter` as in EARLIER.
 
         Args:
           args: Namespace of train_helper.get_args_parser.
           labels, scheme, bert_config: as the fields.
         """
         given = {name: getattr(args, name) for name in MODEL_FLAGS + ("constrain",)}
-        return cls._of_values(dict(given, labels=list(labels), scheme=scheme, bert_config=bert_config))
+        return cls._of_values(dict(EARLIER, **given, labels=list(labels), scheme=scheme, bert_config=bert_config))
 
     @classmethod
     def from_json(cls, values, where):
@@ -65,27 +72,30 @@ class TaggerSettings(
           UserError: a setting is missing, or has a value that no run writes.
         """
         if not isinstance(values, dict):
-            raise UserError(f"{where}: expected the settings of a run; found {shorten(values, 60)}")
+            raise UserError(f"{where}: expected the settings of a run; found {values!r}")
         for name in MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain"):
             if name not in values:
                 raise UserError(f"{where}: expected the settings of a run; not found: {name!r}")
+        values = dict(EARLIER, **values)
         config = values["bert_config"]
         if not isinstance(config, dict) or type(config.get("max_position_embeddings")) is not int:
-            raise UserError(f"{where}: bert_config {shorten(config, 100)}; expected the sizes of an encoder")
+            raise UserError(f"{where}: bert_config {config}; expected the sizes of an encoder")
         for name, (is_right, expected) in _rules(config["max_position_embeddings"]).items():
             if not is_right(values[name]):
-                raise UserError(f"{where}: {name} {shorten(values[name], 100)}; expected {expected}")
+                raise UserError(f"{where}: {name} {values[name]}; expected {expected}")
         return cls._of_values(values)
 
     @classmethod
     def _of_values(cls, values):
+        given = {name: values[name] for name in cls._fields if name not in ("head", "splitter")}
         head = "crf" if values["crf_only"] else "blstm_crf"
-        return cls(head=head, **{name: values[name] for name in cls._fields if name != "head"})
+        return cls(head=head, splitter=Splitter.from_json(values["splitter"]), **given)
 
     def to_json(self):
         """The settings as a dict of JSON values, under the keys of run.json and tagger.json; see `from_json`."""
-        values = dict(self._asdict(), crf_only=self.head == "crf")
-        return {name: values[name] for name in MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain")}
+        values = dict(self._asdict(), crf_only=self.head == "crf", splitter=self.splitter.to_json())
+        names = MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain") + tuple(EARLIER)
+        return {name: values[name] for name in names}
 
     @property
     def num_labels(self):
@@ -108,9 +118,22 @@ class TaggerSettings(
         return self.scheme if self.constrain or needs_name else None
 
     @property
+    def cutting(self):
+        """The units.Cutting of the words of a data file, or None where the model sees them as they are."""
+        return Cutting(self.splitter, self.scheme, tuple(self.labels)) if self.word_units == "text" else None
+
+    @property
     def constraint(self):
         """The labels.Constraint on what is predicted, or None without one."""
         return data_labels.constraint(self.labels, self.scheme) if self.constrain else None
+
+
+def _is_splitter(value):
+    try:
+        Splitter.from_json(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _rules(longest):
@@ -131,5 +154,7 @@ def _rules(longest):
         "do_lower_case": is_bool,
         "constrain": is_bool,
         "scheme": (lambda value: value is None or value in list(SCHEMES), f"null or one of {', '.join(SCHEMES)}"),
+        "word_units": (WORD_UNITS.__contains__, " or ".join(WORD_UNITS)),
+        "splitter": (_is_splitter, "marks, characters or the punctuation marks that join words"),
         "labels": (lambda value: type(value) is list and all(type(label) is str for label in value), "a list of names"),
     }

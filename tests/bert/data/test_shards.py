@@ -25,6 +25,7 @@ from train import run_dir
 from train.data import conll, corpus, records
 from train.data.conll import check_tags, read_conll
 from train.data.labels import detect_scheme, label_ids
+from train.data.splitting import WordCounts
 from train.data.windows import encode
 from train.finetuning import splits
 from train.finetuning.inputs import load_inputs
@@ -391,6 +392,7 @@ def test_blocks_are_of_whole_sentences_whatever_their_size(tmp_path_factory, sen
     assert len(blocks) > 1 or path.stat().st_size < 20 * (block_bytes + 60)
     tags = [found.tags for found in whole]
     assert summary[:4] == (str(path), len(whole), {tag for each in tags for tag in each}, detect_scheme(tags))
+    assert summary.words == WordCounts.of(whole)
 
 
 def write_corpus(path, count, seed=0):

@@ -1,5 +1,6 @@
 """Words of plain text and their offsets, against a second implementation and against the tokenizer itself."""
 
+import json
 import re
 import unicodedata
 
@@ -8,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bert.tokenization import BasicTokenizer
-from train.data.text import ANYWHERE, PAUSE, SENTENCE_END, cut_places, split_words
+from train.data.text import (
+    ANYWHERE,
+    MARKS,
+    PAUSE,
+    SENTENCE_END,
+    Splitter,
+    cut_places,
+    split_words,
+)
+from train.data.text import (
+    CHARACTERS as SPELLED,
+)
 
 # What offsets go wrong at: marks, joined emoji, right to left, ligatures, line ends, what the tokenizer drops, what
 # changes its length in lower case or when it is taken apart, ideographs beyond the first plane.
@@ -19,6 +31,10 @@ ODD = (
 )
 CHARACTERS = st.one_of(st.text(max_size=3), st.sampled_from(ODD), st.sampled_from("ab 12中文。."))
 texts = st.lists(CHARACTERS).map("".join)
+# Marks of every kind, in one place and in several.
+JOINED = Splitter("together", inner="-'.|_,", leading="@'#(_|^]", trailing="_+'\u2026)$|]")
+SPLITTERS = [MARKS, SPELLED, JOINED]
+marked_texts = st.lists(CHARACTERS | st.sampled_from("".join(JOINED[1:]) * 2 + "ab中\u0301\u200b ")).map("".join)
 
 
 def kind(char):
@@ -34,8 +50,8 @@ def kind(char):
     return "mark" if category[0] == "M" else "letter"
 
 
-def words_by_hand(text):
-    """Character by character."""
+def words_by_hand(text, splitter=MARKS):
+    """Character by character, then mark by mark."""
     words, open_word, takes_letters = [], False, False
     for i, char in enumerate(text):
         what = kind(char)
@@ -47,16 +63,49 @@ def words_by_hand(text):
             words[-1] = (words[-1][0], i + 1)
         else:
             words.append((i, i + 1))
-            open_word, takes_letters = True, what != "alone"
-    return words
+            open_word, takes_letters = True, what != "alone" and splitter != SPELLED
+    return joined_by_hand(text, words, splitter)
 
 
-@given(texts)
-def test_words_against_a_second_implementation(text):
-    words = split_words(text)
-    assert words == words_by_hand(text)
+@given(texts | marked_texts, st.sampled_from(SPLITTERS))
+def test_words_against_a_second_implementation(text, splitter):
+    words = split_words(text, splitter)
+    assert words == words_by_hand(text, splitter)
     assert all(start < end for start, end in words)
     assert all(one[1] <= other[0] for one, other in zip(words, words[1:]))
+
+
+def joined_by_hand(text, words, splitter):
+    """The words by MARKS, those put together that the splitter says: by its description, pair by pair."""
+
+    def touch(i, j):
+        """Whether both words are there, and no space is between."""
+        return 0 <= i < j < len(words) and all(kind(char) == "nothing" for char in text[words[i][1] : words[j][0]])
+
+    def is_letters(i):
+        return kind(text[words[i][0]]) in ("letter", "mark")
+
+    def joins(i):
+        """Whether word i belongs to word i - 1."""
+        if not touch(i - 1, i):
+            return False
+        one, other = text[words[i - 1][0]], text[words[i][0]]
+        if is_letters(i - 1) and not is_letters(i):
+            letters_follow = touch(i, i + 1) and is_letters(i + 1)
+            both = other in splitter.inner or (other in splitter.leading and other in splitter.trailing)
+            return other in splitter.trailing or (both and letters_follow)
+        if not is_letters(i - 1) and is_letters(i):
+            letters_before = touch(i - 2, i - 1) and is_letters(i - 2)
+            return one in splitter.leading or (one in splitter.inner and letters_before)
+        return False
+
+    joined = []
+    for i, word in enumerate(words):
+        if joins(i):
+            joined[-1] = (joined[-1][0], word[1])
+        else:
+            joined.append(word)
+    return joined
 
 
 @given(texts, st.booleans())
@@ -97,6 +146,47 @@ def test_tokens_of_the_words_are_those_of_the_text(text, do_lower_case):
 )
 def test_words_by_hand(text, words):
     assert [text[start:end] for start, end in split_words(text)] == words
+
+
+@given(marked_texts)
+def test_a_part_of_whole_words_is_cut_as_the_whole_text_is(text):
+    """As the client of a server relies on, which sends parts of a long text."""
+    words = split_words(text, JOINED)
+    for i in range(len(words)):
+        for j in range(i, len(words)):
+            start = words[i][0]
+            expected = [(one - start, other - start) for one, other in words[i : j + 1]]
+            assert split_words(text[start : words[j][1]], JOINED) == expected
+
+
+@pytest.mark.parametrize(
+    "text,words",
+    [
+        ("Groß-Gerau - x-", ["Groß-Gerau", "-", "x", "-"]),
+        ("RT @ann_lee: @ bob_ #MH17. #", ["RT", "@ann_lee", ":", "@", "bob_", "#MH17", ".", "#"]),
+        ("-a _b a-中 中-a", ["-", "a", "_b", "a", "-", "中", "中", "-", "a"]),
+        ("a-b-c a--b @@a a__b", ["a-b-c", "a", "-", "-", "b", "@", "@a", "a_", "_b"]),
+    ],
+)
+def test_marks_that_join(text, words):
+    splitter = Splitter("together", inner="-", leading="@#_", trailing="_")
+    assert [text[start:end] for start, end in split_words(text, splitter)] == words
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+def test_a_splitter_in_json(splitter):
+    value = json.loads(json.dumps(splitter.to_json()))
+    assert Splitter.from_json(value) == splitter
+    assert (value == "marks", value == "characters") == (splitter == MARKS, splitter == SPELLED)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "edges", [], {}, {"inner": "-"}, {"inner": "a", "leading": "", "trailing": ""},
+              {"inner": ["-"], "leading": "", "trailing": ""}, {"inner": "中", "leading": "", "trailing": ""}]
+)  # fmt: skip
+def test_what_is_no_splitter(value):
+    with pytest.raises(ValueError):
+        Splitter.from_json(value)
 
 
 def cuts(text):

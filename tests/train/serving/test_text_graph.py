@@ -18,8 +18,9 @@ from tensorflow.python.tools import saved_model_cli
 from bert.tokenization import FullTokenizer
 from tests import serving
 from tests.paths import REPOSITORY
-from tests.train.data.test_text import CHARACTERS
-from train.data.text import split_words
+from tests.train.data.test_text import CHARACTERS, JOINED, marked_texts
+from train.data.text import CHARACTERS as SPELLED
+from train.data.text import MARKS, split_words
 from train.data.windows import encode_words
 from train.predictor import Predictor
 from train.serving import text_graph
@@ -41,15 +42,16 @@ TEXTS = st.lists(
 class InGraph:
     """What serving_text makes of texts, in a session of its own."""
 
-    def __init__(self, vocab_file, do_lower_case=True, max_seq_length=16):
+    def __init__(self, vocab_file, do_lower_case=True, max_seq_length=16, splitter=MARKS):
+        self.splitter = splitter
         self.tokenizer = FullTokenizer(vocab_file, do_lower_case)
         vocab = self.tokenizer.vocab
         with tf.Graph().as_default() as graph:
             self._texts = tf.placeholder(tf.string, [None])
-            words, characters, word = text_graph.split_texts(self._texts)
+            words, characters, word = text_graph.split_texts(self._texts, splitter)
             pieces = text_graph.tokenize(characters, word, tf.size(words.text), vocab, do_lower_case)
             self._tokens = words, pieces
-            self._batch = text_graph.encode_texts(self._texts, vocab, do_lower_case, max_seq_length)
+            self._batch = text_graph.encode_texts(self._texts, vocab, do_lower_case, max_seq_length, splitter)
         self._session = tf.Session(graph=graph)
 
     def tokens(self, texts):
@@ -70,11 +72,11 @@ class InGraph:
         return self._session.run(tensors, {self._texts: [text.encode("utf-8") for text in texts]})
 
 
-def tokens(tokenizer, text):
+def tokens(tokenizer, text, splitter=MARKS):
     """The same by the tokenizer."""
     return [
         (start, end, tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text[start:end])))
-        for start, end in split_words(text)
+        for start, end in split_words(text, splitter)
     ]
 
 
@@ -88,11 +90,24 @@ def cased():
     return InGraph(VOCAB, do_lower_case=False)
 
 
-@given(texts=st.lists(TEXTS, max_size=4))
+@pytest.fixture(scope="module")
+def spelled():
+    return InGraph(VOCAB, splitter=SPELLED)
+
+
+@pytest.fixture(scope="module")
+def joined():
+    return InGraph(VOCAB, splitter=JOINED)
+
+
+MARKED = marked_texts.filter(lambda text: not any("\ud800" <= character <= "\udfff" for character in text))
+
+
+@given(texts=st.lists(TEXTS | MARKED, max_size=4))
 @settings(max_examples=200)
-def test_pieces_are_the_tokenizers(lower, cased, texts):
-    for in_graph in (lower, cased):
-        assert in_graph.tokens(texts) == [tokens(in_graph.tokenizer, text) for text in texts]
+def test_pieces_are_the_tokenizers(lower, cased, spelled, joined, texts):
+    for in_graph in (lower, cased, spelled, joined):
+        assert in_graph.tokens(texts) == [tokens(in_graph.tokenizer, text, in_graph.splitter) for text in texts]
 
 
 ONCE = pytest.mark.one_tensorflow  # what stands around a character is looked at by the same operations
@@ -143,12 +158,17 @@ def test_by_hand(text, pieces, tmp_path):
     assert [in_graph.tokenizer.inv_vocab[i] for _, _, ids in found for i in ids] == pieces.split(" ")
 
 
-@given(texts=st.lists(TEXTS, max_size=4))
-def test_the_model_reads_what_encode_gives(lower, texts):
+@given(texts=st.lists(TEXTS | MARKED, max_size=4))
+def test_the_model_reads_what_encode_gives(lower, spelled, joined, texts):
     """Where a text is one window; of a longer one the words that fit, and it says so."""
-    batch, words = lower.batch(texts)
-    sentences = [[text[a:b] for a, b in split_words(text)] for text in texts]
-    windows = list(encode_words(sentences, lower.tokenizer, 16))
+    for in_graph in (lower, spelled, joined):
+        check_batch(in_graph, texts)
+
+
+def check_batch(in_graph, texts):
+    batch, words = in_graph.batch(texts)
+    sentences = [[text[a:b] for a, b in split_words(text, in_graph.splitter)] for text in texts]
+    windows = list(encode_words(sentences, in_graph.tokenizer, 16))
     for row in range(len(texts)):
         of_text = [window for window in windows if window.part.sentence == row]
         length = batch.input_mask[row].sum()
@@ -160,7 +180,7 @@ def test_the_model_reads_what_encode_gives(lower, texts):
             starts = [position for position, _ in of_text[0].part.words]
             assert list(np.flatnonzero(batch.word_start[row])) == starts == [p for p in positions if p]
         elif not of_text:
-            assert list(batch.input_ids[row, :length]) == lower.tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
+            assert list(batch.input_ids[row, :length]) == in_graph.tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
         assert (length <= 16) and list(seen) == sorted(seen, reverse=True) and seen.all() != batch.too_long[row]
     assert not batch.segment_ids.any() and batch.input_ids.shape == batch.input_mask.shape
 

@@ -10,7 +10,7 @@ from bert.modeling import BertConfig
 from bert.system.errors import UserError
 from tests.paths import REPOSITORY
 from train.data import labels
-from train.tagger.settings import MODEL_FLAGS, TaggerSettings
+from train.tagger.settings import EARLIER, MODEL_FLAGS, TaggerSettings
 from train.train_helper import get_args_parser
 
 LABELS = ["O", "B-A", "I-A", "X", "[CLS]", "[SEP]"]
@@ -26,8 +26,8 @@ VALUES = {
 def test_there_and_back(changed):
     values = dict(VALUES, **changed)
     settings = TaggerSettings.from_json(dict(values, vocab="abc", clip=1.0), "run.json")
-    assert settings.to_json() == json.loads(json.dumps(settings.to_json())) == values
-    assert list(settings.to_json()) == list(VALUES)  # and so the files on disk stay the same, byte for byte
+    assert settings.to_json() == json.loads(json.dumps(settings.to_json())) == dict(values, **EARLIER)
+    assert list(settings.to_json()) == list(VALUES) + list(EARLIER)
     assert TaggerSettings.from_json(settings.to_json(), "run.json") == settings
 
 
@@ -66,6 +66,8 @@ def test_a_setting_that_is_missing(name):
         ("num_layers", [0, True, None], "a whole number above 0"),
         ("crf_only", [1, None, "false"], "true or false"),
         ("subword_labels", ["X", None], "x or first"),
+        ("word_units", ["unit", None], "text or words"),
+        ("splitter", ["edges", None, 1, {"inner": "-"}], "marks, characters or the punctuation marks that join words"),
         ("max_seq_length", [2, 513, 16.0, "16", None], "3 to 512"),
         ("do_lower_case", [1, None], "true or false"),
         ("constrain", [0, None], "true or false"),
