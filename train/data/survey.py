@@ -23,12 +23,14 @@ from train.data.columns import (
     split_columns,
 )
 
+OUTSIDE = "O"
 HEAD_ROWS = 5000  # rows whose columns are compared with each other
 EXAMPLES = 20  # lines kept of each number of columns
 FEW_WORDLESS = 0.01  # of the rows may have no word: annotators' white space, in tweets for one
 FEW = 30  # so many different values in a column may always be tags
 _COUNT = re.compile(r"\d+([-.]\d+)?")  # 3, and of a CoNLL-U file 3-4 and 3.1
 _NUMBER = re.compile(r"\d{1,9}")
+_NO_TAG = re.compile(r"[^\w-]|\d")
 _TAG = re.compile(r"[BIESLUMW]-\S")
 _MARKS = "#%"  # what comments begin with
 _PHRASES = frozenset("NP VP PP ADJP ADVP SBAR PRT CONJP INTJ LST UCP".split())  # types of chunks, no entities
@@ -241,7 +243,7 @@ class _Table:
     def looks_like_tags(self, index):
         """Whether half of a column's values are O or begin as B-PER does; chunks of phrases are none."""
         values = self.values(index)
-        tagged = sum(count for value, count in values.items() if value == "O" or _TAG.match(value))
+        tagged = sum(count for value, count in values.items() if value == OUTSIDE or _TAG.match(value))
         types = {value[2:] for value in values if _TAG.match(value)}
         return 2 * tagged >= sum(values.values()) and not (types and types <= _PHRASES)
 
@@ -263,13 +265,13 @@ def _comment_flag(table, given, columns):
         if len(table.odd) > 1 and all(other.startswith(mark.rstrip()) for other in marks) and mark.strip():
             return mark if mark[0] not in begin else None
         return None
-    # Lines as long as the others: each begins a sentence, and their tags are no other row's.
+    # Lines as long as the others: each begins a sentence, and their tags are no other row's and unlike tags.
     begins = [sentence[0] for sentence in table.sentences if sentence and sentence[0][1][0][0] in _MARKS]
     tags = {found[columns[1]] for _, found in begins}
     numbers = {number for number, _ in begins}
     others = {found[columns[1]] for number, found in table.rows() if number not in numbers}
-    many = len(tags) > 1 or len(begins) >= max(3, 0.8 * sum(map(bool, table.sentences)))
-    if many and not tags & others and not any(map(_TAG.match, tags)) and table.width > 1:
+    unlike_tags = len(tags) > max(1, len(begins) / 2) or (tags and all(map(_NO_TAG.search, tags)))
+    if unlike_tags and not tags & (others | {OUTSIDE}) and not any(map(_TAG.match, tags)) and table.width > 1:
         lines = dict(table.seen.head)
         return _prefix([lines[number] for number in sorted(numbers)])
     return None
@@ -283,9 +285,10 @@ def _prefix(lines):
 
 
 def _marked(table, comment):
-    """(how many lines begin with these marks as far as is known, the number of the first)."""
+    """(how many lines begin with these marks, in words; the number of the first)."""
     found = sorted({number for number, line in table.seen.head + table.odd if line and is_comment(line, comment)})
-    return len(found), found[0]
+    more = " or more" if len(table.seen.head) == HEAD_ROWS else ""
+    return f"{len(found)}{more}", found[0]
 
 
 def _comments_message(table, comment, path):
@@ -375,7 +378,7 @@ def _check_last_column(table, path):
     last_is = table.looks_like_tags(table.width - 1)
     many = len(values) > FEW and 2 * len(values) >= len(words)
     constant = len(values) == 1 and len(table.rows()) > 1
-    other = tags and not last_is and "O" not in values
+    other = tags and not last_is and OUTSIDE not in values
     other = other and (constant or len(values) > 2 * max(len(table.values(i)) for i in tags))
     if not (many and not last_is) and not other:
         return

@@ -91,6 +91,10 @@ def load_inputs(args):
     if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
         raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
     files = {split: find_file(args.data_dir, split) for split in splits_used(args)}
+    if files and all(map(is_annotated, files.values())):
+        for name in READING_FLAGS:
+            if getattr(args, name) is not None:
+                raise UserError(f"-{name} is for .txt files; {args.data_dir} has annotated texts")
     state = run_dir.read_state(args.output_dir)
     reading = _reading_flags(args, state)
     given = format_of_flags(**reading)

@@ -95,7 +95,7 @@ def test_the_flags_that_are_named_read_the_file(read, refused):
     [
         ("# sent_id = {}\n", "# "),
         ("# id{}\n", "# "),  # as long as a row
-        ("#id{}\tsource\n", "#"),
+        ("#id{}\ta/source\n", "#"),
         ("###MEDLINE:{}\n", "###"),
         ("% {} of five\n", "% "),
         ("// {} of five\n", "// "),
@@ -117,10 +117,13 @@ def test_comment_lines_are_refused_with_the_flag_that_reads_them(before, comment
         ["#tag B-HASHTAG", "is O", "", "#other B-HASHTAG", "was O", "", "% O", "# O"],
         ["1 O", "9 O", "9 B-TIM", "7 I-TIM", "", "3 O", "4 O", "5 O"],
         ["O B-X", "O O", "O O", "", "B-x O"],
+        ["# PER", "hash LOC", "", "#tag PER", "Mia LOC", "", "# PER", "won O"],
+        ["#a O", "Mia B-PER", "", "#b O", "Ann B-PER"],
         ["² O", "³ O", "9" * 5000 + " O", "9" * 5000 + " O"],
     ],
 )
 def test_words_that_look_like_something_else_stay_words(rows, read):
+    rows = [*rows, ""]
     found = read("\n".join(rows * 3) + "\n")
     assert [word for each in found for word in each.words] == [row.split(" ")[0] for row in rows * 3 if row]
 

@@ -113,6 +113,8 @@ def test_annotated_texts_stand_for_data_files(given, tmp_path):
         each.words for each in sentences
     ]
 
+    with pytest.raises(UserError, match="-comment is for .txt files; .* has annotated texts"):
+        inputs.load_inputs(get_args_parser([*given, "-data_dir", str(data), "-output_dir", "out", "-comment", "#"]))
     (data / "dev.txt").write_text("a O\n", encoding="utf-8")
     with pytest.raises(UserError, match="dev.txt: dev.jsonl is there too"):
         inputs.load_inputs(args)
