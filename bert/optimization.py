@@ -23,7 +23,7 @@ def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
     The decay counts from step 0: right after the warm-up, the rate is already below init_lr.
 
     Args:
-      global_step: int scalar tensor, the number of updates so far.
+      global_step: int or float scalar tensor, the number of updates so far.
       init_lr: peak learning rate.
       num_train_steps: updates until the rate is 0.
       num_warmup_steps: updates of the warm-up; 0 or None for none.
@@ -60,8 +60,10 @@ UpdateOptions = collections.namedtuple(
 UPDATE_DEFAULTS = UpdateOptions()
 
 # The result of `build_train_step`: the training op, and scalar tensors of the step. loss: the mean over the examples of
-# all replicas; means: list of the `reported` scalars, averaged over replicas.
-TrainStep = collections.namedtuple("TrainStep", ["train_op", "learning_rate", "gradient_norm", "loss", "means"])
+# all replicas; means: list of the `reported` scalars, averaged over replicas; number: updates made before it.
+TrainStep = collections.namedtuple(
+    "TrainStep", ["train_op", "learning_rate", "gradient_norm", "loss", "means", "number"]
+)
 
 
 def create_optimizer(loss, init_lr, num_train_steps, num_warmup_steps, use_tpu):
@@ -106,7 +108,9 @@ def build_train_step(
       TrainStep: the op, and the learning rate, gradient norm (before clipping) and mean loss of the step.
     """
     global_step = tf.train.get_or_create_global_step()
-    learning_rate = learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps)
+    # A value of its own, which the update waits for: a later reading of the variable may be of the step after it.
+    number = tf.cast(global_step, tf.float32)
+    learning_rate = learning_rate_at(number, init_lr, num_train_steps, num_warmup_steps)
     variables = tf.trainable_variables()
     if options.is_frozen is not None:
         variables = [var for var in variables if not options.is_frozen(_name(var))]
@@ -151,7 +155,7 @@ def build_train_step(
     ]
     if apply_when is None:
         train_op = optimizer.apply_gradients(to_apply, global_step=global_step)
-        return TrainStep(train_op, learning_rate, norm, loss, means)
+        return TrainStep(train_op, learning_rate, norm, loss, means, number)
     applied = optimizer.apply_gradients(to_apply)
     with tf.control_dependencies([applied]):
         done = [global_step.assign_add(tf.cast(apply_when, global_step.dtype))]
@@ -159,7 +163,7 @@ def build_train_step(
             done.append(reset())
         if scale_loss:
             done.append(_adjust(factor, finite, True if due is None else due))
-        return TrainStep(tf.group(*done), learning_rate, norm, loss, means)
+        return TrainStep(tf.group(*done), learning_rate, norm, loss, means, number)
 
 
 def _narrow(gradient):

@@ -30,7 +30,7 @@ from bert.training import strategies
 from train import run_dir, tf_metrics
 from train.data.labels import OUTSIDE, PIECE, SPECIAL, read_labels
 from train.data.records import file_based_input_fn_builder, word_starts
-from train.finetuning import evaluation
+from train.finetuning import advice, changes, evaluation
 from train.finetuning import loop as finetuning_loop
 from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.schedule import make_schedule
@@ -135,7 +135,9 @@ def make_model_fn(
 
     def training_spec(tagger):
         if not strategies.on_tpu():
-            tf.summary.histogram("transitions", tagger.transitions)
+            # A histogram of values that are not finite would end training with an error of its own.
+            finite = tf.where_v2(tf.is_finite(tagger.transitions), tagger.transitions, 0.0)
+            tf.summary.histogram("transitions", finite)
             tf.summary.image("transitions", tagger.transitions[None, :, :, None])
         return strategies.training_spec(tf.reduce_mean(tagger.losses), training, compute, options=options)
 
@@ -272,6 +274,10 @@ def _run(args, inputs, distribution):
         target = os.path.join(args.output_dir, run_dir.CHECKPOINT)
         checkpoint.write_without_slots(prefix, target)
         log.info("wrote %s without the optimizer's variables", target)
+    if args.do_train and evaluation.has_entities(inputs.sentences["dev"]):
+        line = advice.what_helps(run_dir.read_state(args.output_dir)["evaluations"], inputs.training)
+        if line:
+            log.warning("%s", line)
     return results
 
 
@@ -307,7 +313,12 @@ def _train(args, inputs, state, records, distribution, dev_scores):
         distribution.release_others(args.output_dir, trains=False)
         return
     latest = checkpoint.latest(args.output_dir)
-    schedule = _schedule(args, records.count, latest, inputs.start, distribution)
+    f1_can_rise = evaluation.has_entities(inputs.sentences["dev"])
+    if is_chief and not f1_can_rise:
+        log.warning("%s: no entity in it, so dev F1 stays 0; the lower loss is better instead", inputs.files["dev"])
+    schedule = _schedule(args, records.count, latest, inputs.start, distribution, f1_can_rise)
+    if is_chief:
+        changes.check_steps_left(args.output_dir, inputs.state, inputs.training, schedule, state)
     hidden_size, steps = inputs.bert_config.hidden_size, schedule.steps_left
     compute = devices.choose_compute(args.precision, hidden_size, steps, args.recompute, args.xla, announce=is_chief)
     training = strategies.Training(
@@ -339,7 +350,7 @@ def _train(args, inputs, state, records, distribution, dev_scores):
     finetuning_loop.train(args, state, distribution, schedule, model_fn, input_fn, dev_scores)
 
 
-def _schedule(args, windows, latest, start, distribution):
+def _schedule(args, windows, latest, start, distribution, f1_can_rise):
     """Makes the schedule and shows it in the log.
 
     Args:
@@ -348,6 +359,7 @@ def _schedule(args, windows, latest, start, distribution):
       latest: prefix of the newest checkpoint, which training goes on from, or None.
       start: init_weights.StartWeights, or None for random weights.
       distribution: bert.training.distribution.Distribution.
+      f1_can_rise: whether the dev set has entities.
 
     Returns:
       schedule.Schedule.
@@ -364,6 +376,7 @@ def _schedule(args, windows, latest, start, distribution):
         args.warmup_proportion,
         args.eval_every,
         args.early_stop,
+        f1_can_rise,
     )
     log.info(
         "%d windows, %d steps of %d, warm-up %d steps, dev set every %d steps",

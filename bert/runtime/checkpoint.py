@@ -230,6 +230,31 @@ def make_latest(prefix):
         writer.write(f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
 
 
+def remove_since(directory, step):
+    """Removes a run's checkpoints of a step and of those after it.
+
+    Args:
+      directory: directory of the run.
+      step: the first step whose checkpoint goes.
+
+    Returns:
+      The prefix of the newest checkpoint that is left, or None.
+    """
+    steps = _by_step(directory)
+    removed = [prefix for prefix in steps if int(prefix.rpartition("-")[2]) >= step]
+    kept = next((prefix for prefix in steps if prefix not in removed), None)
+    if removed and kept:
+        make_latest(kept)  # first: what the file names is always there
+    elif removed:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(directory, "checkpoint"))
+    for prefix in removed:
+        for file in sorted(os.listdir(directory), reverse=True):  # the index before the data
+            if file.startswith(os.path.basename(prefix) + ".") and FILE.match(file):
+                os.remove(os.path.join(directory, file))
+    return kept
+
+
 def _named(directory):
     """The prefix in the file `checkpoint`, or None; there need not be such a checkpoint."""
     try:

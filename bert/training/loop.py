@@ -1,15 +1,16 @@
 """The training loop of the programs: the start of a process, the Estimator, its steps from the first to the last."""
 
 import collections
+import functools
 import logging
 import os
 
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import devices
+from bert.runtime import checkpoint, devices
 from bert.system.files import make_dir
 from bert.system.startup import set_up_logging
-from bert.training import stopping, strategies
+from bert.training import divergence, stopping, strategies
 from bert.training.distribution import DeviceRequest, Distribution, join_run
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ PROFILE = "profile"  # directory of -profile in -output_dir
 
 class RunSettings(
     collections.namedtuple(
-        "RunSettings", ["output_dir", "seed", "save_checkpoints_steps", "iterations_per_loop", "profile"]
+        "RunSettings", ["output_dir", "seed", "save_checkpoints_steps", "iterations_per_loop", "profile", "precision"]
     )
 ):
     """What every training run is given, whatever it trains: flags by their names."""
@@ -87,12 +88,19 @@ def train(settings, estimator, distribution, input_fn, num_train_steps, start_st
       distribution: distribution.Distribution.
       input_fn: function from params to a dataset of batches of distribution.share, without end.
       num_train_steps, start_step: global steps at which training ends and begins.
+
+    Raises:
+      UserError: the loss is not a number, or the directory cannot be written to.
     """
     is_chief = distribution.task.is_chief
+    forget = functools.partial(checkpoint.remove_since, settings.output_dir) if is_chief else None
+    loss_check = divergence.LossCheck(divergence.remedies(precision=settings.precision), forget)
     with stopping.stoppable(settings.output_dir, num_train_steps, distribution.ends_alone, is_chief) as hooks:
+        hooks = [loss_check, *hooks]
         if is_chief:
             loop = settings.loop_length() if distribution.is_tpu else 1
-            saver = stopping.CheckpointSaver(settings.output_dir, settings.save_checkpoints_steps, steps_per_run=loop)
+            listeners = [divergence.WeightCheck(loss_check)]
+            saver = stopping.CheckpointSaver(settings.output_dir, settings.save_checkpoints_steps, listeners, loop)
             hooks = [*hooks, saver]
             if settings.profile:
                 hooks += profile_hooks(settings.output_dir, num_train_steps - start_step)

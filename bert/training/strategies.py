@@ -18,7 +18,7 @@ from bert.runtime import devices, init_weights
 from bert.runtime.estimator import Estimator, EstimatorSpec, EvalSpec, ModeKeys, TrainSpec, train_and_evaluate
 from bert.system import signals
 from bert.system.errors import UserError, first_line
-from bert.training import cluster, stopping
+from bert.training import cluster, divergence, stopping
 from bert.training.distribution import MIRRORED, MULTI_WORKER, PARAMETER_SERVER, TPU
 from bert.training.progress import TrainingLog
 
@@ -183,6 +183,7 @@ def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS)
     hooks = []
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if not on_tpu():
+        divergence.watch(step)
         for name, mean in zip(reported, step.means):
             tf.summary.scalar(name, mean)
         tf.summary.scalar("learning_rate", step.learning_rate)

@@ -126,3 +126,23 @@ def match_state(output_dir, state):
         os.path.join(output_dir, run_dir.BEST), best["step"], best["f1"],
     )  # fmt: skip
     state["best"] = None
+
+
+def forget_since(output_dir, state, step):
+    """Removes what a run has of a step and of those after it: checkpoints, the best one too, and evaluations.
+
+    Args:
+      output_dir: directory of the run.
+      state: the run's state, see run_dir; changed in place and written.
+      step: the first step that goes.
+
+    Returns:
+      The prefix of the checkpoint that training goes on from, or None where none is left.
+    """
+    best = os.path.join(output_dir, run_dir.BEST)
+    state["evaluations"] = [scores for scores in state["evaluations"] if scores["step"] < step]
+    if state["best"] and state["best"]["step"] >= step:
+        state["best"] = None
+    run_dir.write_state(output_dir, state)
+    kept_best = checkpoint.remove_since(best, step)
+    return checkpoint.remove_since(output_dir, step) or kept_best

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from bert.runtime import checkpoint
 from bert.system import signals
 from train import run_dir
+from train.finetuning.schedule import best_of
 
 SECONDS_BETWEEN_CHECKS = 0.1  # of the files that another task writes
 
@@ -51,8 +52,7 @@ class EvaluationGate(tf.train.SessionRunHook):
             self._output_dir, lambda state: run_dir.evaluated_step(state) >= awaited or signals.received()
         )
         known = [scores for scores in state["evaluations"] if scores["step"] <= awaited]
-        best = max(known, key=lambda scores: scores["f1"], default=None)  # the first of equals
-        return self._schedule.should_stop({"evaluations": known, "best": best})
+        return self._schedule.should_stop({"evaluations": known, "best": best_of(known)})
 
 
 def run_evaluator(output_dir, dev_evaluation, schedule):

@@ -65,6 +65,11 @@ def count(sentences, tags):
     return counts
 
 
+def has_entities(sentences):
+    """Whether the gold tags of a list of conll.Sentence have an entity; without any F1 is always 0."""
+    return count(sentences, [sentence.tags for sentence in sentences]).found_correct > 0
+
+
 def scores_of(counts, loss):
     """The scores of a tagged file.
 

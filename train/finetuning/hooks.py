@@ -1,6 +1,7 @@
 """What happens at the steps of training: checkpoints are saved, and each that is due is scored on the dev set."""
 
 import logging
+import math
 import os
 
 import tensorflow.compat.v1 as tf
@@ -9,6 +10,7 @@ from bert.system import signals
 from bert.training.stopping import CheckpointSaver
 from train import run_dir
 from train.finetuning import checkpoints
+from train.finetuning.schedule import is_better
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +26,17 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
       evaluate: function from a checkpoint's prefix to scores.
       schedule: schedule.Schedule.
       saves_late: whether a checkpoint may come some steps after the step that is due.
+      loss_check: divergence.LossCheck, which ends training at a loss that is not a number; None in an evaluator, which
+        only passes such a checkpoint over.
     """
 
-    def __init__(self, output_dir, state, evaluate, schedule, saves_late=False):
+    def __init__(self, output_dir, state, evaluate, schedule, saves_late=False, loss_check=None):
         self._output_dir = output_dir
         self._state = state
         self._evaluate = evaluate
         self._schedule = schedule
         self._saves_late = saves_late
+        self._loss_check = loss_check
         self._events = tf.summary.FileWriter(os.path.join(output_dir, run_dir.EVAL_EVENTS))
 
     def after_save(self, session, global_step_value):
@@ -44,9 +49,10 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
         prefix = os.path.join(self._output_dir, f"{run_dir.CHECKPOINT}-{step}")
         with signals.signals_not_deferred():  # the checkpoint is saved, and this may take long
             scores = dict(self._evaluate(prefix), step=step)
+        if self._loss_check and not math.isfinite(scores["loss"]):
+            raise self._loss_check.failure(f"the loss on the dev set is {scores['loss']}", step)
         self._state["evaluations"].append(scores)
-        best = self._state["best"]
-        improved = best is None or scores["f1"] > best["f1"]
+        improved = is_better(scores, self._state["best"])
         if improved:
             self._state["best"] = scores
         # The state comes first: a run that is started again reads there which checkpoint belongs into best/.

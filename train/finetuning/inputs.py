@@ -17,7 +17,7 @@ from train.data.conll import check_tags, inspect, read_conll
 from train.data.corpus import read_sentences, summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_list, read_label_list, read_labels
 from train.data.text import Splitter
-from train.finetuning import checkpoints
+from train.finetuning import changes, checkpoints
 from train.finetuning.start import find_start
 from train.tagger.settings import EARLIER, MODEL_FLAGS, TaggerSettings
 from train.train_helper import check_flags, splits_used
@@ -119,6 +119,9 @@ def load_inputs(args):
     model = _model(settings, vocab)
     training = {name: getattr(args, name) for name in TRAINING_FLAGS}
     training.update({name: value for name, value in reading.items() if value is not None})
+    training.update(
+        {name: getattr(args, name) for name, usual in changes.DEFAULTS.items() if getattr(args, name) != usual}
+    )
     training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
 
     if args.do_train and _begins_afresh(args.output_dir, args.clean, state, model, training):
@@ -194,6 +197,9 @@ def _say_units(corpus, settings):
 def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
     """Prepares -output_dir for training: writes run.json, the labels and the encoder's files.
 
+    Where a finished run is given settings that need another training, run.json stays as it is until it is known that
+    there are steps left to train.
+
     Args:
       output_dir: directory of the run.
       inputs: Inputs.
@@ -210,16 +216,18 @@ def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
             run_dir.clean(output_dir, kept=[vocab_file, bert_config_file])
         state = run_dir.new_state(output_dir, inputs.model, inputs.training)
     else:
-        changed = sorted(name for name in inputs.training if inputs.training[name] != state["training"].get(name))
+        changed = changes.changed(state["training"], inputs.training)
+        state = dict(state)
         if changed:
             log.info("goes on with other settings than before: %s", ", ".join(changed))
             state.update(training=inputs.training, finished=False)
         if "dev_data" in changed:
             state.update(evaluations=[], best=None)  # scores on another dev set cannot be compared
-    run_dir.write_state(output_dir, state)
+    written = inputs.state if changes.retrained(inputs.state, inputs.training) else state
+    run_dir.write_state(output_dir, written)
     run_dir.write_labels(output_dir, inputs.labels, inputs.label_ids)
-    run_dir.copy_encoder_files(output_dir, state, vocab_file, bert_config_file)
-    return state
+    run_dir.copy_encoder_files(output_dir, written, vocab_file, bert_config_file)
+    return dict(state, copied=written.get("copied", []))
 
 
 def _load_labels(output_dir, given_list, corpus, sentences, state):

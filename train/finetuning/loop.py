@@ -3,8 +3,11 @@
 In: the schedule, the model function and the input function. Out: checkpoints, best/ and the scores in run.json.
 """
 
+import functools
+
+from bert.runtime import checkpoint
+from bert.training import divergence, stopping, strategies
 from bert.training import loop as training_loop
-from bert.training import stopping, strategies
 from bert.training.distribution import PARAMETER_SERVER
 from train import run_dir
 from train.finetuning import checkpoints, cluster
@@ -25,16 +28,25 @@ def train(args, state, distribution, schedule, model_fn, input_fn, evaluate):
       schedule: schedule.Schedule.
       model_fn, input_fn: model function and input function for an Estimator.
       evaluate: function from a checkpoint's prefix to its scores on the dev set.
+
+    Raises:
+      UserError: a loss is not a number, or the directory cannot be written to.
     """
     task = distribution.task
     if task.is_chief:
         checkpoints.match_state(args.output_dir, state)
         run_dir.write_state(args.output_dir, state)  # which an evaluator reads
+    # An evaluator has no part in the checkpoints, and the chief none in the evaluator's run.json.
+    forget = functools.partial(checkpoints.forget_since, args.output_dir, state)
+    if task.has_evaluator:
+        forget = functools.partial(checkpoint.remove_since, args.output_dir)
+    rates = "-learning_rate" if args.head_learning_rate is None else "-head_learning_rate or -learning_rate"
+    loss_check = divergence.LossCheck(divergence.remedies(rates, args.precision), forget if task.is_chief else None)
     listeners = []
     if task.is_chief and not task.has_evaluator:
         # With parameter servers the other tasks train on while the chief saves.
         saves_late = distribution.name == PARAMETER_SERVER
-        dev_evaluation = DevEvaluation(args.output_dir, state, evaluate, schedule, saves_late)
+        dev_evaluation = DevEvaluation(args.output_dir, state, evaluate, schedule, saves_late, loss_check)
         dev_evaluation.after_save(None, schedule.first_step)  # a killed run may have saved and not evaluated
         listeners = [dev_evaluation]
     # The chief decides whether there is anything to train; the other tasks hear of it when it releases them.
@@ -46,7 +58,7 @@ def train(args, state, distribution, schedule, model_fn, input_fn, evaluate):
         cluster.run_evaluator(args.output_dir, dev_evaluation, schedule)
         return
     if trains:
-        _fit(args, distribution, schedule, model_fn, input_fn, listeners)
+        _fit(args, distribution, schedule, model_fn, input_fn, listeners, loss_check)
     if task.is_chief:
         if task.has_evaluator:
             state = cluster.wait_for_evaluator(args.output_dir, schedule)
@@ -54,8 +66,8 @@ def train(args, state, distribution, schedule, model_fn, input_fn, evaluate):
         run_dir.write_state(args.output_dir, state)
 
 
-def _fit(args, distribution, schedule, model_fn, input_fn, listeners):
-    """Makes the Estimator and trains it; `listeners` hear of each checkpoint."""
+def _fit(args, distribution, schedule, model_fn, input_fn, listeners, loss_check):
+    """Makes the Estimator and trains it; `listeners` hear of each checkpoint; loss_check: divergence.LossCheck."""
     task = distribution.task
     loop_length = strategies.loop_length(args.iterations_per_loop, schedule.eval_every)
     keep = KEPT_CHECKPOINTS
@@ -71,8 +83,9 @@ def _fit(args, distribution, schedule, model_fn, input_fn, listeners):
         save_summary_steps=args.save_summary_steps,
         keep_checkpoint_max=keep,
     )
-    hooks = []
+    hooks = [loss_check]
     if task.is_chief:
+        listeners = [divergence.WeightCheck(loss_check), *listeners]
 
         def is_scheduled(step):
             return schedule.is_due(step) or step % args.save_checkpoints_steps == 0

@@ -320,3 +320,19 @@ def test_a_name_that_tensorflow_takes_for_a_pattern(name, tmp_path):
         with pytest.raises(UserError, match="TensorFlow takes a path of checkpoints with . in it for a pattern"):
             call()
     assert not os.listdir(str(tmp_path))
+
+
+def test_checkpoints_from_a_step_on_are_removed(tmp_path):
+    """One that is no run's stays."""
+    for name in ("model.ckpt-8", "model.ckpt-12", "model.ckpt-100", "bert_model.ckpt"):
+        checkpoint.write(str(tmp_path / name), {"v": np.zeros(2, np.float32)})
+    (tmp_path / "model.ckpt-100.meta").write_text("graph")
+    checkpoint.make_latest(str(tmp_path / "model.ckpt-100"))
+    kept = str(tmp_path / "model.ckpt-8")
+    assert checkpoint.remove_since(str(tmp_path), 9) == kept == checkpoint.latest(str(tmp_path))
+    assert checkpoint.remove_since(str(tmp_path), 9) == kept
+    assert checkpoint.remove_since(str(tmp_path), 0) is None and checkpoint.latest(str(tmp_path)) is None
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001"
+    }  # fmt: skip
+    assert checkpoint.remove_since(str(tmp_path / "missing"), 0) is None

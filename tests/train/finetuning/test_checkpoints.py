@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint
+from train import run_dir
 from train.finetuning import checkpoints
 
 
@@ -35,3 +36,22 @@ def test_the_best_checkpoint_does_not_change_when_its_step_is_saved_again(graph,
     best = checkpoint.latest(str(tmp_path / "best"))
     checkpoint.check_whole(best)
     assert not tf.train.load_variable(best, "v").any() and tf.train.load_variable(prefix, "v").all()
+
+
+def test_what_is_forgotten_from_a_step_on(tmp_path):
+    """The best checkpoint too; where it is from before, training goes on from it."""
+
+    def forget(step):
+        state = run_dir.new_state(str(tmp_path), {}, {})
+        state["evaluations"] = [{"step": 4, "f1": 0.5}, {"step": 8, "f1": 0.4}]
+        state["best"] = state["evaluations"][0]
+        for saved in (4, 8):
+            checkpoint.write(str(tmp_path / f"model.ckpt-{saved}"), {"v": np.zeros(2, np.float32)})
+        checkpoints.keep_as_best(str(tmp_path), str(tmp_path / "model.ckpt-4"))
+        kept = checkpoints.forget_since(str(tmp_path), state, step)
+        assert run_dir.read_state(str(tmp_path)) == state
+        return kept, [scores["step"] for scores in state["evaluations"]], state["best"]
+
+    assert forget(8) == (str(tmp_path / "model.ckpt-4"), [4], {"step": 4, "f1": 0.5})
+    assert forget(5)[0] == str(tmp_path / "model.ckpt-4")
+    assert forget(4) == (None, [], None) and not list((tmp_path / "best").iterdir())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from train.finetuning.schedule import Schedule, make_schedule
+from train.finetuning.schedule import Schedule, best_of, is_better, make_schedule
 
 SCHEDULE = Schedule(first_step=0, last_step=10, warmup_steps=1, eval_every=4, early_stop=2)
 
@@ -18,17 +18,48 @@ def test_a_late_checkpoint_is_scored_for_a_due_step_before_it(evaluated, step, d
     assert SCHEDULE.is_due_since(evaluated, step) == due
 
 
-def state(*f1):
-    evaluations = [{"step": 4 * i, "f1": value} for i, value in enumerate(f1, 1)]
-    return {"evaluations": evaluations, "best": max(evaluations, key=lambda scores: scores["f1"], default=None)}
+def state(*f1, losses=None):
+    losses = losses or [1.0] * len(f1)
+    evaluations = [{"step": 4 * i, "f1": value, "loss": loss} for i, (value, loss) in enumerate(zip(f1, losses), 1)]
+    return {"evaluations": evaluations, "best": best_of(evaluations)}
 
 
 @pytest.mark.parametrize(
-    "f1,stops", [((), False), ((0.5,), False), ((0.5, 0.4), False), ((0.5, 0.4, 0.5), True), ((0.1, 0.1, 0.2), False)]
-)
+    "f1,stops",
+    [
+        ((), False), ((0.5,), False), ((0.5, 0.4), False), ((0.5, 0.4, 0.5), True), ((0.1, 0.1, 0.2), False),
+        ((0.0, 0.0, 0.0, 0.0), False), ((0.0, 0.0, 0.0, 0.1), False), ((0.0, 0.0, 0.1, 0.0, 0.1), True),
+    ],
+)  # fmt: skip
 def test_training_stops_after_evaluations_without_a_better_f1(f1, stops):
     assert SCHEDULE.should_stop(state(*f1)) == stops
     assert not SCHEDULE._replace(early_stop=None).should_stop(state(*f1))
+
+
+def test_a_lower_loss_is_no_better_f1():
+    """It makes a better checkpoint, and early stopping counts on."""
+    scored = state(0.5, 0.5, 0.5, losses=[3.0, 2.0, 1.0])
+    assert scored["best"]["step"] == 12 and SCHEDULE.should_stop(scored)
+
+
+@pytest.mark.parametrize("losses,stops", [([3.0, 2.0, 1.0], False), ([1.0, 2.0, 1.0], True), ([2.0, 1.0, 2.0], False)])
+def test_without_entities_the_loss_decides(losses, stops):
+    assert SCHEDULE._replace(f1_can_rise=False).should_stop(state(0.0, 0.0, 0.0, losses=losses)) == stops
+
+
+@pytest.mark.parametrize(
+    "scores,best,better",
+    [
+        ((0.5, 9.0), None, True), ((0.5, 9.0), (0.4, 1.0), True), ((0.4, 1.0), (0.5, 9.0), False),
+        ((0.5, 1.0), (0.5, 2.0), True), ((0.5, 2.0), (0.5, 2.0), False), ((0.5, 3.0), (0.5, 2.0), False),
+        ((1.0, float("nan")), None, False), ((1.0, float("inf")), (0.0, 2.0), False),
+        ((0.0, 2.0), (0.0, float("nan")), False), ((0.1, 2.0), (0.0, float("nan")), True),
+    ],
+)  # fmt: skip
+def test_the_better_of_two_evaluations(scores, best, better):
+    """(F1, loss). A run of an older version may have a loss that is no number as its best."""
+    scores, best = (pair and dict(zip(("f1", "loss"), pair)) for pair in (scores, best))
+    assert is_better(scores, best) == better
 
 
 def test_it_is_complete_at_its_last_step_or_when_it_stops():
