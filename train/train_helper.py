@@ -129,7 +129,8 @@ def _add_training_flags(parser):
     )
     flag("freeze_layers", type=non_negative_int, help="leave the embeddings and this many first layers untrained")
     flag("eval_every", type=positive_int, help="steps between evaluations on dev.txt; default: once an epoch")
-    flag("early_stop", type=positive_int, help="stop after this many evaluations without a better F1")
+    flag("early_stop", type=positive_int, help="stop after this many evaluations without a better F1, counted from the "
+         "first above 0")  # fmt: skip
     flag("save_checkpoints_steps", type=positive_int, default=500, help="steps between checkpoints")
     flag("save_summary_steps", type=positive_int, default=500, help="steps between TensorBoard summaries")
     flag("seed", type=non_negative_int, default=42, help="of initialisation, dropout and shuffling")

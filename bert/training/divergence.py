@@ -116,12 +116,10 @@ class LossCheck(tf.train.SessionRunHook):
         first_step = step if self._first_step is None else self._first_step
         if first_step > 0:  # its checkpoint was there before this process
             since = max(since, first_step + 1)
-        goes_on = "the same command with it goes on from the last good checkpoint"
-        if self._forget:
-            kept = self._forget(since)
-            goes_on = (
-                f"the same command with it goes on from {kept}" if kept else "the same command with it begins anew"
-            )
+        if not self._forget:
+            return UserError(f"{what} at step {step}; the chief's line says what to try")
+        kept = self._forget(since)
+        goes_on = f"the same command with it {'goes on from ' + kept if kept else 'begins anew'}"
         made = None if step == self._first_step else step
         return UserError(describe(what, made, self._learning_rate, self._remedy, goes_on))
 

@@ -9,6 +9,13 @@ from tqdm import tqdm
 log = logging.getLogger(__name__)
 LINES_A_RUN = 50  # about how many lines a run logs
 SHORTEST_INTERVAL = 10  # steps between two lines, at least
+_bars = []  # those on the terminal
+
+
+def close_bars():
+    """Removes the progress bar, so that a line on why training ended early does not stand behind it."""
+    while _bars:
+        _bars.pop().close()
 
 
 class TrainingLog(tf.train.SessionRunHook):
@@ -35,6 +42,7 @@ class TrainingLog(tf.train.SessionRunHook):
     def after_create_session(self, session, coord):
         step = session.run(self._tensors["step"])
         self._bar = tqdm(total=self._total_steps, initial=step, unit="step", disable=None, leave=False)
+        _bars.append(self._bar)
         self._last_step = step
         self._start_interval()
 
@@ -63,7 +71,7 @@ class TrainingLog(tf.train.SessionRunHook):
         self._start_interval()
 
     def end(self, session):
-        self._bar.close()
+        close_bars()
 
     def _start_interval(self):
         self._losses = []

@@ -13,6 +13,7 @@ from bert.optimization import mean_over_replicas
 from bert.runtime import checkpoint
 from bert.system import signals
 from bert.system.errors import FULL, cannot_be_written
+from bert.training import progress
 
 # Errors of the cluster, not of the disk: TensorFlow's sessions recover from them.
 PREEMPTION = (tf.errors.AbortedError, tf.errors.UnavailableError)
@@ -56,6 +57,7 @@ def stoppable(output_dir, num_train_steps, alone=True, saves=True):
             raise signals.Interrupted(signum, describe(signum))
     finally:
         signals.defer_signals(False)
+        progress.close_bars()
 
 
 class _StopAtSignal(tf.train.SessionRunHook):

@@ -156,7 +156,9 @@ def test_the_line():
     assert divergence.remedies(precision="fp16").endswith("or -precision=fp32")
     check, _ = checked([1.0])
     assert str(check.failure("the loss is nan", 1)).endswith("goes on from kept-0")
-    assert str(divergence.LossCheck("it").failure("the loss is nan", 1)).endswith("the last good checkpoint")
+    assert str(divergence.LossCheck("it").failure("the loss is nan", 1)).endswith(
+        "at step 1; the chief's line says what to try"
+    )
 
 
 def test_a_tagger_at_a_rate_that_is_far_too_high_goes_on_at_a_better_one(tmp_path):
