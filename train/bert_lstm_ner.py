@@ -11,16 +11,14 @@ arguments; `train` is the whole run.
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
-import functools
 import logging
 import os
-import re
 
 import tensorflow.compat.v1 as tf
 
 from bert.data.batches import Reading
 from bert.encoder import kernels
-from bert.optimization import STEP_DEFAULTS, StepOptions
+from bert.optimization import STEP_DEFAULTS
 from bert.runtime import checkpoint, devices, init_weights
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import run_lock
@@ -35,6 +33,7 @@ from train.finetuning import loop as finetuning_loop
 from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.schedule import make_schedule
 from train.finetuning.splits import make_records
+from train.finetuning.update import step_options
 from train.inference.frozen import FrozenTagger
 from train.models import build_tagger, predict_tags
 from train.report import page
@@ -82,7 +81,7 @@ def model_fn_builder(
     variables = init_weights.model_variables(bert_config, head_shapes(settings), uses_pooler=False)
     start = init_weights.of_prefix(init_checkpoint, variables._replace(head_name="the tagging head"))
     training = strategies.Training(start, learning_rate, num_train_steps, num_warmup_steps, args.batch_size)
-    return make_model_fn(settings, label_map, training, _step_options(args, learning_rate), args.dropout_rate, compute)
+    return make_model_fn(settings, label_map, training, step_options(args, learning_rate), args.dropout_rate, compute)
 
 
 def make_model_fn(
@@ -181,31 +180,6 @@ def _metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):
     for name in ("precision", "recall", "f1") if entity_ids else ():  # none in data of O alone
         metrics[name] = getattr(tf_metrics, name)(label_ids, pred_ids, num_labels, entity_ids, counted)
     return metrics
-
-
-def _step_options(args, learning_rate):
-    """The StepOptions that the flags give, with learning_rate as the encoder's."""
-    return StepOptions(
-        clip_norm=args.clip,
-        lr_multiplier=_head_multiplier(learning_rate, args.head_learning_rate),
-        is_frozen=functools.partial(_is_frozen, freeze_layers=args.freeze_layers),
-        accumulation_steps=args.gradient_accumulation_steps,
-    )
-
-
-def _is_frozen(name, freeze_layers):
-    """Whether a variable belongs to what -freeze_layers leaves as it is: embeddings and the first layers."""
-    if freeze_layers is None:
-        return False
-    layer = re.match(r"bert/encoder/layer_(\d+)/", name)
-    return name.startswith("bert/embeddings/") or (layer is not None and int(layer.group(1)) < freeze_layers)
-
-
-def _head_multiplier(learning_rate, head_learning_rate):
-    """The factor on a variable's learning rate that gives all outside the encoder a rate of its own."""
-    if head_learning_rate is None:
-        return None
-    return lambda name: 1.0 if name.startswith("bert/") else head_learning_rate / learning_rate
 
 
 def train(args):
@@ -328,7 +302,7 @@ def _train(args, inputs, state, records, distribution, dev_scores):
         schedule.warmup_steps,
         args.batch_size,
     )
-    options = _step_options(args, args.learning_rate)
+    options = step_options(args, args.learning_rate)
     model_fn = make_model_fn(inputs.settings, inputs.label_ids, training, options, args.dropout_rate, compute)
     input_fn = file_based_input_fn_builder(
         records.path,

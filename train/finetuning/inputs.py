@@ -219,7 +219,7 @@ def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
         changed = changes.changed(state["training"], inputs.training)
         state = dict(state)
         if changed:
-            log.info("goes on with other settings than before: %s", ", ".join(changed))
+            log.info("goes on with other settings than before: %s", shown_list(changed))
             state.update(training=inputs.training, finished=False)
         if "dev_data" in changed:
             state.update(evaluations=[], best=None)  # scores on another dev set cannot be compared
