@@ -86,11 +86,23 @@ def run(*flags):
 
 @pytest.mark.parametrize("kind", texts.KINDS)
 def test_in_order_the_bytes_are_those_of_one_machine(kind, place):
-    run("-input_files", "in/b.txt,in/*.txt", "-output", "out", "-ordered", "-input", kind)
-    assert (place / "out").read_bytes() == expected("in/b.txt", "in/a.txt", "-input", kind)
-    run("-input_files", "in/a.txt", "-output", "out", "-ordered", "-input", kind, "--direct_num_workers=3")
-    assert (place / "out").read_bytes() == expected("in/a.txt", "-input", kind)
+    # The files are of lines of any number of words, of which "conll" is to take the first.
+    flags = ["-input", kind] + ["-columns", "word=1"] * (kind == "conll")
+    run("-input_files", "in/b.txt,in/*.txt", "-output", "out", "-ordered", *flags)
+    assert (place / "out").read_bytes() == expected("in/b.txt", "in/a.txt", *flags)
+    run("-input_files", "in/a.txt", "-output", "out", "-ordered", *flags, "--direct_num_workers=3")
+    assert (place / "out").read_bytes() == expected("in/a.txt", *flags)
     assert sorted(os.listdir(".")) == ["expected", "in", "model", "out"]
+
+
+def test_columns_are_found_in_each_file(place):
+    """By what is in it, as on one machine; what cannot be right is refused."""
+    (place / "in" / "a.txt").write_bytes(b"Ann Lee\tO\nran\tO\n\n" * 30)
+    run("-input_files", "in/a.txt", "-output", "out", "-ordered", "-input", "conll")
+    assert (place / "out").read_bytes() == expected("in/a.txt", "-input", "conll")
+    assert json.loads((place / "out").read_bytes().split(b"\n")[29].decode())["text"] == "Ann Lee ran"
+    with pytest.raises(UserError, match=r"in/b\.txt:3: 2 columns .* -columns word=1 takes the first"):
+        run("-input_files", "in/b.txt", "-output", "out", "-ordered", "-input", "conll")
 
 
 def test_shards_hold_every_line_once(place):
