@@ -14,14 +14,18 @@ last checkpoint. Two kinds of ends are not followed by a restart:
     is 143 or 130. A second signal to the launcher ends everything at once.
 """
 
+import os
+import sys
+
+if __name__ == "__main__" and not __package__:  # run as a file, `python bert/launch.py`
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 import contextlib
 import ctypes
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 

@@ -106,10 +106,8 @@ def load_inputs(args):
     splits = [split for split in wanted if wanted[split]]
     if not splits and not args.do_export:
         raise UserError("nothing to do: expected -do_train, -do_eval, -do_predict or -do_export")
-    require(args, "task_name", "bert_config_file", "vocab_file", "output_dir")
+    require(args, "task_name", "bert_config_file", "vocab_file", "output_dir", *["data_dir"] * bool(splits))
     devices.check_possible(args.precision, args.xla)
-    if splits:
-        require(args, "data_dir")
     trained = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
     init_checkpoint = None if trained else checkpoint.resolve(args.init_checkpoint, args.output_dir)
     task = _find_task(args, trained, init_checkpoint)

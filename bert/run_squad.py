@@ -110,8 +110,8 @@ def load_inputs(args):
     """All that the run will use, read and checked; nothing is written but the output directory itself."""
     if not (args.do_train or args.do_predict):
         raise UserError("nothing to do: expected -do_train or -do_predict")
-    require(args, "bert_config_file", "vocab_file", "output_dir")
-    require(args, *["train_file"] * args.do_train, *["predict_file"] * args.do_predict)
+    files = ["train_file"] * args.do_train + ["predict_file"] * args.do_predict
+    require(args, "bert_config_file", "vocab_file", "output_dir", *files)
     devices.check_possible(args.precision, args.xla)
     config, tokenizer = encoder_files.load_encoder(encoder_files.EncoderFiles.from_dict(vars(args)))
     if args.max_seq_length <= args.max_query_length + SPECIAL_PIECES:

@@ -295,7 +295,7 @@ def test_starting_from_a_checkpoint(given, finished, tmp_path):
     output = str(tmp_path / "output")
     start = tf.train.latest_checkpoint(os.path.join(finished[0], "best"))
     log = succeed_here(*given, "-output_dir", output, "-init_checkpoint", start, "-num_train_epochs", "1")
-    assert f"23 of 23 encoder variables from {start}; the tagging head from there too" in log
+    assert f"39 of 39 encoder variables from {start}; the tagging head from there too" in log
     assert "random weights" not in log and "labels whose weights" not in log
     first = tf.train.load_checkpoint(os.path.join(output, "model.ckpt-0"))
     source = tf.train.load_checkpoint(start)

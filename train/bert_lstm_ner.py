@@ -8,11 +8,16 @@ In: the flags of train_helper. Out: the files in -output_dir that run_dir names.
 arguments; `train` is the whole run.
 """
 
+import os
+import sys
+
+if __name__ == "__main__" and not __package__:  # run as a file, `python train/bert_lstm_ner.py`
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
 import logging
-import os
 
 import tensorflow.compat.v1 as tf
 

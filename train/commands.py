@@ -8,10 +8,11 @@ from bert.system.errors import run_program
 
 def fine_tune():
     """What run.py does."""
-    from train.train_helper import get_args_parser
+    from train.train_helper import check_flags, get_args_parser
 
     args = get_args_parser()
-    # Behind the flags, so that -help and a wrong flag need not wait for TensorFlow.
+    check_flags(args)
+    # Behind the flags, so that -help and a wrong or missing flag need not wait for TensorFlow.
     from train import bert_lstm_ner
 
     bert_lstm_ner.train(args)

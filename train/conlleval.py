@@ -19,8 +19,13 @@ Chunking" (CoNLL 2000); the IOB and IOE tags, Tjong Kim Sang and Veenstra, "Repr
 (EACL 1999). conlleval.pl beside this file does the same in Perl.
 """
 
-import getopt
+import os
 import sys
+
+if __name__ == "__main__" and not __package__:  # run as a file, `python train/conlleval.py`
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import getopt
 from collections import Counter, namedtuple
 
 from bert.system.errors import UserError, run_program

@@ -7,11 +7,15 @@ Results come in the order of the input, and memory does not grow with its size. 
 on with -resume and gives the same file. `-interactive` is a prompt.
 """
 
+import os
+import sys
+
+if __name__ == "__main__" and not __package__:  # run as a file, `python train/predict.py`
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 from bert.system import startup  # noqa: I001  before TensorFlow
 
 import contextlib
-import os
-import sys
 
 from bert.system import signals
 from bert.system.errors import UserError, run_program

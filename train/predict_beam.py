@@ -8,11 +8,16 @@ The lines are those of `python -m train.predict -format jsonl`, in shards, or wi
 Flags that are not listed here are Beam's. Workers need this project, and -model_dir and the files under these names.
 """
 
+import os
+import sys
+
+if __name__ == "__main__" and not __package__:  # run as a file, `python train/predict_beam.py`
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 from bert.system import startup  # noqa: I001  before TensorFlow
 
 import logging
 import re
-import sys
 
 from bert.system.errors import UserError, run_program
 from bert.system.flags import FlagParser, non_negative_int

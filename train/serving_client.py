@@ -7,9 +7,14 @@
 The client itself is train/serving/client.py.
 """
 
+import os
+import sys
+
+if __name__ == "__main__" and not __package__:  # run as a file, `python train/serving_client.py`
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 import itertools
 import json
-import sys
 
 from bert.system.errors import run_program
 from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int

@@ -12,6 +12,7 @@ from bert.system.flags import (
     positive_float,
     positive_int,
     proportion,
+    require,
 )
 from train import __version__
 from train.data.columns import SEPARATORS, columns_flag
@@ -180,10 +181,7 @@ def check_flags(args):
     if not (args.do_train or args.do_eval or args.do_predict or args.do_export or args.filter_adam_var):
         raise UserError("nothing to do: expected at least one of -do_train -do_eval -do_predict -do_export")
     needed = ["output_dir", "bert_config_file", "vocab_file"] + (["data_dir"] if splits_used(args) else [])
-    for name in needed:
-        if not getattr(args, name):
-            alternative = " (or -bert_dir)" if name in ("bert_config_file", "vocab_file") else ""
-            raise UserError(f"-{name}{alternative} is missing")
+    require(args, *[f"{name} (or -bert_dir)" if name in BERT_FILES else name for name in needed])
     if args.ner != "ner":
         raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
     if args.report and not args.do_predict:

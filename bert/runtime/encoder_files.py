@@ -125,9 +125,7 @@ def check_init_checkpoint(path, model, do_lower_case, output_dir=None, partial=F
         return None
     if do_lower_case is not None:
         tokenization.validate_case_matches_checkpoint(do_lower_case, prefix)
-    found = init_weights.find(prefix, model, partial)
-    checkpoint.check_whole(prefix)
-    return found
+    return init_weights.find(prefix, model, partial, whole=True)
 
 
 def trained_checkpoint(output_dir, do_train):

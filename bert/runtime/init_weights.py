@@ -62,17 +62,18 @@ def model_variables(config, head=(), head_name="the head", uses_pooler=True):
     return weight_names.Model(encoder, dict(head), head_name, unused, head_remedy="")
 
 
-def find(prefix, model, partial=False, announce=True):
+def find(prefix, model, partial=False, whole=False):
     """The StartWeights of a model in a checkpoint; one line in the log says what comes from there and what does not.
 
     Args:
       prefix: checkpoint prefix.
       model: weight_names.Model.
       partial: whether variables of the encoder may be missing.
-      announce: whether the log says so.
+      whole: read every tensor, too, to find damage.
 
     Raises:
-      UserError: there is no such checkpoint, or it does not fit, see weight_names.match; or a tensor holds no weights.
+      UserError: there is no such checkpoint, or it does not fit, see weight_names.match; or a tensor holds no weights;
+        or it is damaged.
     """
     reader = checkpoint.open_checkpoint(prefix)
     shapes = reader.get_variable_to_shape_map()
@@ -82,8 +83,9 @@ def find(prefix, model, partial=False, announce=True):
         if types[name] not in _FLOATS:
             raise UserError(f"{prefix}: {name} is of type {types[name].name}; expected weights, of float32")
     tensors = {name: Tensor(there, types[there], shapes[there], None, ()) for name, there in found.names.items()}
-    if announce:
-        log.info("%s", _announcement(prefix, model, found, tensors))
+    if whole:
+        checkpoint.check_whole(prefix)
+    log.info("%s", _announcement(prefix, model, found, tensors))
     return StartWeights(prefix, tensors)
 
 

@@ -21,7 +21,8 @@ class UserError(Exception):
 
 
 SHOWN = 10  # items of a list in a message
-LONGEST = 300  # characters of a message
+LONGEST = 300  # characters of a message, but for long paths in it
+LIMIT = 360  # characters at which any message is cut
 
 
 def shown_list(items, shown=SHOWN, longest=LONGEST // 2):
@@ -88,7 +89,7 @@ def run_program(main):
         with signals.handle_signals():
             main()
     except UserError as error:
-        _end(f"error: {error}", 2)
+        end_program(error)
     except signals.Interrupted as stop:
         _end(str(stop), stop.exit_code)
     except KeyboardInterrupt:  # where signals cannot be watched, see signals.handle_signals
@@ -101,6 +102,11 @@ def run_program(main):
         if error.errno not in FULL:
             raise
         _end(f"error: {error.filename or 'standard output'}: cannot be written: {error.strerror}", 2)
+
+
+def end_program(error):
+    """Ends this process as `run_program` does for a UserError: one line on standard error and exit code 2."""
+    _end(f"error: {shorten(error, LIMIT)}", 2)
 
 
 def _end(text, exit_code):

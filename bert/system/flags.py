@@ -61,10 +61,16 @@ def add_switch(parser, name, default, **kwargs):
 
 
 def require(args, *names):
-    """UserError for the first of these flags that was not given."""
-    for name in names:
-        if getattr(args, name) in (None, ""):
-            raise UserError(f"-{name} is missing")
+    """UserError, naming all of them, if some of these flags were not given.
+
+    Args:
+      args: Namespace, or any object with the flags as attributes.
+      names: names of flags; in `name (or another)` what is behind the name is only shown.
+    """
+    missing = [name for name in names if getattr(args, name.split()[0]) in (None, "")]
+    if missing:
+        shown = " and ".join(filter(None, [", ".join("-" + name for name in missing[:-1]), "-" + missing[-1]]))
+        raise UserError(f"{shown} {'is' if len(missing) == 1 else 'are'} missing")
 
 
 def parse_bool(text):

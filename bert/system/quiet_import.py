@@ -15,26 +15,37 @@ import tempfile
 _CHATTER = re.compile(rb"([IW]\d{4} |WARNING: All log messages before absl::InitializeLog)")
 
 
-def install():
-    """The next import of tensorflow, whoever makes it, is a quiet one."""
+def install(check=lambda module: None):
+    """The next import of tensorflow, whoever makes it, is a quiet one.
+
+    Args:
+      check: function that is called with the module once it is loaded, or with None where there is no tensorflow. What
+        it raises is what the import raises.
+    """
     if "tensorflow" not in sys.modules and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, _Finder(check))
 
 
 class _Finder:
     """Finds the module tensorflow, once, as the other finders do, and has it loaded within `without_chatter`."""
+
+    def __init__(self, check):
+        self._check = check
 
     def find_spec(self, name, path=None, target=None):
         if name != "tensorflow":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
+        if spec is None or spec.loader is None:  # no such package, or a folder of that name without code
+            self._check(None)
+        else:
             load = spec.loader.exec_module
 
             def exec_module(module):
                 with without_chatter():
                     load(module)
+                self._check(module)
 
             spec.loader.exec_module = exec_module
         return spec

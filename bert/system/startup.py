@@ -1,15 +1,58 @@
 """What has to happen before TensorFlow is imported: programs import this module first."""
 
+import importlib.util
 import logging
 import os
+import re
 import sys
 import warnings
 
 from bert.system import quiet_import
+from bert.system.errors import LIMIT, UserError, end_program, shorten
+
+
+class NoTensorFlow(UserError, ImportError):
+    """TensorFlow is not there, or of a version that this project does not work with."""
+
+
+def _check_tensorflow(module):
+    """Ends a program of ours with one line, and raises NoTensorFlow elsewhere, unless this TensorFlow will do.
+
+    Args:
+      module: the module tensorflow, or None where there is none.
+    """
+    version = getattr(module, "__version__", "")
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if module is not None and (numbers is None or _is_supported(*map(int, numbers.groups()))):
+        return
+    found = "TensorFlow is not installed" if module is None else f"TensorFlow {version} is installed"
+    error = NoTensorFlow(
+        f"{found} for Python {sys.version_info.major}.{sys.version_info.minor} ({sys.executable}); expected 1.15, or "
+        f"2.15 or later, as pip install -r requirements.txt installs it"
+    )
+    if _is_our_program(getattr(sys.modules.get("__main__"), "__file__", None)):
+        end_program(error)
+    raise error
+
+
+def _is_supported(major, minor):
+    return (major, minor) == (1, 15) or (major, minor) >= (2, 15)
+
+
+def _is_our_program(path):
+    """Whether the main module of this process is one of our programs: those load TensorFlow before they begin."""
+    if path is None:
+        return False
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    folder, name = os.path.split(os.path.realpath(path))
+    return name.endswith(".py") and folder in [os.path.realpath(os.path.join(root, each)) for each in ("bert", "train")]
+
 
 # TensorFlow reads it once, when it is loaded. 3 shows fatal errors alone; all other errors are Python exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-quiet_import.install()
+if "tensorflow" not in sys.modules and importlib.util.find_spec("tensorflow") is None:
+    _check_tensorflow(None)  # at once: on a bare Python other packages are missing too
+quiet_import.install(_check_tensorflow)
 # TensorFlow 1.15 on a newer numpy warns of its own code at every import.
 warnings.filterwarnings("ignore", category=FutureWarning)
 warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -52,4 +95,7 @@ class _ProgressFriendlyHandler(logging.Handler):
     def emit(self, record):
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        text = self.format(record)
+        if not record.exc_info:
+            text = "\n".join(shorten(line, LIMIT) for line in text.split("\n"))
+        tqdm.write(text, file=sys.stderr)
