@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from bert.pretraining import corpus, examples
 from bert.system import signals
-from bert.system.errors import UserError, run_program
+from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import find_files, make_dir
 from bert.system.flags import FlagParser, non_negative_int, positive_int, proportion
 from bert.system.workers import Workers
@@ -56,7 +56,7 @@ def main():
     # Only here, because this loads TensorFlow, which every worker process would have to hold too.
     startup.set_up_logging()
     documents = blocks[-1].last_document + 1
-    log.info("wrote %d examples from %d documents to %s", count, documents, ", ".join(outputs))
+    log.info("wrote %d examples from %d documents to %s", count, documents, shown_list(outputs))
 
 
 def parse_flags(argv=None):

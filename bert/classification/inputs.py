@@ -10,7 +10,7 @@ from bert import modeling
 from bert.classification import model, tasks
 from bert.data import batches, pairs, records
 from bert.runtime import checkpoint
-from bert.system.errors import UserError
+from bert.system.errors import LONGEST, UserError, shorten
 from bert.system.files import read_json, sha256, write_json
 
 TASK_FILE = "task.json"  # in -output_dir: what the classifier there was trained for
@@ -56,7 +56,8 @@ def read_task(path, expected, header):
     if expected is None:
         return _own_task(path, known, header)
     if known != description(expected):
-        raise UserError(f"{path}: the classifier was trained for {known}; expected {description(expected)}")
+        was, wanted = (shorten(task, LONGEST // 3) for task in (known, description(expected)))
+        raise UserError(f"{path}: the classifier was trained for {was}; expected {wanted}")
     return expected
 
 

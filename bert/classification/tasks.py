@@ -10,7 +10,7 @@ import logging
 import os
 
 from bert.system import lines
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ BINARY = ("0", "1")
 REGRESSION_LABELS = 1  # the outputs of a regression model
 TSV = "tsv"
 FEW_EXAMPLES = 10  # a file of fewer may have a label for each text
-LISTED, SHOWN = 10, 40  # labels in a message, characters of each
+SHOWN = 40  # characters of a label in a message
 
 
 def _layout(file, text_a, text_b=None, label=None, header=True, part="", language=None, skip_broken=False):
@@ -279,8 +279,7 @@ def _label(task, path, number, text):
     text = text if text in task.labels else text.strip()
     label = task.aliases.get(text, text)
     if label not in task.labels:
-        more = f" and {len(task.labels) - LISTED} more" if len(task.labels) > LISTED else ""
-        expected = ", ".join(map(_shown, task.labels[:LISTED])) + more
+        expected = shown_list(map(_shown, task.labels))
         raise UserError(f"{path}:{number}: the label {_shown(text)!r}; expected one of {expected}")
     return label
 

@@ -4,7 +4,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.data import batches
 from bert.data.shards import count_by_length
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 
 LOOKED_AT = 20  # number of records in each file that are checked before training
 
@@ -38,7 +38,7 @@ def count_records(files, max_seq_length, max_predictions_per_seq, vocab_size):
             _check(path, content, expected, vocab_size)
         total += count_by_length(path)
     if not total:
-        raise UserError(f"{', '.join(files)}: no record; expected what create_pretraining_data writes")
+        raise UserError(f"{shown_list(files)}: no record; expected what create_pretraining_data writes")
     return total
 
 

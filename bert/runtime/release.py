@@ -9,7 +9,7 @@ import zipfile
 import zlib
 
 from bert.system.directories import complete_directory
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def _members(path, archive):
     files = [info for info in files if not info.filename.startswith("__MACOSX/")]
     indexes = [info.filename for info in files if info.filename.endswith(".index")]
     if len(indexes) != 1:
-        found = ", ".join(sorted(indexes)) or "none"
+        found = shown_list(sorted(indexes)) or "none"
         raise UserError(f"{path}: expected one checkpoint in it, as bert_model.ckpt.index; found {found}")
     folder = posixpath.dirname(indexes[0])
     return {posixpath.basename(info.filename): info for info in files if posixpath.dirname(info.filename) == folder}

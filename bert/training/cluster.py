@@ -16,7 +16,7 @@ import os
 import socket
 import time
 
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Barrier:
                 try:
                     peer, _ = self._socket.accept()
                 except socket.timeout:
-                    absent = ", ".join(sorted(missing - set(arrived)))
+                    absent = shown_list(sorted(missing - set(arrived)))
                     raise UserError(f"TF_CONFIG: waited {patience:.0f} seconds for {absent}; expected every task")
                 peer.settimeout(5.0)
                 try:

@@ -8,7 +8,7 @@ import collections
 import io
 import logging
 
-from bert.system.errors import UserError, shown_list
+from bert.system.errors import UserError, shorten, shown_list
 from bert.system.lines import numbered, open_bytes
 from train.data.columns import Format, is_comment, is_divider, is_wordless, pick, split_columns
 from train.data.labels import PADDING, SPECIAL
@@ -208,6 +208,6 @@ def check_tags(path, sentences, labels):
             if tag not in known:
                 expected = shown_list([label for label in labels if label not in SPECIAL], longest=100)
                 raise UserError(
-                    f"{path}:{sentence.line_of(index)}: the tag {tag!r} was not seen in training; expected {expected}; "
-                    f"to train with it, put it into train.txt or -label_list"
+                    f"{path}:{sentence.line_of(index)}: the tag {shorten(repr(tag), 60)} was not seen in training; "
+                    f"expected {expected}; to train with it, put it into train.txt or -label_list"
                 )

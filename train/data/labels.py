@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from bert.system import lines
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shorten
 from bert.system.files import read_json
 from train.data.schemes import OUTSIDE, SCHEMES, may_follow, split_tag
 
@@ -42,14 +42,16 @@ def read_label_list(spec):
     labels = []
     for number, label in enumerate(_label_lines(spec) if is_file else spec.split(","), 1):
         label = label.strip(" \t\r")
-        where = f"{spec}:{number}" if is_file else f"-label_list {spec}"
+        where = f"{spec}:{number}" if is_file else f"-label_list {shorten(spec, 100)}"
         if label == PADDING:
             raise UserError(f"{where}: {PADDING} is the padding's label, of id 0; expected the labels from id 1 on")
         if label in labels:
-            raise UserError(f"{where}: the label {label!r} is there twice; expected each label once")
+            raise UserError(f"{where}: the label {shorten(repr(label), 100)} is there twice; expected each label once")
         labels += [label] if label else []
     if not labels:
-        raise UserError(f"{spec}: no label in it; expected a file with one label per line, or a comma-separated list")
+        raise UserError(
+            f"{shorten(spec, 100)}: no label in it; expected a file with one label per line, or a comma-separated list"
+        )
     return labels + [label for label in (OUTSIDE,) + SPECIAL if label not in labels]
 
 

@@ -7,7 +7,7 @@ import os
 from bert import modeling
 from bert.runtime import checkpoint
 from bert.runtime.encoder_files import EncoderFiles, load_encoder
-from bert.system.errors import UserError, shown_list
+from bert.system.errors import UserError, shorten, shown_list
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
 from train.data import splitting
@@ -253,7 +253,7 @@ def _load_labels(output_dir, given_list, corpus, sentences, state):
     elif os.path.exists(label_file):
         labels = read_labels(label_file)
         if given not in (None, labels):
-            raise UserError(f"{label_file}: its labels are not those of -label_list {given_list}")
+            raise UserError(f"{label_file}: its labels are not those of -label_list {shorten(given_list, 100)}")
     elif given:
         labels = given
     else:

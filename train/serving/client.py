@@ -15,7 +15,7 @@ import random
 import time
 
 from bert.data.lengths import batches_by_length
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 from train.data.schemes import SCHEMES
 from train.data.text import cut_places
 from train.data.windows import Part, Prediction, cut_windows, join_scores, join_windows, pad_windows, settle_seams
@@ -132,7 +132,7 @@ class ServingClient(TextTagger):
         answer = self._call(self._server.predict, self._signature, inputs)
         for name in outputs:
             if not isinstance(answer.get(name), list) or len(answer[name]) != rows:
-                found = ", ".join(sorted(answer))
+                found = shown_list(sorted(answer))
                 raise ServingError(f"{self._server}: expected {name} of {rows} texts in an answer; found {found}")
         return answer
 

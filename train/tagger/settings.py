@@ -5,7 +5,7 @@ Needs no TensorFlow, so that a client of a server, and the flags, can read them 
 
 import collections
 
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shorten
 from train.conlleval import READINGS
 from train.data import labels as data_labels
 from train.data.schemes import BARE, SCHEMES
@@ -72,17 +72,17 @@ class TaggerSettings(
           UserError: a setting is missing, or has a value that no run writes.
         """
         if not isinstance(values, dict):
-            raise UserError(f"{where}: expected the settings of a run; found {values!r}")
+            raise UserError(f"{where}: expected the settings of a run; found {shorten(values, 60)}")
         for name in MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain"):
             if name not in values:
                 raise UserError(f"{where}: expected the settings of a run; not found: {name!r}")
         values = dict(EARLIER, **values)
         config = values["bert_config"]
         if not isinstance(config, dict) or type(config.get("max_position_embeddings")) is not int:
-            raise UserError(f"{where}: bert_config {config}; expected the sizes of an encoder")
+            raise UserError(f"{where}: bert_config {shorten(config, 100)}; expected the sizes of an encoder")
         for name, (is_right, expected) in _rules(config["max_position_embeddings"]).items():
             if not is_right(values[name]):
-                raise UserError(f"{where}: {name} {values[name]}; expected {expected}")
+                raise UserError(f"{where}: {name} {shorten(values[name], 100)}; expected {expected}")
         return cls._of_values(values)
 
     @classmethod

@@ -1,12 +1,18 @@
 """No message is longer than a few lines of a terminal, whatever the user gave."""
 
+import ast
+import glob
 import logging
+import os
 import types
 
 import pytest
 
 from bert.system import errors, flags, startup
 from bert.system.errors import LIMIT, UserError, run_program, shorten, shown_list
+from tests.paths import REPOSITORY
+
+SPEAKERS = {"UserError", "ServingError", "info", "warning", "error"}
 
 
 def test_a_list_shows_ten_and_says_how_many_more():
@@ -58,3 +64,44 @@ def test_all_missing_flags_at_once():
         assert str(caught.value) == expected
     flags.require(args, "c")
     assert errors.LONGEST <= LIMIT
+
+
+def lists_in_messages(source):
+    """The numbers of the lines in which a message is made of a list that may be of any length.
+
+    A list in capitals is one of the program's own.
+    """
+    for call in ast.walk(ast.parse(source)):
+        if not isinstance(call, ast.Call) or getattr(call.func, "id", getattr(call.func, "attr", "")) not in SPEAKERS:
+            continue
+        for inner in ast.walk(call):
+            if isinstance(inner, ast.Call) and getattr(inner.func, "attr", "") == "join" and inner.args:
+                names = [node.id for node in ast.walk(inner.args[0]) if isinstance(node, ast.Name)]
+                if is_comma(inner.func.value) and not any(name.isupper() for name in names):
+                    yield inner.lineno
+
+
+def is_comma(node):
+    try:
+        return ast.literal_eval(node) in (", ", "; ", " and ", " or ")
+    except ValueError:  # not a literal
+        return False
+
+
+def test_lists_in_messages_go_through_shown_list():
+    """Not one of a user's length, such as the labels or the files that were given."""
+    bounded = {("bert/training/cluster.py", "sorted(addresses.items())"), ("bert/training/distribution.py", "local")}
+    bounded |= {("bert/launch.py", "asked"), ("bert/encoder/layers.py", "allowed")}
+    found = []
+    for folder in ("bert", "train"):
+        for path in glob.glob(os.path.join(REPOSITORY, folder, "**", "*.py"), recursive=True):
+            name = os.path.relpath(path, REPOSITORY).replace(os.sep, "/")
+            with open(path, encoding="utf-8") as reader:
+                source = reader.read()
+            for number in lists_in_messages(source):
+                line = source.splitlines()[number - 1]
+                if not any(name == file and text in line for file, text in bounded):
+                    found.append(f"{name}:{number}: {line.strip()}")
+    assert not found
+    assert list(lists_in_messages("raise UserError(f\"{', '.join(files)}: x\")")) == [1]
+    assert not list(lists_in_messages("raise UserError(f\"expected {', '.join(CELLS)}\")"))
