@@ -260,6 +260,15 @@ def test_bert_dir_with_weights_that_cannot_be_told_is_no_encoder_from_scratch(na
     assert parse("-bert_dir", str(tmp_path)).init_checkpoint == str(tmp_path)
 
 
+def test_bert_dir_that_is_the_output_dir_holds_checkpoints_of_the_run(tmp_path):
+    bert_files(tmp_path, "bert_config.json", "vocab.txt", "model.ckpt-6.index")
+    assert parse("-bert_dir", str(tmp_path), "-output_dir", str(tmp_path) + "/").init_checkpoint is None
+    assert parse("-bert_dir", str(tmp_path), "-output_dir", "other").init_checkpoint == str(tmp_path / "model.ckpt-6")
+    bert_files(tmp_path, "bert_model.ckpt.index")
+    args = parse("-bert_dir", str(tmp_path), "-output_dir", str(tmp_path))
+    assert args.init_checkpoint == str(tmp_path / "bert_model.ckpt")
+
+
 def test_bert_dir_of_hugging_face_leads_to_the_converter(tmp_path):
     bert_files(tmp_path, "config.json", "model.safetensors", "vocab.txt")
     for bert_dir in (str(tmp_path), "bert-base-cased", "google/electra-small-discriminator"):

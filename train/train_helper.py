@@ -162,6 +162,9 @@ def _fill_in_bert_dir(args):
     for name, file in BERT_FILES.items():
         if getattr(args, name) is None:
             setattr(args, name, os.path.join(args.bert_dir, file))
+    if args.output_dir and os.path.realpath(args.output_dir) == os.path.realpath(args.bert_dir):
+        # What the run itself saves there is no release.
+        names = [name for name in names if not name.startswith("model.ckpt")]
     # A directory without weights, such as the demo's, is an encoder with random ones.
     if args.init_checkpoint is None and checkpoint_files.has_weights(names):
         whole, _ = checkpoint_files.prefixes(names)

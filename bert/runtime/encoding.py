@@ -10,11 +10,12 @@ import contextlib
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert import modeling, tokenization
+from bert import modeling
 from bert.data import pairs as data_pairs
 from bert.data.lengths import batches_by_length
-from bert.runtime import checkpoint, devices
-from bert.runtime.encoder_files import load_encoder
+from bert.runtime import devices
+from bert.runtime.encoder_files import check_init_checkpoint, load_encoder
+from bert.runtime.init_weights import model_variables
 from bert.runtime.saved_model import frozen_weights
 from bert.system.errors import UserError
 from bert.system.flags import require
@@ -62,19 +63,17 @@ class Encoder(contextlib.AbstractContextManager):
         require(files, "bert_config_file", "vocab_file", "init_checkpoint")
         config, self.tokenizer = load_encoder(files)
         _check_layers(layers, config, files.bert_config_file)
-        prefix = checkpoint.resolve(files.init_checkpoint)
-        tokenization.validate_case_matches_checkpoint(files.do_lower_case, prefix)
-        # Random weights give no features, so the whole encoder has to be there.
-        shapes, pooler = modeling.encoder_shapes(config), _pooler(config)
-        missing = "expected the encoder's variables; {} is not in it"
-        checkpoint.check_model(prefix, shapes, optional=pooler, missing=missing)
+        compute = devices.choose_compute(precision, config.hidden_size, 0, xla=xla)
+        # Random weights give no features, so the whole encoder has to be there, but for what no layer depends on.
+        variables = model_variables(config, head_name="", uses_pooler=False)
+        weights = check_init_checkpoint(files.init_checkpoint, variables, files.do_lower_case, partial=None)
+        names = {name: tensor.name for name, tensor in weights.tensors.items()}
 
         self.hidden_size = config.hidden_size
         self._segments = config.type_vocab_size
         self._config_file = files.bert_config_file
         self._max_seq_length = files.max_seq_length
         self._batch_size = batch_size
-        compute = devices.choose_compute(precision, config.hidden_size, 0, xla=xla)
         self._round_lengths = compute.is_compiled
         graph = tf.Graph()
         with graph.as_default():
@@ -82,7 +81,7 @@ class Encoder(contextlib.AbstractContextManager):
                 name: tf.placeholder(tf.int32, [None, None], name)
                 for name in ("input_ids", "input_mask", "token_type_ids")
             }
-            with frozen_weights(prefix, unused=pooler):
+            with frozen_weights(weights.prefix, unused=variables.unused, names=names):
                 model = modeling.BertModel(
                     config,
                     is_training=False,
@@ -151,8 +150,3 @@ def _check_layers(layers, config, config_file):
             raise UserError(
                 f"layer {layer}: expected {-count} to {count - 1}; the encoder of {config_file} has {count} layers"
             )
-
-
-def _pooler(config):
-    """The variables that no layer depends on; some fine-tuned models lack them."""
-    return [name for name in modeling.encoder_shapes(config) if "/pooler/" in name]

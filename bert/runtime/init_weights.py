@@ -54,7 +54,7 @@ def model_variables(config, head=(), head_name="the head", uses_pooler=True):
     Args:
       config: BertConfig.
       head: dict from the names of the other variables to their shapes.
-      head_name: what stands on the encoder, in words.
+      head_name: what stands on the encoder, in words; "" for nothing.
       uses_pooler: whether an output depends on the encoder's pooler.
     """
     encoder = modeling.encoder_shapes(config)
@@ -116,6 +116,8 @@ def _announcement(prefix, model, found, tensors):
     if missing:
         only = " (not used here)" if set(missing) <= set(model.unused) else ""
         text += f"; from random weights: {weight_names.grouped(missing)}{only}"
+    if not model.head_name:
+        return text
     if not head:
         return f"{text}; {model.head_name} {random}"
     if len(head) == len(model.head):

@@ -19,7 +19,7 @@ from bert.system.files import is_leftover, make_dir, sync_tree
 ASSETS = "-assets"  # suffix of the directory in which assets lie until the SavedModel has copied them
 
 
-def frozen_weights(prefix, unused=()):
+def frozen_weights(prefix, unused=(), names=None):
     """A variable scope in which every variable is a constant with its value in the checkpoint.
 
     A variable that is requested twice, as when a graph is built twice, is the same constant both times.
@@ -27,15 +27,19 @@ def frozen_weights(prefix, unused=()):
     Args:
       prefix: checkpoint prefix.
       unused: names of variables that no output depends on; the checkpoint may lack them.
+      names: dict from the names of variables to those in the checkpoint, where they are others.
     """
     reader = checkpoint.open_checkpoint(prefix)
     made = {}
 
     def constant(getter, name, *args, **kwargs):
         if name not in made:
-            missing = name in unused and not reader.has_tensor(name)
+            there = (names or {}).get(name, name)
+            missing = name in unused and not reader.has_tensor(there)
             made[name] = (
-                tf.zeros(kwargs["shape"]) if missing else tf.constant(checkpoint.read_tensor(reader, prefix, name))
+                tf.zeros(kwargs["shape"])
+                if missing
+                else tf.constant(checkpoint.read_tensor(reader, prefix, there), kwargs.get("dtype") or tf.float32)
             )
         return made[name]
 

@@ -54,7 +54,7 @@ def match(where, found, model, partial=False):
       where: the checkpoint's prefix, for the errors.
       found: dict from the name of each tensor in the checkpoint to its shape, a list of ints.
       model: Model.
-      partial: whether variables of the encoder may be missing.
+      partial: whether variables of the encoder may be missing; None where that cannot be asked for.
 
     Raises:
       UserError: none of the encoder's variables is in the checkpoint, or several encoders are; or some of them are
@@ -69,7 +69,8 @@ def match(where, found, model, partial=False):
         _check_is_bert(where, found)
         raise UserError(
             f"{where}: {len(lacks)} of {len(model.encoder)} encoder variables are not in it: "
-            f"{grouped(naming.in_checkpoint(name) for name in lacks)}; -init_partial starts them from random weights"
+            f"{grouped(naming.in_checkpoint(name) for name in lacks)}; "
+            + ("expected all of them" if partial is None else "-init_partial starts them from random weights")
         )
     check_shapes(where, found, model.encoder, names)
     check_shapes(where, found, model.head, names, model.head_remedy)

@@ -262,7 +262,7 @@ def test_bad_config(change, expected_message, config):
         ("{", [], r"sentence2vec\.json: expected JSON"),
         ("[]", [], r"sentence2vec\.json: expected a JSON object with the keys bert_config_file"),
         ('{"pooling": "sum"}', [], r"sentence2vec\.json: pooling is 'sum'"),
-        ("{}", [], r"-bert_config_file is missing"),
+        ("{}", [], r"-bert_config_file, -vocab_file and -init_checkpoint are missing"),
         (None, ["--config=no_such.json"], r"no_such\.json: cannot be read"),
         (None, ["--pooling=sum"], r"pooling.*sum"),
         (None, ["--layer=-5"], r"layer -5: expected -4 to 3"),
