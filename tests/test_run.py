@@ -19,6 +19,8 @@ from tests.paths import REPOSITORY
 from tests.small_task import PIECES, data_file, succeed_here, tagged
 from train import conlleval, run_dir
 from train.data.conll import read_conll
+from train.data.text import MARKS
+from train.data.units import units_of
 from train.data.labels import read_labels
 
 
@@ -109,7 +111,8 @@ def test_pieces_of_the_test_file(given, finished):
     expected = []
     for s in read_conll(data_file(given, "test")):
         for word in s.words:
-            expected += tokenizer.tokenize(word)[:capacity]
+            for unit in units_of(word, MARKS):
+                expected += tokenizer.tokenize(unit)[:capacity]
     with open(os.path.join(finished[0], "token_test.txt"), encoding="utf-8", newline="\n") as reader:
         assert [piece for piece in reader.read().split("\n") if piece] == expected
 
