@@ -19,9 +19,9 @@ from tests.paths import REPOSITORY
 from tests.small_task import PIECES, data_file, succeed_here, tagged
 from train import conlleval, run_dir
 from train.data.conll import read_conll
+from train.data.labels import read_labels
 from train.data.text import MARKS
 from train.data.units import units_of
-from train.data.labels import read_labels
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])
