@@ -20,7 +20,7 @@ from train.data import schemes
 from train.data.conll import BLOCK_BYTES, Block
 from train.data.documents import read_document
 from train.data.labels import OUTSIDE
-from train.data.text import split_words
+from train.data.text import MARKS, split_words
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +147,12 @@ def _begins_array(content):
     return content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
-def read_block(block):
+def read_block(block, splitter=MARKS):
     """The texts of a block and what is to be said of them.
+
+    Args:
+      block: conll.Block.
+      splitter: text.Splitter that cuts the texts into words.
 
     Returns:
       (list of AnnotatedText, Notes).
@@ -162,7 +166,7 @@ def read_block(block):
             document = read_document(value)
         except ValueError as error:
             raise UserError(f"{block.path}: {place}: {error}")
-        offsets = split_words(document.text)
+        offsets = split_words(document.text, splitter)
         if document.several:
             notes.add(SEVERAL, place)
         if document.ignored:
@@ -250,6 +254,11 @@ def tag_words(text, offsets, spans, notes, place):
         elif taken.get((first, stop)) != kind:  # else it is there twice
             notes.add(OVERLAPPING, where)
     return tags
+
+
+def read_with(path, splitter):
+    """The AnnotatedText of a file that `read_annotated` has read, cut into words by another text.Splitter: a list."""
+    return [text for block in find_blocks(path) for text in read_block(block, splitter)[0]]
 
 
 def rewrite_tags(text, labels, scheme_name):

@@ -103,26 +103,29 @@ def write_report(output_dir, evaluated):
             writer.write("\n")
     if isinstance(sentences[0], AnnotatedText):
         with atomic_open(os.path.join(output_dir, run_dir.TAGGED_TEXTS[evaluated.split])) as writer:
-            writer.writelines(map(_tagged_text, sentences, tags, evaluated.tagged.scores))
+            scheme = getattr(evaluated, "scheme", None)
+            for text, predicted, scores in zip(sentences, tags, evaluated.tagged.scores):
+                writer.write(_tagged_text(text, predicted, scores, scheme))
     report = "".join(conlleval.report_notprint(evaluated.counts))
     with atomic_open(os.path.join(output_dir, run_dir.REPORT[evaluated.split])) as writer:
         writer.write(report)
     return report + "\n" + entity_table([sentence.tags for sentence in sentences], tags)
 
 
-def _tagged_text(text, tags, scores):
+def _tagged_text(text, tags, scores, scheme):
     """A line of JSON as train.predict writes it, with the annotated entities as `gold`.
 
     Args:
       text: annotated.AnnotatedText.
       tags: list of its words' predicted tags.
       scores: list of their probabilities, None for a word that tokenizes to nothing.
+      scheme: name of the tags' scheme, or None.
     """
 
     def found(tags, scores):
         words = zip(text.words, text.offsets, tags, scores)
         tokens = [Token(word, start, end, tag, score) for word, (start, end), tag, score in words]
-        return list(map(entity_values, entities(text.text, tokens)))
+        return list(map(entity_values, entities(text.text, tokens, scheme)))
 
     predicted = found(tags, [1.0 if score is None else score for score in scores])
     gold = found(text.tags, [1.0] * len(tags))

@@ -11,12 +11,12 @@ from bert.system.errors import UserError, shorten, shown_list
 from bert.system.files import make_dir, sha256
 from train import conlleval, run_dir
 from train.data import splitting
-from train.data.annotated import find_file, is_annotated, read_annotated, rewrite_tags
+from train.data.annotated import find_file, is_annotated, read_annotated, read_with, rewrite_tags
 from train.data.columns import format_of_flags
 from train.data.conll import check_tags, inspect, read_conll
 from train.data.corpus import read_sentences, summarize
 from train.data.labels import OUTSIDE, detect_scheme, label_list, read_label_list, read_labels
-from train.data.text import Splitter
+from train.data.text import MARKS, Splitter
 from train.finetuning import changes, checkpoints
 from train.finetuning.start import find_start
 from train.tagger.settings import EARLIER, MODEL_FLAGS, TaggerSettings
@@ -112,7 +112,10 @@ def load_inputs(args):
         check_tags(corpus.path, read_sentences(corpus.path, corpus.form), labels)
     for split in sentences:
         if is_annotated(files[split]):
-            sentences[split] = [rewrite_tags(text, labels, settings.scheme) for text in sentences[split]]
+            # Its words are those that the run's text is cut into.
+            again = settings.splitter != MARKS
+            texts = read_with(files[split], settings.splitter) if again else sentences[split]
+            sentences[split] = [rewrite_tags(text, labels, settings.scheme) for text in texts]
         check_tags(files[split], sentences[split], labels)
 
     vocab = sha256(args.vocab_file)

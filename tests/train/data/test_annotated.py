@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from bert.system.errors import UserError
 from train.data import annotated, corpus
-from train.data.annotated import Notes, find_file, read_annotated, rewrite_tags, tag_words
+from train.data.annotated import Notes, find_file, read_annotated, read_with, rewrite_tags, tag_words
 from train.data.documents import Span, read_document
-from train.data.text import split_words
+from train.data.text import Splitter, split_words
 from train.inference.entities import Token, entities
 
 TEXT = "Ann Lee saw Rome."
@@ -244,6 +244,13 @@ def test_tags_in_the_scheme_of_a_run(scheme, tags, write):
     )
     labels = tags.split(" ")
     assert rewrite_tags(text, labels, scheme) == text._replace(tags=labels)
+
+
+def test_words_as_another_splitter_cuts_them(write):
+    path = write(lines({"text": "hi @Ann_Lee 12", "label": [[3, 11, "PER"]]}))
+    assert read_annotated(path)[0][0].words == ["hi", "@", "Ann", "_", "Lee", "12"]
+    (text,) = read_with(path, Splitter("together", inner="_", leading="@", trailing=""))
+    assert (text.words, text.tags) == (["hi", "@Ann_Lee", "12"], ["O", "B-PER", "O"])
 
 
 def test_one_file_for_each_split(tmp_path):
