@@ -22,6 +22,7 @@ from train.data.annotated import find_file
 from train.data.columns import SEPARATORS, columns_flag, format_of_flags
 from train.data.conll import check_tags
 from train.data.corpus import read_sentences, summarize
+from train.data.splitting import describe
 from train.mymetrics import aligned
 from train.pages import tables
 from train.pages.spans import escape, page_end, page_start, type_name
@@ -147,6 +148,7 @@ def find_notes(corpora, found, has_vocabulary):
     if "train" in corpora:
         corpus = corpora["train"]
         yield f"tagging scheme: {corpus.scheme or 'none that is known'}; tags {_listed(sorted(corpus.tags))}"
+        yield describe(corpus.words, corpus.path, corpus.words.splitter(), "text")
         rare = overviews.rare_types(found["train"])
         if rare:
             shown = _listed(f"{type_name(kind)} {number}" for kind, number in rare)

@@ -36,6 +36,7 @@ def test_the_table_and_the_notes(data, capsys):
         "after case 1 1",
         "types with fewer than 20 examples in train, which are hardly learnt: LOC 1, PER 1",
     } <= lines
+    assert f"{data}/train.txt: plain text cuts 0 of 7 words into several" in lines
     assert any(line.startswith("unknown words of train, 14.29% of all") and "Rome 1" in line for line in lines)
     page = (data / "page.html").read_text()
     assert "sentences of train here too" in page and "hardly learnt" in page and "refused" not in page
