@@ -9,11 +9,13 @@ import time
 
 import tensorflow.compat.v1 as tf
 
+from bert.system import signals
 from bert.system.errors import UserError
 
 STEP = "training_step"  # graph collection: loss, learning rate and number of a step, see `watch`
 # Weights are lost for good where the loss stays above so many times the first one until it is no number any more.
 LOST = 10.0
+PATIENCE = 60.0  # seconds that another task gives the chief to end the run
 
 
 def watch(step):
@@ -117,6 +119,7 @@ class LossCheck(tf.train.SessionRunHook):
         if first_step > 0:  # its checkpoint was there before this process
             since = max(since, first_step + 1)
         if not self._forget:
+            _wait_for_end()
             return UserError(f"{what} at step {step}; the chief's line says what to try")
         kept = self._forget(since)
         goes_on = f"the same command with it {'goes on from ' + kept if kept else 'begins anew'}"
@@ -174,3 +177,10 @@ class WeightCheck(tf.train.CheckpointSaverListener):
 
 def _step_of(prefix):
     return int(prefix.rpartition("-")[2])
+
+
+def _wait_for_end():
+    """Waits in a task that is not the chief: where the launcher ends all, the chief's line is the only one."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and not signals.received():
+        time.sleep(0.1)

@@ -146,7 +146,8 @@ def test_what_is_forgotten(losses, first_step, step, since):
     assert forgotten == [since] * 3
 
 
-def test_the_line():
+def test_the_line(monkeypatch):
+    monkeypatch.setattr(divergence, "PATIENCE", 0.0)
     assert divergence.describe("the loss is nan", 7, 0.001, "it", "on") == (
         "the loss is nan at step 7 (learning rate 0.001); try it; on"
     )
