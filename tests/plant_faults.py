@@ -80,7 +80,7 @@ FAULTS = [
     ),
     Fault(
         "conlleval takes I after O for no beginning",
-        "train/conlleval.py",
+        "train/chunks.py",
         'frozenset([("O", "I"), ("O", "E"),',
         'frozenset([("O", "E"),',
         "tests/train/test_conlleval.py",

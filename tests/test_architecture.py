@@ -23,7 +23,8 @@ STAIRS = {
         "convert_checkpoint launch",
     ],
     "train": [
-        "conlleval tf_metrics mymetrics run_dir pages",
+        "chunks tf_metrics run_dir pages",
+        "conlleval mymetrics",
         "data",
         "train_helper",
         "tagger report",
@@ -51,9 +52,10 @@ TRAINERS = {
 } | TRAINING
 WITHOUT_TENSORFLOW = (
     "bert/system/ bert/data/lengths.py bert/data/shards.py bert/data/example_bytes.py bert/runtime/flags.py "
+    "train/chunks.py train/conlleval.py "
     "train/data/annotated.py train/data/columns.py train/data/corpus.py train/data/conll.py train/data/documents.py "
-    "train/data/labels.py train/data/schemes.py train/data/survey.py train/data/windows.py "
-    "train/train_helper.py train/pages/ "
+    "train/data/labels.py train/data/recognition.py train/data/schemes.py train/data/spelling.py train/data/survey.py "
+    "train/data/windows.py train/train_helper.py train/pages/ "
     "train/tagger/settings.py train/inference/text_tagger.py train/inference/entities.py "
     "train/serving/client.py train/serving/signatures.py train/serving/rest.py train/serving/errors.py"
 ).split()

@@ -269,10 +269,11 @@ def _evaluate(args, inputs, records, split, prefix):
     sentences = inputs.sentences[split]
     hidden_size, batches = inputs.bert_config.hidden_size, records.count // args.batch_size
     compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
-    with FrozenTagger(prefix, inputs.settings, compute, with_losses=True) as tagger:
-        tagged = evaluation.tag_file(tagger, sentences, records.encoded, inputs.settings, args.batch_size)
-    counts = evaluation.count(sentences, tagged.tags)
-    return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts)
+    settings = inputs.settings
+    with FrozenTagger(prefix, settings, compute, with_losses=True) as tagger:
+        tagged = evaluation.tag_file(tagger, sentences, records.encoded, settings, args.batch_size)
+    counts = evaluation.count(sentences, tagged.tags, settings.scheme)
+    return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts, settings.scheme)
 
 
 def _train(args, inputs, state, records, distribution, dev_scores):

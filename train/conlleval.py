@@ -1,6 +1,8 @@
 """Chunk precision, recall and FB1 with the report of the CoNLL-2000 shared task.
 
-    python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [file]      (standard input without a file)
+    python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [-s SCHEME] [-b WORD] [file]
+
+Without a file it reads standard input.
 
 In: one token per line, its last two columns the gold and the predicted tag; columns are separated by runs of
 spaces or tabs, sentences by an empty line or by a line whose first column is `-X-`. UTF-8; a line ends at \\n
@@ -11,12 +13,14 @@ Out: the report, as UTF-8.
     -r       raw tags: no B- or I- before the type, and each token that is not outside is a chunk of its own
     -o TAG   with -r, the tag that means outside, beside O
     -l       a LaTeX table instead of the plain report
+    -s NAME  the scheme of the tags: BIO, IOB1, IOE1, IOE2 or BIOES, which are read alike; BILOU; BMES; or IO, where a
+             tag may be a type alone. Without it the last three are recognised
+    -b WORD  a line whose first column is this ends a sentence, in place of -X-; '': there is no such line
 
-The reading of tags is `chunks`; everything in the project that needs entities out of tags goes through it.
+label_dev.txt and label_test.txt beside a run.json are read as the run read them: by its scheme, and -X- is a word.
 
-Sources: the task and its measures, Tjong Kim Sang and Buchholz, "Introduction to the CoNLL-2000 Shared Task:
-Chunking" (CoNLL 2000); the IOB and IOE tags, Tjong Kim Sang and Veenstra, "Representing Text Chunks"
-(EACL 1999). conlleval.pl beside this file does the same in Perl.
+chunks.py reads the tags. Source: the task and its measures, Tjong Kim Sang and Buchholz, "Introduction to the
+CoNLL-2000 Shared Task: Chunking" (CoNLL 2000). conlleval.pl beside this file does the same in Perl.
 """
 
 import os
@@ -29,116 +33,20 @@ import getopt
 from collections import Counter, namedtuple
 
 from bert.system.errors import UserError, run_program
+from bert.system.files import read_json
 from bert.system.lines import decode, reading
+from train.chunks import READINGS, chunks, recognise, same_tag
 
-USAGE = "python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [file]"
-
-# How tags divide a sentence into chunks, whichever of IOB1, IOB2, IOE1, IOE2 and BIOES they are written in.
-OUTSIDE = frozenset(["O", "."])
-SINGLE = frozenset(["S", "[", "]"])  # a chunk of exactly one token
-OPENING = SINGLE | {"B"}  # always the first token of a chunk
-CLOSING = SINGLE | {"E"}  # always the last token of a chunk
-# I and E go on with the chunk before them; after these tags there is none of their type to go on with.
-STARTING_PAIRS = frozenset([("O", "I"), ("O", "E"), ("E", "I"), ("E", "E"), ("S", "I"), ("S", "E")])
-
-# What the prefixes of other schemes are in these letters. In IO a tag may be a type alone, which is I- of that type.
-READINGS = {
-    "BIO": {},
-    "IOB1": {},
-    "IO": {},
-    "IOE1": {},
-    "IOE2": {},
-    "BIOES": {},
-    "BILOU": {"L": "E", "U": "S"},
-    "BMES": {"M": "I"},
-}
+USAGE = "python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [-s SCHEME] [-b WORD] [file]"
+STDIN = "standard input"
+OF_RUNS = ("label_dev.txt", "label_test.txt")  # the tagged files in -output_dir
 
 BOUNDARY = "-X-"  # a line whose first column is this ends a sentence, as an empty line does
 
-Options = namedtuple("Options", "delimiter raw latex otag boundary")
-Options.__new__.__defaults__ = (None, False, False, "O", BOUNDARY)
+Options = namedtuple("Options", "delimiter raw latex otag boundary scheme")
+Options.__new__.__defaults__ = (None, False, False, "O", BOUNDARY, None)
 
 Metrics = namedtuple("Metrics", "tp fp fn prec rec fscore")
-
-
-def parse_tag(label):
-    """Returns (tag, type) of a label: `B-PER` is ("B", "PER"), `O` is ("O", ""); the first hyphen divides.
-
-    The type `0` reads as no type: it is a false value in Perl, where the shared task's script tests for one.
-    """
-    tag, _, chunk_type = label.partition("-")
-    return tag, "" if chunk_type == "0" else chunk_type
-
-
-def reading_tag(tag, scheme):
-    """A tag of a scheme in the letters that `chunks` reads.
-
-    Args:
-      tag: str.
-      scheme: key of READINGS, or None: the tag stays as it is.
-
-    >>> reading_tag("U-PER", "BILOU"), reading_tag("PER", "IO")
-    ('S-PER', 'I-PER')
-    """
-    prefix, hyphen, chunk_type = tag.partition("-")
-    if scheme == "IO":
-        return tag if prefix == "I" or tag in OUTSIDE else f"I-{tag}"
-    return READINGS[scheme].get(prefix, prefix) + hyphen + chunk_type if scheme else tag
-
-
-def starts_chunk(previous, current):
-    """Whether a chunk starts at `current`, given its left neighbour; both are (tag, type)."""
-    (previous_tag, previous_type), (tag, chunk_type) = previous, current
-    if tag in OPENING or (previous_tag, tag) in STARTING_PAIRS:
-        return True
-    return tag not in OUTSIDE and chunk_type != previous_type
-
-
-def ends_chunk(previous, current):
-    """Whether a chunk ends after `previous`, given its right neighbour; both are (tag, type)."""
-    previous_tag, tag = previous[0], current[0]
-    if previous_tag in OUTSIDE:
-        return False
-    return previous_tag in CLOSING or tag in OUTSIDE or starts_chunk(previous, current)
-
-
-def chunks(tags, scheme=None):
-    """Reads the tags of one sentence, well formed or not, as chunks.
-
-    Args:
-      tags: list of str, such as `B-PER`, one for each token.
-      scheme: key of READINGS, the scheme they are written in; None: as the shared task's script reads them.
-
-    Returns:
-      list of (type, start, end): token positions from 0, `end` exclusive, in order, never overlapping.
-
-    >>> chunks(["I-PER", "I-PER", "B-PER", "O", "S-LOC", "I-LOC"])
-    [('PER', 0, 2), ('PER', 2, 3), ('LOC', 4, 5), ('LOC', 5, 6)]
-    """
-    outside = ("O", "")
-    labels = [parse_tag(reading_tag(tag, scheme)) for tag in tags]
-    found = []
-    start = None
-    for i, (previous, current) in enumerate(zip([outside] + labels, labels + [outside])):
-        if start is not None and ends_chunk(previous, current):
-            found.append((previous[1], start, i))
-            start = None
-        if starts_chunk(previous, current):
-            start = i
-    return found
-
-
-def sentence_parts(words):
-    """The parts of a sentence that a report counts as sentences: the word `-X-` ends one and is in none.
-
-    Args:
-      words: list of str, the first column.
-
-    Returns:
-      list of slices, in order; a part may be empty.
-    """
-    ends = [i for i, word in enumerate(words) if word == BOUNDARY] + [len(words)]
-    return [slice(start, end) for start, end in zip([0] + [end + 1 for end in ends], ends)]
 
 
 class EvalCounts:
@@ -162,9 +70,9 @@ class EvalCounts:
         self.t_found_guessed = Counter()
         self.latex = latex
 
-    def add_sentence(self, gold, guessed):
-        """Adds one sentence: two lists of tags (str), of one length."""
-        gold_chunks, guessed_chunks = chunks(gold), chunks(guessed)
+    def add_sentence(self, gold, guessed, scheme=None):
+        """Adds one sentence: two lists of tags (str), of one length; scheme: as of `chunks`."""
+        gold_chunks, guessed_chunks = chunks(gold, scheme), chunks(guessed, scheme)
         both = set(gold_chunks) & set(guessed_chunks)
         self.correct_chunk += len(both)
         self.found_correct += len(gold_chunks)
@@ -172,7 +80,7 @@ class EvalCounts:
         self.t_correct_chunk.update(chunk_type for chunk_type, _, _ in both)
         self.t_found_correct.update(chunk_type for chunk_type, _, _ in gold_chunks)
         self.t_found_guessed.update(chunk_type for chunk_type, _, _ in guessed_chunks)
-        self.correct_tags += sum(parse_tag(a) == parse_tag(b) for a, b in zip(gold, guessed))
+        self.correct_tags += sum(same_tag(a, b, scheme) for a, b in zip(gold, guessed))
         self.token_counter += len(gold)
 
     def by_type(self):
@@ -187,8 +95,9 @@ def evaluate(iterable, options=None, name="input"):
     Args:
       iterable: yields lines (str), with or without their line ends; the module's docstring has the format.
       options: None, or an object with any of the attributes `delimiter` (one character; default: runs of
-        spaces and tabs), `raw` (bool), `latex` (bool), `otag` ("O") and `boundary` ("-X-", the first column
-        of a line that divides sentences). An attribute that is None counts as absent.
+        spaces and tabs), `raw` (bool), `latex` (bool), `otag` ("O"), `boundary` ("-X-", the first column
+        of a line that divides sentences; "": there is none) and `scheme` (key of READINGS). An attribute that is
+        None counts as absent.
       name: what error messages call the input.
 
     Returns:
@@ -200,16 +109,16 @@ def evaluate(iterable, options=None, name="input"):
     """
     given = {field: getattr(options, field, None) for field in Options._fields}
     options = Options(**{field: value for field, value in given.items() if value is not None})
-    if options.delimiter is not None and len(options.delimiter) != 1:
-        raise UserError(f"the delimiter is {options.delimiter!r}, expected one character")
     counts = EvalCounts(options.latex)
     for gold, guessed in _sentences(iterable, options, name):
-        counts.add_sentence(gold, guessed)
+        counts.add_sentence(gold, guessed, options.scheme)
     return counts
 
 
 def _sentences(lines, options, name):
     """Yields (gold tags, predicted tags) for each sentence, possibly empty ones."""
+    if options.delimiter is not None and len(options.delimiter) != 1:
+        raise UserError(f"the delimiter is {options.delimiter!r}, expected one character")
     gold, guessed = [], []
     width = None
     for number, line in enumerate(lines, 1):
@@ -345,7 +254,7 @@ def _read_lines(file, name):
 def _parse_command_line(arguments):
     """Returns (Options, path or None), or None where help was asked for."""
     try:
-        flags, paths = getopt.gnu_getopt(arguments, "d:rlo:h", ["help"])
+        flags, paths = getopt.gnu_getopt(arguments, "d:rlo:s:b:h", ["help"])
     except getopt.GetoptError as error:
         raise UserError(f"{error}; usage: {USAGE}") from error
     if len(paths) > 1:
@@ -359,8 +268,38 @@ def _parse_command_line(arguments):
         raw="-r" in given,
         latex="-l" in given,
         otag=given.get("-o", "O"),
+        boundary=given.get("-b"),
+        scheme=given.get("-s"),
     )
+    if options.scheme not in (None, *READINGS):
+        raise UserError(f"-s {options.scheme}: expected one of {', '.join(READINGS)}")
     return options, paths[0] if paths else None
+
+
+def _of_run(path):
+    """The model's settings in the run.json beside a file that a run tagged; None for any other file."""
+    state_file = os.path.join(os.path.dirname(path), "run.json")
+    if os.path.basename(path) not in OF_RUNS or not os.path.isfile(state_file):
+        return None
+    state = read_json(state_file)
+    model = state.get("model") if isinstance(state, dict) else None
+    return model if isinstance(model, dict) and model.get("scheme") in (None, *READINGS) else None
+
+
+def _settle(options, path, lines):
+    """The Options of a file with the scheme and the boundary that it calls for; says so on standard error."""
+    model = _of_run(path) if path and not options.raw else None
+    if model is not None:
+        boundary = "" if options.boundary is None else options.boundary
+        return options._replace(boundary=boundary, scheme=options.scheme or model.get("scheme"))
+    if options.boundary is None:
+        options = options._replace(boundary=BOUNDARY)
+    if options.raw or options.scheme:
+        return options
+    scheme = recognise({tag for pair in _sentences(lines, options, path or STDIN) for tags in pair for tag in tags})
+    if scheme:
+        sys.stderr.write(f"{path or STDIN}: the tags are read as {scheme}; -s BIO reads them as conlleval.pl does\n")
+    return options._replace(scheme=scheme)
 
 
 def main():
@@ -369,8 +308,10 @@ def main():
         sys.stdout.write(__doc__)
         return
     options, path = command
-    file, name = (0, "standard input") if path is None else (path, path)
-    counts = evaluate(_read_lines(file, name), options, name)
+    name = path or STDIN
+    lines = list(_read_lines(0, name)) if path is None else None
+    options = _settle(options, path, _read_lines(path, name) if lines is None else lines)
+    counts = evaluate(_read_lines(path, name) if lines is None else lines, options, name)
     # Bytes, because the locale must not decide how a type is written.
     sys.stdout.buffer.write("".join(report_notprint(counts)).encode("utf-8"))
 

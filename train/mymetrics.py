@@ -16,6 +16,8 @@ import unicodedata
 
 import numpy as np
 
+from train.chunks import chunks
+
 LabelScore = collections.namedtuple("LabelScore", ["support", "correct", "accuracy"])
 
 
@@ -108,17 +110,18 @@ def confusion_table(gold, predicted, labels):
     )
 
 
-def entity_table(gold_sentences, predicted_sentences):
+def entity_table(gold_sentences, predicted_sentences, scheme=None):
     """seqeval's report: precision, recall and F1 of the entities of each type, and their averages.
 
-    An entity counts as found if its type, first and last word are all right. seqeval reads tags in its
-    default mode, as conlleval does, which gives ill-formed sequences a meaning too: an `I-` after `O`, or
-    after an entity of another type, begins an entity. So `O I-PER I-PER` is one PER, `B-PER I-LOC` a PER and
-    a LOC. Entities end with their sentence. A ratio with nothing below the line is 0.
+    An entity counts as found if its type, first and last word are all right. The entities are those that
+    conlleval reads, well-formed or not: an `I-` after `O`, or after an entity of another type, begins an entity.
+    So `O I-PER I-PER` is one PER, `B-PER I-LOC` a PER and a LOC. seqeval is given them in plain BIO, so that its
+    table and conlleval's report always agree; a type without a name is `_`. Entities end with their sentence. A
+    ratio with nothing below the line is 0.
 
     Args:
-        gold_sentences, predicted_sentences: the same sentences, each a sequence of its words' tags, which are
-            `O` or a prefix and a type (seqeval warns of others).
+        gold_sentences, predicted_sentences: the same sentences, each a sequence of its words' tags.
+        scheme: name of the scheme they are written in, as of chunks.chunks, or None.
 
     Returns:
         The text, ratios with four digits; one line in place of the table if there is no entity at all.
@@ -130,14 +133,21 @@ def entity_table(gold_sentences, predicted_sentences):
     from seqeval.metrics import classification_report
     from seqeval.metrics.sequence_labeling import get_entities
 
-    gold = [list(sentence) for sentence in gold_sentences]
-    predicted = [list(sentence) for sentence in predicted_sentences]
+    gold = [_in_bio(list(sentence), scheme) for sentence in gold_sentences]
+    predicted = [_in_bio(list(sentence), scheme) for sentence in predicted_sentences]
     if [len(sentence) for sentence in gold] != [len(sentence) for sentence in predicted]:
         raise ValueError("gold and predicted sentences differ in number or length, expected the same words")
     # seqeval cannot make a table without rows.
     if not get_entities(gold) and not get_entities(predicted):
         return "no entities, neither in the gold tags nor in the predicted ones\n"
     return classification_report(gold, predicted, digits=4, zero_division=0)
+
+
+def _in_bio(tags, scheme):
+    written = ["O"] * len(tags)
+    for kind, start, end in chunks(tags, scheme):
+        written[start:end] = [f"B-{kind or '_'}"] + [f"I-{kind or '_'}"] * (end - start - 1)
+    return written
 
 
 def _score(support, correct):

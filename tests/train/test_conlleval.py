@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bert.system.errors import UserError
 from tests.paths import REPOSITORY
-from train import conlleval
+from train import chunks, conlleval
 
 COMMANDS = {
     "python": [sys.executable, "-m", "train.conlleval"],
@@ -460,7 +460,7 @@ def test_metrics_equal_seqeval_on_well_formed_tags(sentences):
 
 
 def test_the_docstrings_example():
-    assert doctest.testmod(conlleval) == (0, 2)
+    assert doctest.testmod(chunks) == (0, 2)
 
 
 # --- bad input, and what surrounds the program --------------------------------------------------------------

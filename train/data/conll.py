@@ -154,6 +154,7 @@ def read_block(block, form):
       UserError: as `read_conll`.
     """
     path = block.path
+    spelling = form.spelling or {}
     words, tags, first, comments = [], [], None, []
     for number, line in _lines(block):
         if is_comment(line, form.comment) or is_wordless(line):
@@ -166,6 +167,7 @@ def read_block(block, form):
                 words, tags, comments = [], [], []
             continue
         word, tag = pick(columns, form, path, number)
+        tag = spelling.get(tag, tag)
         if tag in SPECIAL + (PADDING,):
             raise UserError(f"{path}:{number}: the tag {tag!r} is the model's own; expected another name")
         first = first if words else number

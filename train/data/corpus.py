@@ -5,6 +5,7 @@ TensorFlow, as every process would load it too.
 """
 
 import collections
+import logging
 import os
 
 from tqdm import tqdm
@@ -14,30 +15,36 @@ from bert.system.workers import Workers, cores
 from train.data import annotated, conll, splitting, units
 from train.data.columns import Format
 from train.data.conll import inspect, no_sentence, settle, survey_block
-from train.data.labels import count_transitions, scheme_of
+from train.data.recognition import LISTED, Reading, Slips, count_transitions, recognise, slips
+from train.data.spelling import described, described_slips, described_spelling
 from train.data.windows import encode
+
+log = logging.getLogger(__name__)
 
 LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start processes, which takes half a second each
 
-# path: the file; sentences: how many it has; tags: the set of its tags; scheme: their tagging scheme, or None; form:
-# columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and annotated.Notes; words:
-# splitting.WordCounts.
-Corpus = collections.namedtuple("Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words"])
+# path: the file; sentences: how many it has; tags: the set of its tags, as they are read; scheme: their tagging scheme,
+# or None; form: columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and
+# annotated.Notes; words: splitting.WordCounts; reading: recognition.Reading of its tags; slips: recognition.Slips.
+Corpus = collections.namedtuple(
+    "Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words", "reading", "slips"]
+)
 
 
-def summarize(path, processes=None, given=None):
+def summarize(path, processes=None, given=None, scheme=None):
     """Looks at a file to find its columns, then reads it once, checking each line.
 
     Args:
       path: CoNLL file, or one of annotated texts.
       processes: how many; None for one where the file is small, else as many as there are cores.
       given: columns.Format of the flags.
+      scheme: value of -tag_scheme, or None: it is found out.
 
     Returns:
       Corpus.
 
     Raises:
-      UserError: as conll.read_conll, or annotated.read_annotated.
+      UserError: as conll.read_conll, or annotated.read_annotated; or the tags are of no scheme.
     """
     if annotated.is_annotated(path):
         return _summarize_texts(path, processes)
@@ -50,7 +57,30 @@ def summarize(path, processes=None, given=None):
         words.update(of_block)
     if not sentences:
         raise no_sentence(path)
-    return Corpus(path, sentences, {tag for _, tag in transitions}, scheme_of(transitions), form, seen, words)
+
+    def find_slips(reading):
+        found = list(_map_blocks(_slips_block, (form, reading), path, processes, "checking"))
+        return Slips(sum(part.count for part in found), [each for part in found for each in part.first][:LISTED])
+
+    reading, found = recognise(transitions, find_slips, path, scheme)
+    counts = collections.Counter()
+    for (_, tag), count in transitions.items():
+        counts[tag] += count
+    del counts[None]
+    tags = {reading.spelling.get(tag, tag) for tag in counts}
+    log.info("%s: %s", path, described(tags, reading.scheme))
+    spelling = {tag: read_as for tag, read_as in reading.spelling.items() if tag not in reading.guessed}
+    for said in (described_spelling(spelling, counts), described_slips(found)):
+        if said:
+            log.warning("%s: %s", path, said)
+    form = form._replace(spelling=reading.spelling or None)
+    words.respell(reading.spelling)
+    return Corpus(path, sentences, tags, reading.scheme, form, seen, words, reading, found)
+
+
+def _slips_block(state, block):
+    form, reading = state
+    return block.size, slips(reading, conll.read_block(block, form))
 
 
 def _summarize_texts(path, processes):
@@ -60,9 +90,10 @@ def _summarize_texts(path, processes):
         transitions.update(counted)
         words.update(of_block)
     annotated.report(path, notes)
-    tags = {tag for _, tag in transitions}
+    tags = {tag for _, tag in transitions} - {None}
     tags |= {f"I-{tag[2:]}" for tag in tags if tag.startswith("B-")}  # a longer entity may follow in dev or test
-    return Corpus(path, notes.texts, tags, annotated.SCHEME if len(tags) > 1 else None, None, notes, words)
+    scheme = annotated.SCHEME if len(tags) > 1 else None
+    return Corpus(path, notes.texts, tags, scheme, None, notes, words, Reading(scheme, {}, frozenset()), Slips(0, []))
 
 
 def _summarize_texts_block(_, block):

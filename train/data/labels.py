@@ -12,17 +12,13 @@ import numpy as np
 from bert.system import lines
 from bert.system.errors import UserError, shorten
 from bert.system.files import read_json
-from train.data.schemes import OUTSIDE, SCHEMES, may_follow, split_tag
+from train.data.schemes import OUTSIDE, may_follow
 
 PADDING = "[PAD]"
 PIECE = "X"
 CLS = "[CLS]"
 SEP = "[SEP]"
 SPECIAL = (PIECE, CLS, SEP)  # never the tag of a word
-
-# A corpus follows a scheme if this share of its entities' tags does: annotators make a few mistakes. IOB1, which begins
-# entities with I-, is far below.
-WELL_FORMED_SHARE = 0.98
 
 
 def label_list(tags):
@@ -74,42 +70,6 @@ def read_labels(path):
     if not isinstance(ids, dict) or sorted(ids.values(), key=str) != sorted(range(1, len(ids) + 1), key=str):
         raise UserError(f"{path}: expected a JSON object from label to id, ids from 1 without a gap")
     return sorted(ids, key=ids.get)
-
-
-def detect_scheme(sentences):
-    """The name of the tagging scheme a corpus follows, or None.
-
-    Args:
-      sentences: lists of tags.
-
-    Returns:
-      "BIOES" if E- or S- tags occur and the sentences obey it; "BIO" (IOB2) likewise; None for anything else, as
-      IOB1 or tags without prefixes.
-    """
-    return scheme_of(count_transitions(sentences))
-
-
-def count_transitions(sentences):
-    """How often each tag follows each, of lists of tags: Counter of (previous, tag), previous None at a beginning."""
-    counts = collections.Counter()
-    for tags in sentences:
-        counts.update(zip([None] + tags, tags))
-    return counts
-
-
-def scheme_of(transitions):
-    """`detect_scheme`, of what `count_transitions` gives."""
-    prefixes = {split_tag(tag)[0] for _, tag in transitions}
-    name = "BIOES" if prefixes & {"E", "S"} else "BIO"
-    if not prefixes <= set(SCHEMES[name].other) or prefixes <= {OUTSIDE}:
-        return None
-    steps = broken = 0
-    for (previous, tag), count in transitions.items():
-        # Only steps at the tags of entities count: O after O is well-formed in every scheme.
-        if tag != OUTSIDE or previous not in (None, OUTSIDE):
-            steps += count
-            broken += 0 if may_follow(name, previous, tag) else count
-    return name if broken <= (1.0 - WELL_FORMED_SHARE) * steps else None
 
 
 # What constrained decoding adds to the scores of `num_labels` labels: 0 where allowed, FORBIDDEN where not.

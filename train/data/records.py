@@ -38,6 +38,8 @@ def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length, fo
         made_from["columns"] = [list(form.columns), form.comment, form.separator]
     if splitter:  # likewise
         made_from["splitter"] = splitter.to_json()
+    if form and form.spelling:
+        made_from["spelling"] = form.spelling
     return made_from
 
 

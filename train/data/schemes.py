@@ -9,13 +9,13 @@
     BILOU   the same with L for E and U for S
     BMES    the same with M for I; also called BMEO
 
-Entities are what `conlleval.chunks` reads; nothing else in the project turns tags into entities. The name None stands
+Entities are what `chunks.chunks` reads; nothing else in the project turns tags into entities. The name None stands
 for no scheme: conlleval's reading and no rules.
 """
 
 import collections
 
-from train.conlleval import READINGS, chunks, reading_tag
+from train.chunks import READINGS, chunks, reading_tag
 
 OUTSIDE = "O"
 

@@ -97,6 +97,14 @@ class WordCounts:
             getattr(self, name).update(getattr(other, name))
         self._keep_examples(other.examples)
 
+    def respell(self, spelling):
+        """Reads tags as others: dict from a tag to the one it is read as."""
+        for name in ("shapes", "characters"):
+            read = collections.Counter()
+            for (what, tag), times in getattr(self, name).items():
+                read[what, spelling.get(tag, tag)] += times
+            setattr(self, name, read)
+
     def __eq__(self, other):
         return isinstance(other, WordCounts) and vars(self) == vars(other)
 

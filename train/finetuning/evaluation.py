@@ -22,8 +22,9 @@ log = logging.getLogger(__name__)
 # list of the predicted tags' probabilities, None for a word that tokenizes to nothing.
 Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores"])
 # A tagged data file. split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged: Tagged;
-# counts: conlleval.EvalCounts.
-Evaluated = collections.namedtuple("Evaluated", ["split", "file", "sentences", "tagged", "counts"])
+# counts: conlleval.EvalCounts; scheme: the tags' scheme, or None.
+Evaluated = collections.namedtuple("Evaluated", ["split", "file", "sentences", "tagged", "counts", "scheme"])
+Evaluated.__new__.__defaults__ = (None,)
 
 
 def tag_file(tagger, sentences, encoded, settings, batch_size):
@@ -51,17 +52,17 @@ def tag_file(tagger, sentences, encoded, settings, batch_size):
     return Tagged(tags, float(np.mean(losses)) if losses else 0.0, scores)
 
 
-def count(sentences, tags):
+def count(sentences, tags, scheme=None):
     """The conlleval.EvalCounts of a tagged file.
 
     Args:
       sentences: list of conll.Sentence.
       tags: for each sentence the list of its predicted tags.
+      scheme: name of the scheme they are written in, or None.
     """
     counts = conlleval.EvalCounts()
     for sentence, predicted in zip(sentences, tags):
-        for part in conlleval.sentence_parts(sentence.words):
-            counts.add_sentence(sentence.tags[part], predicted[part])
+        counts.add_sentence(sentence.tags, predicted, scheme)
     return counts
 
 
@@ -109,7 +110,7 @@ def write_report(output_dir, evaluated):
     report = "".join(conlleval.report_notprint(evaluated.counts))
     with atomic_open(os.path.join(output_dir, run_dir.REPORT[evaluated.split])) as writer:
         writer.write(report)
-    return report + "\n" + entity_table([sentence.tags for sentence in sentences], tags)
+    return report + "\n" + entity_table([sentence.tags for sentence in sentences], tags, evaluated.scheme)
 
 
 def _tagged_text(text, tags, scores, scheme):

@@ -9,13 +9,16 @@ from bert.runtime import checkpoint
 from bert.runtime.encoder_files import EncoderFiles, load_encoder
 from bert.system.errors import UserError, shorten, shown_list
 from bert.system.files import make_dir, sha256
-from train import conlleval, run_dir
+from train import run_dir
+from train.chunks import chunks
 from train.data import splitting
 from train.data.annotated import find_file, is_annotated, read_annotated, read_with, rewrite_tags
 from train.data.columns import format_of_flags
 from train.data.conll import check_tags, inspect, read_conll
 from train.data.corpus import read_sentences, summarize
-from train.data.labels import OUTSIDE, detect_scheme, label_list, read_label_list, read_labels
+from train.data.labels import OUTSIDE, label_list, read_label_list, read_labels
+from train.data.recognition import NONE
+from train.data.spelling import known_reading, scheme_to_find, spelled
 from train.data.text import MARKS, Splitter
 from train.finetuning import changes, checkpoints
 from train.finetuning.start import find_start
@@ -98,14 +101,21 @@ def load_inputs(args):
     state = run_dir.read_state(args.output_dir)
     reading = _reading_flags(args, state)
     given = format_of_flags(**reading)
-    corpus = summarize(files["train"], args.processes, given) if args.do_train else None
+    known = None if args.clean else state
+    scheme = scheme_to_find(args.tag_scheme, known and known["model"])
+    corpus = _summarize(files["train"], args.processes, given, scheme, args.label_list) if args.do_train else None
     forms, sentences = {"train": corpus.form} if corpus else {}, {}
     for split, path in files.items():
         if split != "train":
             sentences[split], forms[split] = _read(path, given)
-    settings = _load_settings(args, bert_config, corpus, sentences, state)
+    tags = corpus.reading if corpus else known_reading(args.tag_scheme, state and state["model"], sentences.get("dev"))
+    settings = _load_settings(args, bert_config, corpus, tags.scheme, state)
     labels = settings.labels
-    uncounted = _uncounted(corpus.tags) if corpus else []
+    for split, form in forms.items():
+        if form and split != "train":
+            sentences[split], spelling = spelled(sentences[split], labels, tags, files[split])
+            forms[split] = form._replace(spelling=spelling or None)
+    uncounted = _uncounted(corpus.tags, corpus.scheme) if corpus else []
     if uncounted:
         log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, uncounted)
     if corpus and corpus.tags - set(labels):
@@ -119,7 +129,7 @@ def load_inputs(args):
         check_tags(files[split], sentences[split], labels)
 
     vocab = sha256(args.vocab_file)
-    model = _model(settings, vocab)
+    model = _model(settings, vocab, tags.spelling)
     training = {name: getattr(args, name) for name in TRAINING_FLAGS}
     training.update({name: value for name, value in reading.items() if value is not None})
     training.update(
@@ -129,8 +139,8 @@ def load_inputs(args):
 
     if args.do_train and _begins_afresh(args.output_dir, args.clean, state, model, training):
         if state is not None:  # what the run that was there did binds this one no longer
-            state, settings = None, _load_settings(args, bert_config, corpus, sentences, None)
-            model = _model(settings, vocab)
+            state, settings = None, _load_settings(args, bert_config, corpus, tags.scheme, None)
+            model = _model(settings, vocab, tags.spelling)
         start = find_start(args.init_checkpoint, settings, args.output_dir, args.init_head, args.init_partial)
     else:
         start = None
@@ -157,13 +167,15 @@ def _reading_flags(args, state):
     return {name: before.get(name) if value is None else value for name, value in given.items()}
 
 
-def _load_settings(args, bert_config, corpus, sentences, state):
+def _load_settings(args, bert_config, corpus, scheme, state):
     """The settings of the tagger, by the flags and, where a run goes on, by what it began with.
 
     Args:
       args: Namespace of train_helper.get_args_parser.
       bert_config: BertConfig of the encoder.
-      corpus, sentences, state: as `_load_labels`.
+      corpus: as `_load_labels`.
+      scheme: name of the tagging scheme, or None.
+      state: state of the run in -output_dir, or None.
 
     Returns:
       TaggerSettings.
@@ -175,14 +187,16 @@ def _load_settings(args, bert_config, corpus, sentences, state):
         if not state or before["word_units"] != "text":
             splitter = corpus.words.splitter()
         corpus = corpus._replace(tags=corpus.tags | corpus.words.unit_tags(splitter, corpus.scheme))
-    labels, scheme = _load_labels(args.output_dir, args.label_list, corpus, sentences, state)
+    labels = _load_labels(args.output_dir, args.label_list, corpus)
     settings = TaggerSettings.of_flags(args, labels, scheme, bert_config.to_dict())
     return settings._replace(word_units=word_units, splitter=splitter)
 
 
-def _model(settings, vocab):
-    """What run.json keeps of the model: the settings and the hash of the vocabulary."""
+def _model(settings, vocab, spelling):
+    """What run.json keeps of the model: the settings, the hash of the vocabulary, how tags are read."""
     model = dict(settings.to_json(), vocab=vocab)
+    if spelling:
+        model["spelling"] = spelling
     del model["constrain"]  # which only prediction depends on; run.json has it among the settings of training
     return model
 
@@ -233,18 +247,26 @@ def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
     return dict(state, copied=written.get("copied", []))
 
 
-def _load_labels(output_dir, given_list, corpus, sentences, state):
-    """The labels and the scheme: in training those of the corpus or of the user's list, else those of the model.
+def _summarize(path, processes, given, scheme, label_list):
+    """The corpus.Corpus of the train split; see corpus.summarize. Tags that are in -label_list stay as they stand."""
+    corpus = summarize(path, processes, given, scheme)
+    listed = read_label_list(label_list) if label_list and corpus.reading.spelling else []
+    if scheme is None and any(tag in listed for tag in corpus.reading.spelling):
+        log.info("%s: its tags are in -label_list, so they are taken as they stand", path)
+        return summarize(path, processes, given, NONE)
+    return corpus
+
+
+def _load_labels(output_dir, given_list, corpus):
+    """The labels: in training those of the corpus or of the user's list, else those of the model.
 
     Args:
       output_dir: directory of the run.
       given_list: value of -label_list, or None.
       corpus: corpus.Corpus of the train split, or None where nothing is trained.
-      sentences: dict from split to list of conll.Sentence.
-      state: state of the run in -output_dir, or None.
 
     Returns:
-      (list of labels, name of the tagging scheme or None).
+      list of labels.
 
     Raises:
       UserError: there are no labels, or those given are not the model's.
@@ -261,17 +283,12 @@ def _load_labels(output_dir, given_list, corpus, sentences, state):
         labels = given
     else:
         raise UserError(f"{label_file}: no such file; expected it, or -label_list with the labels of the checkpoint")
-
-    if corpus:
-        return labels, corpus.scheme
-    if state is not None:
-        return labels, state["model"]["scheme"]
-    return labels, detect_scheme([sentence.tags for sentence in sentences.get("dev", [])])
+    return labels
 
 
-def _uncounted(tags):
+def _uncounted(tags, scheme):
     """The tags, sorted, that no report counts as part of an entity, O left out: such as PER without B- or I-."""
-    return sorted(tag for tag in tags if tag != OUTSIDE and not conlleval.chunks([tag]))
+    return sorted(tag for tag in tags if tag != OUTSIDE and not chunks([tag], scheme))
 
 
 def _begins_afresh(output_dir, clean, state, model, training):
@@ -333,14 +350,15 @@ def _check_trained(output_dir, resumes, state, model):
         raise UserError(f"{output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
     label_file = os.path.join(output_dir, run_dir.LABEL2ID)
     for name, value in (dict(EARLIER, **state["model"]) if state else {}).items():
-        if model[name] == value:
+        if name == "spelling" or model[name] == value:
             continue
         if name == "labels":
             raise UserError(f"{label_file}: {_other_labels(value, model[name], prefix, resumes)}")
         if name in MODEL_FLAGS + ("word_units",):
             raise UserError(f"{output_dir}: its model was trained with -{name} {value}, not {model[name]}")
-        if name != "scheme":
-            raise UserError(f"{output_dir}: its model was trained with another {name}; expected that one")
+        if name == "scheme":
+            raise UserError(f"{output_dir}: its model was trained with -tag_scheme {value or NONE}, not {model[name]}")
+        raise UserError(f"{output_dir}: its model was trained with another {name}; expected that one")
     num_labels = len(model["labels"]) + 1
     found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("crf_loss/transitions")
     if found not in (None, [num_labels] * 2):

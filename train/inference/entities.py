@@ -1,6 +1,6 @@
 """From tagged words to entities, with offsets into the text they stand in.
 
-Tags are read as conlleval reads them (`conlleval.chunks`), well-formed or not: an entity begins at B- or S-, where the
+Tags are read as conlleval reads them (`train.chunks`), well-formed or not: an entity begins at B- or S-, where the
 type changes, and at an I- or E- with no entity before it; it ends at E- or S-, and where the next begins or O stands.
 Schemes with other prefixes are read by what these stand for, see train/data/schemes.py.
 """

@@ -6,7 +6,7 @@ those of conlleval, because tags are read in the same way.
 
 import collections
 
-from train import conlleval
+from train.chunks import OUTSIDE, chunks, parse_tag, same_tag
 
 # A gold entity and the predicted entity that belongs to it, each (type, start, end) in words, end exclusive; None where
 # there is no partner.
@@ -29,33 +29,21 @@ KINDS = [TYPE, BOUNDS, BOTH, MISSED, SPURIOUS]  # of mistakes
 BIN_EDGES = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0]
 
 
-def compare(words, gold, predicted, scores):
+def compare(gold, predicted, scores, scheme=None):
     """Compares the two taggings of a sentence.
 
     Args:
-      words: list of str.
       gold, predicted: list of tags.
       scores: for each word the probability of its predicted tag, or None.
+      scheme: the tags' scheme, as of chunks.chunks.
 
     Returns:
       Comparison.
     """
-    pairs, wrong = [], []
-    for part in conlleval.sentence_parts(words):
-        gold_chunks, predicted_chunks = (_chunks(tags[part], part.start) for tags in (gold, predicted))
-        pairs += pair_entities(gold_chunks, predicted_chunks)
-        wrong += [i for i in range(part.start, part.stop) if is_wrong(gold[i], predicted[i])]
+    pairs = pair_entities(chunks(gold, scheme), chunks(predicted, scheme))
+    wrong = [i for i, tags in enumerate(zip(gold, predicted)) if not same_tag(*tags, scheme)]
     known = [scores[i] for i in wrong if scores[i] is not None]
     return Comparison(pairs, wrong, max(known) if known else None)
-
-
-def _chunks(tags, offset):
-    return [(kind, start + offset, end + offset) for kind, start, end in conlleval.chunks(tags)]
-
-
-def is_wrong(gold, predicted):
-    """Whether the predicted tag is wrong in the accuracy of conlleval."""
-    return conlleval.parse_tag(gold) != conlleval.parse_tag(predicted)
 
 
 def pair_entities(gold, predicted):
@@ -135,13 +123,14 @@ def most_confident_first(comparisons):
     return sorted(wrong, key=lambda i: 1.0 if comparisons[i].confidence is None else -comparisons[i].confidence)
 
 
-def calibration(sentences, tags, scores):
+def calibration(sentences, tags, scores, scheme=None):
     """Counts how often tags are right, by the probability that the tagger gave them.
 
     Args:
       sentences: list of conll.Sentence.
       tags: for each sentence the list of its predicted tags.
       scores: for each sentence the list of the tags' probabilities; words with None are left out.
+      scheme: the tags' scheme, as of chunks.chunks.
 
     Returns:
       (outside, entity): each a list of Bin by BIN_EDGES, of the words tagged as outside and as part of an entity.
@@ -152,10 +141,10 @@ def calibration(sentences, tags, scores):
         for gold, tag, probability in zip(sentence.tags, predicted, probabilities):
             if probability is None:
                 continue
-            is_entity = conlleval.parse_tag(tag)[0] not in conlleval.OUTSIDE
+            is_entity = parse_tag(tag)[0] not in OUTSIDE
             place = sum(probability >= edge for edge in BIN_EDGES[1:-1])
             total = sums[is_entity][place]
             total[0] += 1
             total[1] += probability
-            total[2] += not is_wrong(gold, tag)
+            total[2] += same_tag(gold, tag, scheme)
     return tuple([Bin(*edge, *total) for edge, total in zip(edges, group)] for group in sums)

@@ -10,6 +10,7 @@ import os
 
 from bert.system.files import atomic_open
 from train import __version__, conlleval, run_dir
+from train.chunks import OUTSIDE, parse_tag, reading_tag
 from train.data.labels import SPECIAL
 from train.pages import charts
 from train.pages.spans import escape, page_end, page_start, type_classes
@@ -70,11 +71,12 @@ def _read(name):
 
 def _types(evaluated, model):
     """The set of all types of entities, in the model's labels and in the files' tags."""
-    tags = {label for label in model.get("labels", []) if label not in SPECIAL}
+    tags = {(label, model.get("scheme")) for label in model.get("labels", []) if label not in SPECIAL}
     for part in evaluated:
         for sentence, predicted in zip(part.sentences, part.tagged.tags):
-            tags.update(sentence.tags, predicted)
-    return {kind for prefix, kind in map(conlleval.parse_tag, tags) if prefix not in conlleval.OUTSIDE}
+            tags.update((tag, part.scheme) for tag in sentence.tags + predicted)
+    parsed = {parse_tag(reading_tag(*tag)) for tag in tags}
+    return {kind for prefix, kind in parsed if prefix not in OUTSIDE}
 
 
 def _navigation(evaluated):
@@ -125,7 +127,7 @@ def _summary_card(part):
 def _split(part, classes):
     """Yields the sections on one file."""
     comparisons = [
-        mistakes.compare(sentence.words, sentence.tags, tags, scores)
+        mistakes.compare(sentence.tags, tags, scores, part.scheme)
         for sentence, tags, scores in zip(part.sentences, part.tagged.tags, part.tagged.scores)
     ]
     yield f'<section id="{part.split}"><h2>{escape(part.split)} <code>{escape(part.file)}</code></h2>\n'

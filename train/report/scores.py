@@ -120,7 +120,7 @@ def calibration_section(part):
     Returns:
       HTML.
     """
-    outside, entity = mistakes.calibration(part.sentences, part.tagged.tags, part.tagged.scores)
+    outside, entity = mistakes.calibration(part.sentences, part.tagged.tags, part.tagged.scores, part.scheme)
     rows = [
         row(f"{e.low:g} – {e.high:g}", _bin_cells(e) + _bin_cells(o))
         for e, o in zip(entity, outside)

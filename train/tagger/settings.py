@@ -6,7 +6,7 @@ Needs no TensorFlow, so that a client of a server, and the flags, can read them 
 import collections
 
 from bert.system.errors import UserError, shorten
-from train.conlleval import READINGS
+from train.chunks import READINGS
 from train.data import labels as data_labels
 from train.data.schemes import BARE, SCHEMES
 from train.data.text import Splitter

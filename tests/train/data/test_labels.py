@@ -60,20 +60,3 @@ def test_bad_files_are_named_with_the_line(content, message, tmp_path):
     with pytest.raises(UserError) as caught:
         labels.read_label_list(str(file))
     assert str(caught.value).startswith(f"{file}{message}")
-
-
-@pytest.mark.parametrize(
-    "expected,sentences",
-    [
-        ("BIO", [["O", "B-A", "I-A", "B-B"], ["B-A"]]),
-        ("BIO", [["B-A"], ["O"]]),
-        (None, [["O", "I-A", "I-A", "O", "I-B"]]),  # IOB1
-        (None, [["O", "A", "B"]]),  # no prefixes
-        (None, [["O", "O"]]),
-        ("BIOES", [["O", "B-A", "I-A", "E-A", "S-B"]]),
-        (None, [["I-A", "E-A", "E-A", "O"], ["O", "I-B"]]),  # IOE
-        ("BIO", [["B-A", "I-A"] * 200 + ["O", "I-A"]]),  # one slip
-    ],
-)
-def test_detect_scheme(expected, sentences):
-    assert labels.detect_scheme(sentences) == expected

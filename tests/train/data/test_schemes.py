@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train import conlleval
+from train.chunks import READINGS, chunks
 from train.data import schemes
 
 WORDS = 4
@@ -48,7 +48,7 @@ def ways(length, start=0):
 
 @pytest.mark.parametrize("scheme", SHAPES)
 def test_every_way_to_write_entities_is_well_formed_and_nothing_else_is(scheme):
-    assert set(schemes.SCHEMES) == set(conlleval.READINGS)
+    assert set(schemes.SCHEMES) == set(READINGS)
     tags = ["O"] + [f"{letter}-{kind}" for letter in schemes.prefixes(scheme)[1:] for kind in "AB"]
     for length in range(WORDS):
         written = {tuple(write(scheme, each, length) or ()): each for each in ways(length)}
@@ -130,7 +130,7 @@ PATTERNS = {"BIO": "(O |B(%(k)s) (I(%(k)s) )*)*$", "BIOES": "(O |S(%(k)s) |B(%(k
 def test_spell(scheme, data):
     tags = data.draw(st.lists(st.sampled_from(ANY_TAGS[scheme]), max_size=12))
     spelled = schemes.retag(tags, scheme)
-    assert conlleval.chunks(spelled) == conlleval.chunks(tags)
+    assert chunks(spelled) == chunks(tags)
     assert schemes.well_formed(spelled, scheme)
     assert schemes.retag(spelled, scheme) == spelled
     if schemes.well_formed(tags, scheme) and not {"-0", ""} <= {tag[1:] for tag in tags if tag != "O"}:

@@ -62,9 +62,10 @@ def test_kinds():
 @given(st.lists(ROWS, max_size=4))
 def test_sums_are_those_of_conlleval(sentences):
     comparisons = [
-        mistakes.compare(*([row[i] for row in rows] for i in range(3)), scores=[0.5] * len(rows)) for rows in sentences
+        mistakes.compare(*([row[i] for row in rows] for i in range(1, 3)), [0.5] * len(rows)) for rows in sentences
     ]
-    counts = conlleval.evaluate([line for rows in sentences for line in [" ".join(row) for row in rows] + [""]])
+    lines = [line for rows in sentences for line in [" ".join(row) for row in rows] + [""]]
+    counts = conlleval.evaluate(lines, conlleval.Options(boundary=""))  # -X- is a word, as in a run
     gold, found, right = collections.Counter(), collections.Counter(), collections.Counter()
     for (one, other, same_words), n in mistakes.confusion(comparisons).items():
         gold[one] += n
@@ -77,11 +78,11 @@ def test_sums_are_those_of_conlleval(sentences):
 
 
 def test_the_confidence_is_that_of_the_surest_wrong_tag():
-    words, gold, predicted = list("abcd"), ["O", "B-A", "I-A", "O"], ["O", "O", "B-A", "O"]
-    assert mistakes.compare(words, gold, predicted, [1.0, 0.6, 0.7, 0.9])[1:] == ([1, 2], 0.7)
-    assert mistakes.compare(words, gold, predicted, [1.0, None, 0.2, 0.9])[1:] == ([1, 2], 0.2)
-    assert mistakes.compare(words, gold, predicted, [1.0, None, None, 0.9])[1:] == ([1, 2], None)
-    assert mistakes.compare(words, gold, gold, [1.0] * 4)[1:] == ([], None)
+    gold, predicted = ["O", "B-A", "I-A", "O"], ["O", "O", "B-A", "O"]
+    assert mistakes.compare(gold, predicted, [1.0, 0.6, 0.7, 0.9])[1:] == ([1, 2], 0.7)
+    assert mistakes.compare(gold, predicted, [1.0, None, 0.2, 0.9])[1:] == ([1, 2], 0.2)
+    assert mistakes.compare(gold, predicted, [1.0, None, None, 0.9])[1:] == ([1, 2], None)
+    assert mistakes.compare(gold, gold, [1.0] * 4)[1:] == ([], None)
 
 
 @given(st.lists(st.none() | st.sampled_from([0.0, 0.25, 0.5, 1.0])))
