@@ -24,6 +24,7 @@ DEFAULTS = {
     "columns": None,
     "comment": None,
     "separator": None,
+    "tag_scheme": None,
     "data_dir": None,
     "bert_config_file": None,
     "output_dir": None,
@@ -90,6 +91,9 @@ OTHER_VALUES = {int: ("7", 7), float: ("0.25", 0.25), str: ("text", "text")}
 CHOICES = {
     "cell": "gru",
     "subword_labels": "first",
+    "columns": "word=2",
+    "separator": "tab",
+    "tag_scheme": "BILOU",
     "precision": "bf16",
     "strategy": "mirrored",
     "share_records": "file",

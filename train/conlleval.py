@@ -291,7 +291,9 @@ def _settle(options, path, lines):
     model = _of_run(path) if path and not options.raw else None
     if model is not None:
         boundary = "" if options.boundary is None else options.boundary
-        return options._replace(boundary=boundary, scheme=options.scheme or model.get("scheme"))
+        has_tabs = "\t" in next(iter(lines), "")  # as the run writes it where words or tags have spaces
+        delimiter = options.delimiter or ("\t" if has_tabs else None)
+        return options._replace(boundary=boundary, scheme=options.scheme or model.get("scheme"), delimiter=delimiter)
     if options.boundary is None:
         options = options._replace(boundary=BOUNDARY)
     if options.raw or options.scheme:

@@ -537,3 +537,41 @@ def test_output_is_utf8_in_any_locale(language):
 def test_tensorflow_is_not_loaded():
     program = "import sys, train.conlleval; sys.exit(any('tensorflow' in name for name in sys.modules))"
     assert subprocess.call([sys.executable, "-c", program], cwd=REPOSITORY) == 0
+
+
+BILOU = "a B-A B-A\nb L-A L-A\nc U-A U-A\nd U-A O\n\n"
+
+
+def test_schemes_that_the_script_does_not_read_are_recognised(tmp_path):
+    for text, name in (
+        (BILOU, b"BILOU"),
+        ("a B-A B-A\nb M-A M-A\nc E-A E-A\nd S-A S-A\ne S-A O\n", b"BMES"),
+        ("a PER PER\nb PER PER\nc LOC LOC\nd O O\ne PER O\n", b"IO"),
+    ):
+        done = run("python", text=text)
+        assert done.stderr.startswith(b"standard input: the tags are read as " + name + b";")
+        assert b" tokens with 3 phrases; found: 2 phrases; correct: 2." in done.stdout
+        path = tmp_path / "tagged.txt"
+        path.write_text(text, encoding="utf-8")
+        assert run("python", str(path)).stdout == done.stdout
+        named = run("python", "-s", name.decode(), text=text)
+        assert (named.stdout, named.stderr) == (done.stdout, b"")
+        as_it_stands = run("python", "-s", "BIO", text=text)
+        assert (as_it_stands.stdout, as_it_stands.stderr) == (run("perl", text=text).stdout, b"")
+
+
+def test_a_runs_file_is_read_as_the_run_read_it(tmp_path):
+    text = "a\tPER\tPER\n-X-\tPER\tPER\nNew York\tLOC\tPER\n\n"
+    (tmp_path / "label_test.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "run.json").write_text('{"model": {"scheme": "IO"}}', encoding="utf-8")
+    done = run("python", str(tmp_path / "label_test.txt"))
+    assert done.stderr == b"" and done.stdout.startswith(b"processed 3 tokens with 2 phrases; found: 1 phrases; ")
+
+
+def test_the_boundary_is_an_option():
+    text = "a B-A B-A\n-X- I-A I-A\nb I-A I-A\n"
+    assert run("python", "-b", "", text=text).stdout.startswith(b"processed 3 tokens with 1 phrases")
+    assert run("python", "-b", "a", text=text).stdout.startswith(b"processed 2 tokens with 1 phrases")
+    assert run("python", text=text).stdout.startswith(b"processed 2 tokens with 2 phrases")
+    wrong = run("python", "-s", "ZZ", text=text)
+    assert wrong.returncode == 2 and b"-s ZZ: expected one of BIO, " in wrong.stderr

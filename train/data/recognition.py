@@ -72,7 +72,7 @@ def recognise(transitions, find_slips, path, name=None):
       UserError: the tags can be read in no way, or in none that most of them obey.
     """
     counts = _tag_counts(transitions)
-    entity_tags = sum(count for tag, count in counts.items() if _letter(tag) != OUTSIDE)
+    entity_tags = sum(counts.values()) - max([n for tag, n in counts.items() if _letter(tag) == OUTSIDE], default=0)
     if name == NONE:
         return AS_THEY_STAND, Slips(0, [])
     if not entity_tags:  # O alone fits every scheme and calls for none
@@ -170,7 +170,8 @@ def _read_in(style, scheme, counts):
     rest = [tag for tag in counts if tag not in regular]
     if rest and OUTSIDE not in spelling.values():  # one other word for O, such as _ or OTHER
         most = max(rest, key=counts.get)
-        if not parsed[most] and counts[most] >= LEAST_OUTSIDE * sum(counts.values()):
+        is_tag = any(_parse(most, other) for other in STYLES)
+        if not is_tag and counts[most] >= LEAST_OUTSIDE * sum(counts.values()):
             spelling[most] = OUTSIDE
             rest.remove(most)
     kinds = {kind for _, kind in regular.values()}
