@@ -91,8 +91,6 @@ OTHER_VALUES = {int: ("7", 7), float: ("0.25", 0.25), str: ("text", "text")}
 CHOICES = {
     "cell": "gru",
     "subword_labels": "first",
-    "columns": "word=2",
-    "separator": "tab",
     "tag_scheme": "BILOU",
     "precision": "bf16",
     "strategy": "mirrored",
