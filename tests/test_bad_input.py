@@ -89,14 +89,16 @@ def test_data(split, spoil, expected, setting, check):
     assert not output.exists()
 
 
-def test_tags_without_prefix_are_warned_of(setting, check):
-    """They are no fault, but no report will count them; the fault that ends this run is another."""
+def test_tags_of_two_kinds_are_refused_and_warned_of_as_they_stand(setting, check):
+    """With -tag_scheme none no report will count those without a prefix; the fault that ends that run is another."""
     data, _, _, flags = setting
     text = (data / "train.txt").read_bytes()
     (data / "train.txt").write_bytes(text.replace(b" B-LOC", b" LOC"))
-    expected = r"train\.txt: no report counts the tags \['LOC'\] as entities; expected such as B-PER"
     (data / "dev.txt").write_bytes(text)
-    check(expected + r"\nerror: .*'B-LOC' was not seen in training", *flags, lines=2)
+    check(r"train\.txt: the tags look like BIO, but \d+ of \d+ break it \(:\d+ 'LOC' .*-tag_scheme BIO .*none", *flags)
+    expected = r"train\.txt: no report counts the tags \['LOC'\] as entities; expected such as B-PER"
+    expected += r"\nerror: .*'B-LOC' was not seen in training"
+    check(expected, *flags, "-tag_scheme", "none", lines=2)
 
 
 @pytest.mark.parametrize(
