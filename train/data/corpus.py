@@ -5,7 +5,6 @@ TensorFlow, as every process would load it too.
 """
 
 import collections
-import logging
 import os
 
 from tqdm import tqdm
@@ -19,15 +18,14 @@ from train.data.recognition import LISTED, Reading, Slips, count_transitions, re
 from train.data.spelling import described, described_slips, described_spelling
 from train.data.windows import encode
 
-log = logging.getLogger(__name__)
-
 LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start processes, which takes half a second each
 
 # path: the file; sentences: how many it has; tags: the set of its tags, as they are read; scheme: their tagging scheme,
 # or None; form: columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and
-# annotated.Notes; words: splitting.WordCounts; reading: recognition.Reading of its tags; slips: recognition.Slips.
+# annotated.Notes; words: splitting.WordCounts; reading: recognition.Reading of its tags; slips: recognition.Slips;
+# said: what the log says of its tags, tuple of str, the first of them the scheme.
 Corpus = collections.namedtuple(
-    "Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words", "reading", "slips"]
+    "Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words", "reading", "slips", "said"]
 )
 
 
@@ -68,14 +66,11 @@ def summarize(path, processes=None, given=None, scheme=None):
         counts[tag] += count
     del counts[None]
     tags = {reading.spelling.get(tag, tag) for tag in counts}
-    log.info("%s: %s", path, described(tags, reading.scheme))
     spelling = {tag: read_as for tag, read_as in reading.spelling.items() if tag not in reading.guessed}
-    for said in (described_spelling(spelling, counts), described_slips(found)):
-        if said:
-            log.warning("%s: %s", path, said)
+    said = described(tags, reading.scheme), described_spelling(spelling, counts), described_slips(found)
     form = form._replace(spelling=reading.spelling or None)
     words.respell(reading.spelling)
-    return Corpus(path, sentences, tags, reading.scheme, form, seen, words, reading, found)
+    return Corpus(path, sentences, tags, reading.scheme, form, seen, words, reading, found, said)
 
 
 def _slips_block(state, block):
@@ -93,7 +88,18 @@ def _summarize_texts(path, processes):
     tags = {tag for _, tag in transitions} - {None}
     tags |= {f"I-{tag[2:]}" for tag in tags if tag.startswith("B-")}  # a longer entity may follow in dev or test
     scheme = annotated.SCHEME if len(tags) > 1 else None
-    return Corpus(path, notes.texts, tags, scheme, None, notes, words, Reading(scheme, {}, frozenset()), Slips(0, []))
+    return Corpus(
+        path,
+        notes.texts,
+        tags,
+        scheme,
+        None,
+        notes,
+        words,
+        Reading(scheme, {}, frozenset()),
+        Slips(0, []),
+        (described(tags, scheme),),
+    )
 
 
 def _summarize_texts_block(_, block):
