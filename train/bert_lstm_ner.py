@@ -253,7 +253,7 @@ def _run(args, inputs, distribution):
         target = os.path.join(args.output_dir, run_dir.CHECKPOINT)
         checkpoint.write_without_slots(prefix, target)
         log.info("wrote %s without the optimizer's variables", target)
-    if args.do_train and evaluation.has_entities(inputs.sentences["dev"]):
+    if args.do_train and evaluation.has_entities(inputs.sentences["dev"], inputs.scheme):
         line = advice.what_helps(run_dir.read_state(args.output_dir)["evaluations"], inputs.training)
         if line:
             log.warning("%s", line)
@@ -293,7 +293,7 @@ def _train(args, inputs, state, records, distribution, dev_scores):
         distribution.release_others(args.output_dir, trains=False)
         return
     latest = checkpoint.latest(args.output_dir)
-    f1_can_rise = evaluation.has_entities(inputs.sentences["dev"])
+    f1_can_rise = evaluation.has_entities(inputs.sentences["dev"], inputs.scheme)
     if is_chief and not f1_can_rise:
         log.warning("%s: no entity in it, so dev F1 stays 0; the lower loss is better instead", inputs.files["dev"])
     schedule = _schedule(args, records.count, latest, inputs.start, distribution, f1_can_rise)

@@ -18,10 +18,13 @@ from bert.system.flags import FlagParser, positive_int
 from bert.system.startup import log_to_stderr
 from bert.tokenization import FullTokenizer
 from train.data import overview as overviews
-from train.data.annotated import find_file
+from train.data.annotated import find_file, is_annotated, read_annotated, rewrite_tags
 from train.data.columns import SEPARATORS, columns_flag, format_of_flags
-from train.data.conll import check_tags
+from train.data.conll import check_tags, inspect, read_conll
 from train.data.corpus import read_sentences, summarize
+from train.data.labels import label_list
+from train.data.recognition import scheme_flag
+from train.data.spelling import spelled
 from train.data.splitting import describe
 from train.mymetrics import aligned
 from train.pages import tables
@@ -40,11 +43,14 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = load_tokenizer(args, folder)
     given = format_of_flags(args.columns, args.comment, args.separator)
-    corpora, problems = read_splits(args.data_dir, given)
-    found, problem = count_splits(corpora, tokenizer, args.max_seq_length)
-    problems += [problem] if problem else []
+    corpus, sentences, problems = read_splits(args.data_dir, given, args.tag_scheme)
+    scheme = corpus and corpus.scheme
+    found = {
+        split: overviews.overview(of_split, scheme, tokenizer, args.max_seq_length)
+        for split, of_split in sentences.items()
+    }
     rows = table_rows(found, args.max_seq_length)
-    notes = list(find_notes(corpora, found, has_vocabulary=tokenizer is not None))
+    notes = list(find_notes(corpus, found, has_vocabulary=tokenizer is not None))
     if found:
         print("\n".join(aligned([["", *found]] + rows)))
     for note in notes:
@@ -69,6 +75,7 @@ def parse_flags(argv=None):
     flag("columns", type=columns_flag, help="columns of a data file, as of run.py")
     flag("comment", help="what comment lines begin with, as of run.py")
     flag("separator", choices=SEPARATORS, help="what separates columns, as of run.py")
+    flag("tag_scheme", type=scheme_flag, metavar="SCHEME", help="how tags write entities, as of run.py")
     flag, switch = parser.flag_group("text")
     flag("max_seq_length", type=positive_int, default=128, help="pieces in a window")
     switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
@@ -84,40 +91,47 @@ def load_tokenizer(args, folder):
     return FullTokenizer(vocab_file, args.do_lower_case) if vocab_file else None
 
 
-def read_splits(data_dir, given):
-    """Reads the files of a data directory.
+def read_splits(data_dir, given, scheme=None):
+    """Reads the files of a data directory as run.py does.
 
     Args:
       data_dir: directory.
       given: columns.Format of the flags.
+      scheme: value of -tag_scheme, or None.
 
     Returns:
-      (dict from split to corpus.Corpus, list of what run.py would refuse, a line each).
+      (corpus.Corpus of train or None, dict from split to its sentences, list of what run.py would refuse, a line each);
+      sentences of train can be read once only.
     """
     if not os.path.isdir(data_dir):
         raise UserError(f"{data_dir}: no such directory; expected one with train.txt, dev.txt and test.txt")
-    corpora, problems = {}, []
+    corpus, sentences, problems = None, {}, []
     for split in SPLITS:
         try:
-            corpora[split] = summarize(find_file(data_dir, split), None, given)
+            path = find_file(data_dir, split)
+            if split == "train":
+                corpus = summarize(path, None, given, scheme)
+                sentences[split] = read_sentences(path, corpus.form)
+            else:
+                sentences[split] = _read_other(path, given, corpus)
         except UserError as error:
             problems.append(str(error))
-    return corpora, problems
+    return corpus, sentences, problems
 
 
-def count_splits(corpora, tokenizer, max_seq_length):
-    """(dict from split to overview.Overview, the tag that run.py would refuse as a line, or None)."""
-    scheme = corpora["train"].scheme if "train" in corpora else None
-    found, problem = {}, None
-    for split, corpus in corpora.items():
-        sentences = read_sentences(corpus.path, corpus.form)
-        found[split] = overviews.overview(sentences, scheme, tokenizer, max_seq_length)
-        if "train" in corpora and not corpus.tags <= corpora["train"].tags and not problem:
-            try:
-                check_tags(corpus.path, read_sentences(corpus.path, corpus.form), sorted(corpora["train"].tags))
-            except UserError as error:
-                problem = str(error)
-    return found, problem
+def _read_other(path, given, corpus):
+    """The sentences of dev or test, their tags read as those of train (`corpus`, or None) are."""
+    labels = label_list(corpus.tags) if corpus else []
+    if is_annotated(path):
+        sentences, _ = read_annotated(path)
+        sentences = [rewrite_tags(text, labels, corpus.scheme) for text in sentences] if corpus else sentences
+    else:
+        form, _ = inspect(path, given)
+        sentences = read_conll(path, form)
+        sentences = spelled(sentences, labels, corpus.reading, path)[0] if corpus else sentences
+    if corpus:
+        check_tags(path, sentences, labels)
+    return sentences
 
 
 def table_rows(found, max_seq_length):
@@ -143,11 +157,10 @@ def table_rows(found, max_seq_length):
     return rows
 
 
-def find_notes(corpora, found, has_vocabulary):
+def find_notes(corpus, found, has_vocabulary):
     """Yields what is to be said beside the table, a line each; arguments as the functions above give them."""
-    if "train" in corpora:
-        corpus = corpora["train"]
-        yield f"tagging scheme: {corpus.scheme or 'none that is known'}; tags {_listed(sorted(corpus.tags))}"
+    if corpus:
+        yield from filter(None, corpus.said)
         yield describe(corpus.words, corpus.path, corpus.words.splitter(), "text")
         rare = overviews.rare_types(found["train"])
         if rare:

@@ -547,7 +547,7 @@ def test_outputs_that_cannot_be_written_and_inputs_that_are_not_there(tmp_path, 
         ("bert_config.json", None, r"bert_config\.json: cannot be read"),
         ("vocab.txt", b"[UNK]\n", r"vocab\.txt: 1 entries; .*bert_config\.json expects 11"),
         ("bert_model.ckpt.data-00000-of-00001", b"", r"bert_model\.ckpt: the checkpoint is cut off or damaged"),
-        ("bert_model.ckpt.index", None, r"no checkpoint in it"),
+        ("bert_model.ckpt.index", None, r"only a piece of a checkpoint in it, bert_model\.ckpt\.data-00000-of-00001"),
     ],
 )
 def test_a_google_directory_that_is_damaged(file, content, expected, tmp_path, convert):

@@ -321,7 +321,7 @@ def test_bad_input(given, trained, tmp_path, check):
     output = tmp_path / "output"
     flags = flags_of(given, output)
     check("nothing to do: expected -do_train or -do_eval", flags)
-    check("-input_file is missing", ["--do_train"])
+    check("-input_file, -output_dir and -bert_config_file are missing", ["--do_train"])
     flags.append("--do_train")
     check(r"nothing\.\*: no such file", flags + ["--input_file=nothing.*"])
     check(r"bert_config\.jsn: cannot be read", flags + ["--bert_config_file=bert_config.jsn"])

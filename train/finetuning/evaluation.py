@@ -10,7 +10,7 @@ import numpy as np
 
 from bert.system.files import atomic_open, write_results
 from train import conlleval, run_dir
-from train.data import units
+from train.data import schemes, units
 from train.data.annotated import AnnotatedText
 from train.data.windows import join_scores, join_windows
 from train.inference.entities import Token, entities, entity_values
@@ -66,9 +66,9 @@ def count(sentences, tags, scheme=None):
     return counts
 
 
-def has_entities(sentences):
-    """Whether the gold tags of a list of conll.Sentence have an entity; without any F1 is always 0."""
-    return count(sentences, [sentence.tags for sentence in sentences]).found_correct > 0
+def has_entities(sentences, scheme):
+    """Whether the gold tags of a list of conll.Sentence, in a scheme, have an entity; without any F1 is always 0."""
+    return any(schemes.entities(sentence.tags, scheme) for sentence in sentences)
 
 
 def scores_of(counts, loss):

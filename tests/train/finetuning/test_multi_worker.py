@@ -162,7 +162,7 @@ def test_kills_and_a_signal_cost_nothing_but_time(given, alone, tmp_path):
     for scores, others in zip(state["evaluations"], single["evaluations"]):
         assert scores["loss"] == pytest.approx(others["loss"], rel=1e-3)
     assert [checkpoint.step_of(checkpoint.latest(str(folder))) for folder in (output, alone)] == [STEPS, STEPS]
-    best = max(state["evaluations"], key=lambda scores: scores["f1"])
+    best = max(state["evaluations"], key=lambda scores: (scores["f1"], -scores["loss"]))
     assert state["best"] == best and checkpoint.latest(str(output / run_dir.BEST)).endswith(f"-{best['step']}")
 
 
