@@ -250,8 +250,9 @@ def test_options_of_training(given, tmp_path):
     log = succeed_here(
         *given,
         *("-output_dir", output, "-subword_labels", "first", "-cell", "gru", "-num_layers", "2", "-do_export"),
-        *("-freeze_layers", "1", "-head_learning_rate", "5e-2", "-gradient_accumulation_steps", "2"),
+        *("-freeze_layers", "1", "-head_learning_rate", "2e-2", "-gradient_accumulation_steps", "2"),
         *("-early_stop", "2", "-eval_every", "8", "-num_train_epochs", "60", "-label_list", labels),
+        *("-lstm_size", "16", "-dropout_rate", "0"),
     )
     state = run_dir.read_state(output)
     assert "without a better F1" in log
