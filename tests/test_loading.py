@@ -23,3 +23,8 @@ def test_the_rest_client_needs_no_tensorflow():
     found = loaded("train.serving.client", "train.serving.rest", "train.serving_client")
     assert not {"tensorflow", "grpc"} & set(found)
     assert not [name for name in found if name.startswith(("bert.training", "train.finetuning"))]
+
+
+def test_data_can_be_checked_where_there_is_no_tensorflow():
+    program = "import sys; sys.modules['tensorflow'] = None; import train.check_data, train.serving_client"
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)

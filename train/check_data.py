@@ -15,7 +15,7 @@ from bert.runtime import release
 from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open
 from bert.system.flags import FlagParser, positive_int
-from bert.system.startup import log_to_stderr
+from bert.system.log import log_to_stderr
 from bert.tokenization import FullTokenizer
 from train.data import overview as overviews
 from train.data.annotated import find_file, is_annotated, read_annotated, rewrite_tags

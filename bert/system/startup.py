@@ -1,14 +1,14 @@
 """What has to happen before TensorFlow is imported: programs import this module first."""
 
 import importlib.util
-import logging
 import os
 import re
 import sys
 import warnings
 
 from bert.system import quiet_import
-from bert.system.errors import LIMIT, UserError, end_program, shorten
+from bert.system.errors import UserError, end_program
+from bert.system.log import log_to_stderr
 
 
 class NoTensorFlow(UserError, ImportError):
@@ -59,9 +59,6 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 # TensorFlow 2 warns of what it does itself when a data set is shared out to replicas.
 warnings.filterwarnings("ignore", message="To make it possible to preserve tf.data options")
 
-# The parents of all our loggers. Not __main__, which may be a script that imports us: programs name their loggers.
-LOGGERS = ("bert", "train")
-
 
 def set_up_logging(verbose=False):
     """Our log goes to standard error, a line a message; TensorFlow's own only with `verbose`."""
@@ -69,33 +66,3 @@ def set_up_logging(verbose=False):
 
     tf.logging.set_verbosity(tf.logging.INFO if verbose else tf.logging.ERROR)
     log_to_stderr()
-
-
-def log_to_stderr():
-    """Our log goes to standard error, a line a message; loads no TensorFlow."""
-    handler = _ProgressFriendlyHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-        if not logger.handlers:
-            logger.addHandler(handler)
-
-
-def log_warnings_only():
-    """From now on our log has warnings alone: for a task that would repeat what the chief says."""
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-class _ProgressFriendlyHandler(logging.Handler):
-    """Writes a message above the progress bar, if there is one, instead of into it."""
-
-    def emit(self, record):
-        from tqdm import tqdm
-
-        text = self.format(record)
-        if not record.exc_info:
-            text = "\n".join(shorten(line, LIMIT) for line in text.split("\n"))
-        tqdm.write(text, file=sys.stderr)

@@ -17,8 +17,8 @@ import tensorflow.compat.v1 as tf
 from bert.data import batches
 from bert.runtime import checkpoint, devices, estimator
 from bert.runtime.flags import STRATEGIES
-from bert.system import startup
 from bert.system.errors import UserError, first_line
+from bert.system.log import log_warnings_only
 from bert.training import cluster
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def join_run(request, output_dir, trains):
     elif not task.is_chief:
         log.info("%s waits for the chief", task)
         if not task.is_evaluator:
-            startup.log_warnings_only()
+            log_warnings_only()
         found = cluster.wait_for_chief(task)
         latest = os.path.basename(checkpoint.latest(output_dir) or "")
         if latest != found["checkpoint"]:

@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from bert.system import errors, flags, startup
+from bert.system import errors, flags, log
 from bert.system.errors import LIMIT, UserError, run_program, shorten, shown_list
 from tests.paths import REPOSITORY
 
@@ -47,7 +47,7 @@ def test_errors_end_in_one_line_of_bounded_length(capsys):
 
 
 def test_lines_of_the_log_are_bounded(capsys):
-    handler = startup._ProgressFriendlyHandler()
+    handler = log._ProgressFriendlyHandler()
     handler.emit(logging.LogRecord("bert", logging.INFO, "", 0, "tags %s", ("B-X " * 500,), None))
     assert len(capsys.readouterr().err) <= LIMIT + 1
 

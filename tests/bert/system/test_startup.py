@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bert.system.startup import LOGGERS
+from bert.system.log import LOGGERS
 from tests.paths import REPOSITORY
 
 # Ends where TensorFlow would be loaded, which takes seconds.

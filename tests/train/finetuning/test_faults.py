@@ -26,7 +26,7 @@ from bert import run_classifier, run_pretraining, run_squad
 from bert.runtime import checkpoint
 from bert.system import run_lock, signals
 from bert.system.errors import UserError
-from bert.system.startup import LOGGERS
+from bert.system.log import LOGGERS
 from bert.training import distribution, stopping
 from bert.training.progress import TrainingLog
 from tests.bert import test_run_classifier, test_run_pretraining, test_run_squad
