@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bert.system.errors import UserError
+from train.data.columns import FIRST_AND_LAST, Format
 from train.data.conll import Sentence, check_tags, read_conll
 
 # Characters that Python's own line or word splitting would stumble over, each a word of some corpus.
@@ -180,4 +181,5 @@ def test_round_trip(tmp_path_factory, corpus, middle, gap, end, blank, final, ma
         content = b"\xef\xbb\xbf" + content
     path = tmp_path_factory.getbasetemp() / "round_trip.txt"
     path.write_bytes(content)
-    assert read_conll(str(path)) == expected
+    # Named columns and comments are not checked: words at random may look like numbers or comments.
+    assert read_conll(str(path), Format(FIRST_AND_LAST, "")) == expected
