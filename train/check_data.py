@@ -12,7 +12,7 @@ import os
 import tempfile
 
 from bert.runtime import release
-from bert.system.errors import UserError, run_program
+from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import atomic_open
 from bert.system.flags import FlagParser, positive_int
 from bert.system.log import log_to_stderr
@@ -33,7 +33,6 @@ from train.pages.spans import escape, page_end, page_start, type_name
 log = logging.getLogger("train.check_data")
 
 SPLITS = ("train", "dev", "test")
-SHOWN = 10  # words and types in a line
 _STYLE = "table{margin:1rem 0}th,td{padding:.15rem .8rem;text-align:right}th[scope=row]{text-align:left}"
 
 
@@ -164,21 +163,15 @@ def find_notes(corpus, found, has_vocabulary):
         yield describe(corpus.words, corpus.path, corpus.words.splitter(), "text")
         rare = overviews.rare_types(found["train"])
         if rare:
-            shown = _listed(f"{type_name(kind)} {number}" for kind, number in rare)
+            shown = shown_list(f"{type_name(kind)} {number}" for kind, number in rare)
             yield f"types with fewer than {overviews.FEW} examples in train, which are hardly learnt: {shown}"
     for split, one in found.items():
         if one.unknown:
             share = sum(one.unknown.values()) / one.words
-            shown = _listed(f"{word} {number}" for word, number in one.unknown.most_common())
+            shown = shown_list(f"{word} {number}" for word, number in one.unknown.most_common())
             yield f"unknown words of {split}, {share:.2%} of all, the most frequent first: {shown}"
     if not has_vocabulary:
         yield "without -bert_dir nothing can be said of pieces and windows"
-
-
-def _listed(items):
-    items = list(items)
-    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more
 
 
 def page(data_dir, splits, rows, notes, problems):

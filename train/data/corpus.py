@@ -14,7 +14,7 @@ from bert.system.workers import Workers, cores
 from train.data import annotated, conll, splitting, units
 from train.data.columns import Format
 from train.data.conll import inspect, no_sentence, settle, survey_block
-from train.data.recognition import LISTED, Reading, Slips, count_transitions, recognise, slips
+from train.data.recognition import LISTED, Reading, Slips, count_transitions, recognise, slips, tag_counts
 from train.data.spelling import described, described_slips, described_spelling
 from train.data.windows import encode
 
@@ -61,10 +61,7 @@ def summarize(path, processes=None, given=None, scheme=None):
         return Slips(sum(part.count for part in found), [each for part in found for each in part.first][:LISTED])
 
     reading, found = recognise(transitions, find_slips, path, scheme)
-    counts = collections.Counter()
-    for (_, tag), count in transitions.items():
-        counts[tag] += count
-    del counts[None]
+    counts = tag_counts(transitions)
     tags = {reading.spelling.get(tag, tag) for tag in counts}
     spelling = {tag: read_as for tag, read_as in reading.spelling.items() if tag not in reading.guessed}
     said = described(tags, reading.scheme), described_spelling(spelling, counts), described_slips(found)

@@ -71,7 +71,7 @@ def recognise(transitions, find_slips, path, name=None):
     Raises:
       UserError: the tags can be read in no way, or in none that most of them obey.
     """
-    counts = _tag_counts(transitions)
+    counts = tag_counts(transitions)
     entity_tags = sum(counts.values()) - max([n for tag, n in counts.items() if _letter(tag) == OUTSIDE], default=0)
     if name == NONE:
         return AS_THEY_STAND, Slips(0, [])
@@ -123,7 +123,8 @@ def _refused(path, counts, found):
     )
 
 
-def _tag_counts(transitions):
+def tag_counts(transitions):
+    """How often each tag occurs: Counter, from what `count_transitions` gives."""
     counts = collections.Counter()
     for (_, tag), count in transitions.items():
         if tag is not None:
