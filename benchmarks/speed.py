@@ -8,8 +8,8 @@ Rounds are interleaved: every contender does all the sentences once, then every 
 machine is shared. The first round warms up (graphs, compilations) and is not counted. Tagging goes from words to
 labels: tokenization, encoder, decoding. Printed are medians over rounds, the ratio to the first contender, the largest
 resident memory, and how much of the measured matmul rate (in the contender's own precision) the encoder's useful work
-is. The peer takes part where benchmarks/requirements.txt is installed; --archive_python runs the archive's way on
-another Python, one with TensorFlow 1.15.
+is. The peer takes part where benchmarks/requirements.txt is installed. A contender written NAME@PYTHON runs on another
+Python, so that two TensorFlows can be compared: --contenders=ours,ours@/path/to/python.
 """
 
 import argparse
@@ -71,7 +71,11 @@ def main():
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mode", choices=["train", "infer", "both"], default="both")
-    parser.add_argument("--contenders", default="archive,ours-fp32,ours,peer", help=", ".join(CONTENDERS))
+    parser.add_argument(
+        "--contenders",
+        default="archive,ours-fp32,ours,peer",
+        help=", ".join(CONTENDERS) + "; NAME@PYTHON: on another Python",
+    )
     parser.add_argument("--lever", action="store_true", help="ours against ours with one lever turned off")
     parser.add_argument("--data", help="CoNLL file; default: random sentences as long as a newspaper's")
     parser.add_argument("--config", help="bert_config.json; default: BERT-Base, Chinese vocabulary size")
@@ -79,7 +83,6 @@ def parse_args():
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--max_seq_length", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--archive_python", default=sys.executable, help="Python that runs the archive's way")
     return parser.parse_args()
 
 
@@ -100,7 +103,7 @@ def rivals(args, mode):
 
 def contenders(args):
     """OrderedDict from the names to the options of those asked for, less the peer where it is not installed."""
-    chosen = collections.OrderedDict((name, CONTENDERS[name]) for name in args.contenders.split(","))
+    chosen = collections.OrderedDict((name, CONTENDERS[name.split("@")[0]]) for name in args.contenders.split(","))
     if any(options["who"] == "peer" for options in chosen.values()) and importlib.util.find_spec("torchcrf") is None:
         print("the PyTorch peer is left out: pip install -r benchmarks/requirements.txt")
         chosen = collections.OrderedDict((name, it) for name, it in chosen.items() if it["who"] != "peer")
@@ -111,7 +114,7 @@ def compete(args, mode, vocab, chosen):
     """Runs all contenders, rounds interleaved; dict from names to (options, list of seconds, peak megabytes)."""
     processes = {}
     for name, options in chosen.items():
-        python = args.archive_python if options["who"] == "archive" else sys.executable
+        python = name.partition("@")[2] or sys.executable
         given = dict(options, mode=mode, vocab=vocab, **{key: getattr(args, key) for key in ("data", "config")})
         given.update(sentences=args.sentences, batch_size=args.batch_size, max_seq_length=args.max_seq_length)
         processes[name] = subprocess.Popen(
