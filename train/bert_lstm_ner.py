@@ -17,6 +17,7 @@ if __name__ == "__main__" and not __package__:  # run as a file, `python train/b
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
+import functools
 import logging
 
 import tensorflow.compat.v1 as tf
@@ -39,7 +40,7 @@ from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.schedule import make_schedule
 from train.finetuning.splits import make_records
 from train.finetuning.update import step_options
-from train.inference.frozen import FrozenTagger
+from train.inference.frozen import TaggerGraph
 from train.models import build_tagger, predict_tags
 from train.report import page
 from train.serving import saved_model
@@ -223,8 +224,13 @@ def _run(args, inputs, distribution):
         for split in inputs.files
     }
 
+    # For each way to compute, the graph is built once.
+    tagger_graph = functools.lru_cache(maxsize=None)(
+        lambda compute: TaggerGraph(inputs.settings, compute, with_losses=True)
+    )
+
     def dev_scores(prefix):
-        evaluated = _evaluate(args, inputs, records["dev"], "dev", prefix)
+        evaluated = _evaluate(args, inputs, records["dev"], "dev", prefix, tagger_graph)
         return evaluation.scores_of(evaluated.counts, evaluated.tagged.loss)
 
     if args.do_train:
@@ -237,7 +243,7 @@ def _run(args, inputs, distribution):
     for split in ("dev", "test"):
         if (split == "dev" and args.do_eval) or args.do_predict:
             log.info("tagging %s with %s", inputs.files[split], prefix)
-            evaluated.append(_evaluate(args, inputs, records[split], split, prefix))
+            evaluated.append(_evaluate(args, inputs, records[split], split, prefix, tagger_graph))
             with_scores = split == "dev" and args.do_eval
             results[split] = evaluation.report_split(args.output_dir, evaluated[-1], step, with_scores, args.do_predict)
     if args.report:
@@ -260,8 +266,16 @@ def _run(args, inputs, distribution):
     return results
 
 
-def _evaluate(args, inputs, records, split, prefix):
+def _evaluate(args, inputs, records, split, prefix, tagger_graph):
     """Tags a split with a checkpoint, for all evaluations and predictions.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+      inputs: inputs.Inputs.
+      records: splits.Records of the split.
+      split: "dev" or "test".
+      prefix: checkpoint prefix.
+      tagger_graph: function from a kernels.Compute to a TaggerGraph that gives losses.
 
     Returns:
       evaluation.Evaluated.
@@ -270,7 +284,7 @@ def _evaluate(args, inputs, records, split, prefix):
     hidden_size, batches = inputs.bert_config.hidden_size, records.count // args.batch_size
     compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
     settings = inputs.settings
-    with FrozenTagger(prefix, settings, compute, with_losses=True) as tagger:
+    with tagger_graph(compute).tagger(prefix) as tagger:
         tagged = evaluation.tag_file(tagger, sentences, records.encoded, settings, args.batch_size)
     counts = evaluation.count(sentences, tagged.tags, settings.scheme)
     return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts, settings.scheme)

@@ -33,10 +33,19 @@ def build_graph(prefix, settings, compute=kernels.REFERENCE, with_losses=False):
     Returns:
       FrozenGraph.
     """
-    names = ["input_ids", "input_mask", "segment_ids", "word_start"] + (["label_ids"] if with_losses else [])
-    features = {name: tf.placeholder(tf.int32, [None, None], name) for name in names}
+    features = _placeholders(with_losses)
     with frozen_weights(prefix):
         return build_outputs(features, settings, compute)
+
+
+def _placeholders(with_losses):
+    names = ["input_ids", "input_mask", "segment_ids", "word_start"] + (["label_ids"] if with_losses else [])
+    return {name: tf.placeholder(tf.int32, [None, None], name) for name in names}
+
+
+def _longest(settings, compute):
+    """The most pieces a window may have, where kernels are compiled for each length; else None."""
+    return settings.bert_config["max_position_embeddings"] if compute.is_compiled else None
 
 
 def build_outputs(features, settings, compute=kernels.REFERENCE):
@@ -119,6 +128,49 @@ class Tagger(contextlib.AbstractContextManager):
         ]
 
 
+class TaggerGraph:
+    """The graph of a tagger, built once for many checkpoints: to build it takes longer than to tag a small file.
+
+    Its weights are placeholders. For a checkpoint the graph is copied, with constants in their place.
+
+    Args:
+      settings, compute, with_losses: as `build_graph`.
+    """
+
+    def __init__(self, settings, compute=kernels.REFERENCE, with_losses=False):
+        weights = {}  # name of a variable -> its placeholder
+
+        def placeholder(getter, name, shape=None, dtype=None, **kwargs):
+            if name not in weights:
+                weights[name] = tf.placeholder(dtype or tf.float32, shape)
+            return weights[name]
+
+        with tf.Graph().as_default() as graph, tf.variable_scope("", custom_getter=placeholder):
+            built = build_outputs(_placeholders(with_losses), settings, compute)
+        self._graph_def = graph.as_graph_def()
+        # Names and shapes instead of tensors, which would keep the graph itself.
+        self._weights = [(name, weight.name, weight.shape, weight.dtype) for name, weight in weights.items()]
+        self._inputs = {name: tensor.name for name, tensor in built.inputs.items()}
+        self._outputs = [tensor.name for tensor in built[1:] if tensor is not None]
+        self._longest = _longest(settings, compute)
+
+    def tagger(self, prefix):
+        """The Tagger of a checkpoint.
+
+        Args:
+          prefix: checkpoint prefix.
+        """
+        with tf.Graph().as_default() as graph:
+            with frozen_weights(prefix):
+                constants = {there: tf.get_variable(name, shape, dtype) for name, there, shape, dtype in self._weights}
+            names = [*self._inputs.values(), *self._outputs]
+            found = tf.import_graph_def(self._graph_def, constants, names, name="tagger")
+        inputs = dict(zip(self._inputs, found))
+        pred_ids, scores, *losses = found[len(inputs) :]
+        frozen = FrozenGraph(inputs, pred_ids, scores, losses[0] if losses else None)
+        return Tagger(tf.Session(graph=graph, config=devices.session_config()), frozen, self._longest)
+
+
 class FrozenTagger(Tagger):
     """A checkpoint's tagger.
 
@@ -131,6 +183,4 @@ class FrozenTagger(Tagger):
         with graph.as_default():
             frozen = build_graph(prefix, settings, compute, with_losses)
         session = tf.Session(graph=graph, config=devices.session_config())
-        compiles = compute.is_compiled
-        longest = settings.bert_config["max_position_embeddings"] if compiles else None
-        super().__init__(session, frozen, longest)
+        super().__init__(session, frozen, _longest(settings, compute))

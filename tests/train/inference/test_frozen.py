@@ -26,15 +26,19 @@ def windows():
 
 
 @pytest.fixture
-def tagger(trained):
+def settings(trained):
+    """The TaggerSettings of the trained model."""
+    flags = ["-lstm_size", "8", "-subword_labels", trained[2]]
+    return TaggerSettings.of_flags(small.get_args_parser(flags), small.LABELS, "BIO", small.CONFIG.to_dict())
+
+
+@pytest.fixture
+def tagger(trained, settings):
     """Function from kernels.Compute to a FrozenTagger of the trained model."""
-    estimator, _, mode = trained
-    flags = ["-lstm_size", "8", "-subword_labels", mode]
     made = []
 
     def make(compute=kernels.REFERENCE):
-        settings = TaggerSettings.of_flags(small.get_args_parser(flags), small.LABELS, "BIO", small.CONFIG.to_dict())
-        made.append(frozen.FrozenTagger(estimator.latest_checkpoint(), settings, compute, with_losses=True))
+        made.append(frozen.FrozenTagger(trained[0].latest_checkpoint(), settings, compute, with_losses=True))
         return made[-1]
 
     yield make
@@ -64,6 +68,40 @@ def test_a_window_is_tagged_the_same_in_any_batch(tagger):
                 np.testing.assert_array_equal(found.label_ids, alone[i].label_ids)
                 np.testing.assert_allclose(found.scores, alone[i].scores, atol=1e-4)
                 np.testing.assert_allclose(found.loss, alone[i].loss, rtol=1e-4, atol=LOSS_STEPS)
+
+
+def test_one_graph_for_many_checkpoints(trained, settings, tagger, tmp_path):
+    """Filled with the weights of one after the other, it says what a graph built for that checkpoint says."""
+    prefix, other = trained[0].latest_checkpoint(), str(tmp_path / "other")
+    write_moved(prefix, other)
+    graphs = [frozen.TaggerGraph(settings, with_losses=with_losses) for with_losses in (True, False)]
+    found = {}
+    for each in (prefix, other):
+        with graphs[0].tagger(each) as run, graphs[1].tagger(each) as without_losses:
+            found[each] = run.tag(windows(), 4)
+            assert without_losses.tag(windows(), 4)[0].loss is None
+    assert_same(found[prefix], tagger().tag(windows(), 4))
+    with frozen.FrozenTagger(other, settings, with_losses=True) as built:
+        assert_same(found[other], built.tag(windows(), 4))
+    assert not np.array_equal(found[prefix][0].scores, found[other][0].scores)
+
+
+def write_moved(prefix, target):
+    """Writes a checkpoint with all values of another one's encoder halved."""
+    reader = tf.train.load_checkpoint(prefix)
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name in reader.get_variable_to_shape_map():
+            value = reader.get_tensor(name)
+            tf.get_variable(name, initializer=value / 2 if name.startswith("bert/") else value)
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, target, write_meta_graph=False)
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected):
+        np.testing.assert_array_equal(one.label_ids, other.label_ids)
+        np.testing.assert_array_equal(one.scores, other.scores)
+        assert one.loss == other.loss
 
 
 def test_no_windows(tagger):
