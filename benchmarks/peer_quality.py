@@ -8,6 +8,7 @@ Out: label_dev.txt, label_test.txt and run.json in -output_dir, in the form in w
 
 import argparse
 import copy
+import math
 import os
 import random
 
@@ -88,11 +89,16 @@ def main():
     def tag(split):
         return tag_sentences(model, splits[split], encoded[split], labels, args.precision)
 
-    evaluations, best_weights = train(model, encoded["train"], args, lambda: score(splits["dev"], tag("dev")))
+    evaluations, best, best_weights = [], None, None
+    for step in train(model, encoded["train"], args):
+        tags = tag("dev")
+        evaluations.append({"step": step, "f1": score(splits["dev"], tags)})
+        print("step {step}: dev F1 {f1:.4f}".format(**evaluations[-1]), flush=True)
+        if best is None or evaluations[-1]["f1"] > best["f1"]:
+            best, best_weights = evaluations[-1], copy.deepcopy(model.state_dict())
+            write_tagged(os.path.join(args.output_dir, "label_dev.txt"), splits["dev"], tags)
     model.load_state_dict(best_weights)
-    for split in ("dev", "test"):
-        write_tagged(os.path.join(args.output_dir, f"label_{split}.txt"), splits[split], tag(split))
-    best = max(evaluations, key=lambda evaluation: evaluation["f1"])
+    write_tagged(os.path.join(args.output_dir, "label_test.txt"), splits["test"], tag("test"))
     write_json(os.path.join(args.output_dir, "run.json"), {"evaluations": evaluations, "best": best})
 
 
@@ -199,17 +205,12 @@ def make_optimizer(model, args, steps):
     return optimizer, transformers.get_linear_schedule_with_warmup(optimizer, int(args.warmup * steps), steps)
 
 
-def train(model, examples, args, evaluate):
-    """Trains, and calls `evaluate()` for the F1 on dev after each epoch.
-
-    Returns:
-      (list of {"step", "f1"}, the weights of the best of them).
-    """
+def train(model, examples, args):
+    """Trains, and yields the step at the end of each epoch; the consumer evaluates meanwhile."""
     shuffle = random.Random(args.seed).shuffle
-    an_epoch = -(-len(examples) // args.batch)
-    steps = max(1, round(args.epochs * an_epoch))
+    steps = max(1, round(args.epochs * math.ceil(len(examples) / args.batch)))
     optimizer, schedule = make_optimizer(model, args, steps)
-    step, evaluations, best = 0, [], None
+    step = 0
     while step < steps:
         model.train()
         for chosen in training_batches(examples, args.batch, shuffle)[: steps - step]:
@@ -222,11 +223,7 @@ def train(model, examples, args, evaluate):
             schedule.step()
             optimizer.zero_grad()
             step += 1
-        evaluations.append({"step": step, "f1": evaluate()})
-        print(f"step {step}/{steps} dev F1 {evaluations[-1]['f1']:.4f}", flush=True)
-        if best is None or evaluations[-1]["f1"] > max(evaluation["f1"] for evaluation in evaluations[:-1]):
-            best = copy.deepcopy(model.state_dict())
-    return evaluations, best
+        yield step
 
 
 def autocast(precision):

@@ -119,7 +119,7 @@ def run_all(cache, jobs, keep):
             print("{}: dev {dev_f1:.2f} test {test_f1:.2f}, {seconds:.0f} s".format(name, **result), flush=True)
         if left and len(left) == len(waiting):
             time.sleep(_WAIT)
-        waiting = left
+        waiting = [job for job in left if cache.result(*job) is None]
     return failed
 
 
