@@ -30,7 +30,7 @@ from bert.pretraining import corpus, examples
 from bert.system import signals
 from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import find_files, make_dir
-from bert.system.flags import FlagParser, non_negative_int, positive_int, proportion
+from bert.system.flags import FlagParser, non_negative_int, positive_int, proportion, require
 from bert.system.workers import Workers
 from bert.tokenization import FullTokenizer
 
@@ -95,9 +95,7 @@ def check(args):
     Raises:
       UserError: a flag is missing or not valid.
     """
-    for name in ("input_file", "output_file", "vocab_file"):
-        if not getattr(args, name):
-            raise UserError(f"-{name} is missing")
+    require(args, "input_file", "output_file", "vocab_file")
     if args.max_seq_length < examples.SHORTEST_SEQUENCE:
         raise UserError(f"-max_seq_length {args.max_seq_length}: expected {examples.SHORTEST_SEQUENCE} or more")
     inputs = find_files(args.input_file)

@@ -14,12 +14,16 @@ if not __package__:  # run as a file: its own directory is no place to import fr
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from bert.system import startup  # noqa: I001  before TensorFlow
+from bert.runtime.vector_flags import check_features_flags as check_flags
+from bert.runtime.vector_flags import parse_features_flags as parse_flags
+from bert.system.errors import run_program
 
-import argparse
+if __name__ == "__main__":  # before TensorFlow is loaded, which takes seconds
+    run_program(lambda: check_flags(parse_flags()))
+
 import contextlib
 import json
 import logging
-import re
 import shutil
 import tempfile
 import zipfile
@@ -27,12 +31,10 @@ import zipfile
 import numpy as np
 from tqdm import tqdm
 
-from bert.runtime import devices, encoding, flags
+from bert.runtime import devices, encoding
 from bert.runtime.encoder_files import EncoderFiles
 from bert.system import lines
-from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, atomic_path, check_output
-from bert.system.flags import FlagParser, positive_int, require
 
 log = logging.getLogger("bert.extract_features")  # the same however it is started
 DECIMALS = 6
@@ -40,6 +42,7 @@ DECIMALS = 6
 
 def main():
     args = parse_flags()
+    check_flags(args)
     devices.prepare(args.device_map)
     startup.set_up_logging(args.verbose)
     check_output(args.output_file, args.input_file)
@@ -60,37 +63,6 @@ def main():
         else:
             count = write_json_lines(args.output_file, features, args.layers)
     log.info("wrote %s: layers %s of %d texts", args.output_file, args.layers, count)
-
-
-def parse_flags(argv=None):
-    """The flags as a Namespace, `layers` a list of int."""
-    parser = FlagParser(
-        prog="extract_features.py", description="Writes, for each piece of each text, its vectors in an encoder."
-    )
-    # So that argparse takes the list -1,-2 for a value and not for a flag.
-    parser._negative_number_matcher = re.compile(r"-\d[-,\d]*$")
-    flag, switch = parser.flag_group("features")
-    flag("input_file", help="one text per line, or a pair: text ||| second text")
-    flag("output_file", help="file to write")
-    flag("layers", type=_layers, default="-1,-2,-3,-4", help="layers to write, from 0, the first, or back from -1")
-    flag("format", choices=["json", "npz"], default="json", help="JSON, one line per text, or arrays for numpy.load")
-    flag("batch_size", type=positive_int, default=32, help="texts in a batch")
-    switch("use_one_hot_embeddings", False, help="look words up by a matrix product, as TPUs like it")
-    flags.add_encoder_flags(parser, without_checkpoint="needed: random weights give no features")
-    flags.add_compute_flags(*parser.flag_group("speed"), precision="fp32", xla=False)
-    flags.add_device_flags(parser, training=False)
-    args = parser.parse_args(argv)
-    require(args, "input_file", "output_file")
-    if args.use_tpu:
-        raise UserError("-use_tpu: features are extracted on CPU or GPU; expected false")
-    return args
-
-
-def _layers(text):
-    try:
-        return [int(layer) for layer in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected layers as in -1,-2,-3,-4, got '{text}'")
 
 
 def write_json_lines(path, features, layers):

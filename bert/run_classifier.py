@@ -14,9 +14,12 @@ if not __package__:  # run as a file, `python bert/run_classifier.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
+from bert.classification.flags import check_flags, parse_args, splits_used
+from bert.system.errors import UserError, run_program
 
+if __name__ == "__main__":  # before TensorFlow is loaded, which takes seconds
+    run_program(lambda: check_flags(parse_args()))
 
-import argparse
 import logging
 
 import numpy as np
@@ -32,55 +35,16 @@ from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, init_weights, prediction
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import run_lock
-from bert.system.errors import UserError, run_program
-from bert.system.files import make_dir, write_results
-from bert.system.flags import FlagParser, HelpFormatter, require
-from bert.training import loop, strategies
+from bert.system.files import make_dir, sha256, write_results
+from bert.training import changes, loop, strategies
 from bert.training.strategies import Training
 
 log = logging.getLogger("bert.run_classifier")  # the same however it is started
 
-DESCRIPTION = """\
-Classifies texts, or pairs of texts, with BERT.
-
--task_name is one of the GLUE tasks cola, mnli, mrpc, qnli, qqp, rte, sst-2, sts-b (a regression), wnli, with
-GLUE's files train.tsv, dev.tsv, test.tsv in -data_dir; or xnli, with multinli/multinli.train.zh.tsv,
-xnli.dev.tsv and xnli.test.tsv; or tsv, with files of your own, a tab between the columns:
-
-  train.tsv, dev.tsv   text<TAB>label             or   text<TAB>text<TAB>label
-  test.tsv             text                       or   text<TAB>text
-
-The labels of tsv are those of train.tsv in sorted order. Without a header line, unless -tsv_header is given;
-without quoting: a text holds neither tab nor line break.
-"""
-
-
-class _HelpFormatter(HelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows the defaults and leaves the lines of the description as they are."""
-
-
-def parse_args(argv=None):
-    """The parsed flags as a Namespace; `argv` defaults to the command line."""
-    parser = FlagParser(prog="run_classifier.py", description=DESCRIPTION, formatter_class=_HelpFormatter)
-    flag, switch = parser.flag_group("task")
-    flag("task_name", help="what to learn, see above")
-    flag("data_dir", help="directory with the task's files")
-    flag("output_dir", help="directory for checkpoints and results; a run that was stopped goes on from there")
-    switch("do_train", False, help="fine-tune on the training file, from -init_checkpoint")
-    switch("do_eval", False, help="score the dev file: eval_results.txt")
-    switch("do_predict", False, help="probabilities of the labels for the test file: test_results.tsv")
-    switch("do_export", False, help="write a SavedModel to export/")
-    switch("tsv_header", False, help="-task_name tsv: the files begin with a line of column names")
-    flag("xnli_language", default="zh", help="-task_name xnli: which language")
-    flags.add_encoder_flags(parser)
-    flags.add_training_flags(parser)
-    flags.add_speed_flags(parser)
-    flags.add_device_flags(parser)
-    return parser.parse_args(argv)
-
 
 def main(argv=None):
     args = parse_args(argv)
+    check_flags(args)
     distribution = loop.start(args)
     if distribution is None:
         return
@@ -102,11 +66,6 @@ def load_inputs(args):
     Raises:
       UserError: something given is not as expected.
     """
-    wanted = {"train": args.do_train, "dev": args.do_eval, "test": args.do_predict}
-    splits = [split for split in wanted if wanted[split]]
-    if not splits and not args.do_export:
-        raise UserError("nothing to do: expected -do_train, -do_eval, -do_predict or -do_export")
-    require(args, "task_name", "bert_config_file", "vocab_file", "output_dir", *["data_dir"] * bool(splits))
     devices.check_possible(args.precision, args.xla)
     trained = encoder_files.trained_checkpoint(args.output_dir, args.do_train)
     init_checkpoint = None if trained else checkpoint.resolve(args.init_checkpoint, args.output_dir)
@@ -115,7 +74,7 @@ def load_inputs(args):
     config, tokenizer = encoder_files.load_encoder(files, pairs.shortest_length(tasks.is_pair(task)))
     if tasks.is_pair(task) and config.type_vocab_size < 2:
         raise UserError(f"{args.bert_config_file}: type_vocab_size is 1; pairs of texts need an encoder with 2")
-    data = {split: classification_inputs.read_split(task, split, args.data_dir) for split in splits}
+    data = {split: classification_inputs.read_split(task, split, args.data_dir) for split in splits_used(args)}
     start = None
     if trained or not args.do_train:
         if not (trained or init_checkpoint):
@@ -242,11 +201,13 @@ def train(args, inputs, distribution):
     if distribution.task.is_chief:
         classification_inputs.write_task(args.output_dir, inputs.task)
     (data,) = inputs.data["train"]
-    path = classification_inputs.make_records(inputs, "train", data, args.data_dir, args.output_dir)
     num_train_steps, num_warmup_steps = loop.steps_of_training(
         len(data.examples), args.num_train_epochs, args.train_batch_size, args.warmup_proportion
     )
     start_step = encoder_files.start_step(args.output_dir)
+    if distribution.task.is_chief:
+        changes.go_on(args.output_dir, _training_settings(args, data), start_step, num_train_steps)
+    path = classification_inputs.make_records(inputs, "train", data, args.data_dir, args.output_dir)
     loop.announce_training(
         len(data.examples), num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint
     )
@@ -264,6 +225,13 @@ def train(args, inputs, distribution):
     settings = loop.RunSettings.from_dict(vars(args))
     estimator = loop.make_estimator(model_fn, settings, args.train_batch_size, distribution)
     loop.train(settings, estimator, distribution, input_fn, num_train_steps, start_step)
+
+
+def _training_settings(args, data):
+    """What the trained weights depend on, as changes.go_on keeps it."""
+    settings = {name: getattr(args, name) for name in flags.TRAINING_SETTINGS}
+    data_file = os.path.join(args.data_dir, data.layout.file)
+    return dict(settings, train_data=sha256(data_file), vocab=sha256(args.vocab_file))
 
 
 def evaluate(args, inputs):

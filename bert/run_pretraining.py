@@ -14,64 +14,36 @@ if not __package__:  # run as a file: its own directory is no place to import fr
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from bert.system import startup  # noqa: I001, F401  before TensorFlow
+from bert.pretraining.flags import check_flags, parse_args
+from bert.system.errors import UserError, run_program, shown_list
+
+if __name__ == "__main__":  # before TensorFlow is loaded, which takes seconds
+    run_program(lambda: check_flags(parse_args()))
 
 import collections
 
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import checkpoint, devices, encoder_files, flags, init_weights
-from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert import modeling
 from bert.data.batches import Reading
-from bert.pretraining import model, records as pretraining_records
 from bert.encoder import kernels
-from bert.training import loop, stopping, strategies
-from bert.training.strategies import Training
+from bert.pretraining import model
+from bert.pretraining import records as pretraining_records
+from bert.runtime import checkpoint, devices, encoder_files, init_weights
+from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import run_lock
-from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import find_files, make_dir, write_results
-from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int, require
+from bert.training import changes, loop, stopping, strategies
+from bert.training.strategies import Training
 
 # config: BertConfig; files: record files; records: how many they hold; start: StartWeights, or None where a
 # checkpoint in -output_dir goes before it.
 PretrainingInputs = collections.namedtuple("PretrainingInputs", "config files records start")
 
 
-def parse_args(argv=None):
-    """The parsed flags as a Namespace; `argv` defaults to the command line."""
-    parser = FlagParser(
-        prog="run_pretraining.py",
-        description="Pre-trains BERT on what create_pretraining_data.py wrote. Training that was stopped goes on from "
-        "the newest checkpoint in -output_dir.",
-    )
-    flag, switch = parser.flag_group("files")
-    flag("input_file", help="TFRecord files: names and patterns, a comma between them")
-    flag("output_dir", help="directory for checkpoints and results")
-    flag("bert_config_file", help="sizes of the encoder, bert_config.json")
-    flag("init_checkpoint", help="checkpoint to start from, as .../bert_model.ckpt; without it, random weights")
-    flags.add_init_partial(switch)
-
-    flag, switch = parser.flag_group("what to do")
-    switch("do_train", False, help="train on the input files")
-    switch("do_eval", False, help="evaluate on the input files: eval_results.txt")
-
-    flag, _ = parser.flag_group("training")
-    flag("max_seq_length", type=positive_int, default=128, help="as given to create_pretraining_data.py")
-    flag("max_predictions_per_seq", type=positive_int, default=20, help="as given to create_pretraining_data.py")
-    flag("train_batch_size", type=positive_int, default=32, help="examples in a batch of training")
-    flag("eval_batch_size", type=positive_int, default=8, help="examples in a batch of evaluation")
-    flag("learning_rate", type=positive_float, default=5e-5, help="peak learning rate of Adam")
-    flag("num_train_steps", type=positive_int, default=100000, help="steps of training")
-    flag("num_warmup_steps", type=non_negative_int, default=10000, help="steps in which the learning rate rises")
-    flag("max_eval_steps", type=positive_int, default=100, help="most batches of an evaluation")
-    flags.add_checkpoint_flags(flag)
-    flags.add_speed_flags(parser, bucket=False)  # create_pretraining_data fills the examples
-    flags.add_device_flags(parser)
-    return parser.parse_args(argv)
-
-
 def main(argv=None):
     args = parse_args(argv)
+    check_flags(args)
     distribution = loop.start(args)
     if distribution is None:
         return
@@ -104,9 +76,6 @@ def load_inputs(args):
     Raises:
       UserError: each names the file or the flag, and what was expected.
     """
-    if not (args.do_train or args.do_eval):
-        raise UserError("nothing to do: expected -do_train or -do_eval, or both")
-    require(args, "input_file", "output_dir", "bert_config_file")
     devices.check_possible(args.precision, args.xla)
     config = modeling.BertConfig.from_json_file(args.bert_config_file)
     if args.max_seq_length > config.max_position_embeddings:
@@ -247,6 +216,9 @@ def _best(log_probs):
 def train(args, inputs, distribution):
     """Trains up to -num_train_steps, going on from the checkpoint in -output_dir if there is one."""
     start_step = encoder_files.start_step(args.output_dir)
+    if distribution.task.is_chief:
+        settings = _training_settings(args, inputs.files)
+        changes.go_on(args.output_dir, settings, start_step, args.num_train_steps, "num_train_steps")
     loop.announce_training(inputs.records, args.num_train_steps, args.train_batch_size, start_step, inputs.start)
     input_fn = pretraining_records.input_fn_builder(
         inputs.files,
@@ -259,6 +231,14 @@ def train(args, inputs, distribution):
     estimator = _estimator(args, inputs, args.train_batch_size, steps, distribution)
     settings = loop.RunSettings.from_dict(vars(args))
     loop.train(settings, estimator, distribution, input_fn, args.num_train_steps, start_step)
+
+
+def _training_settings(args, files):
+    """What the trained weights depend on, as changes.go_on keeps it; of the record files their names and sizes."""
+    names = ("init_checkpoint", "init_partial", "max_seq_length", "max_predictions_per_seq", "train_batch_size")
+    names += ("learning_rate", "num_train_steps", "num_warmup_steps", "seed")
+    data = [[os.path.basename(path), os.path.getsize(path)] for path in files]
+    return dict({name: getattr(args, name) for name in names}, train_data=data)
 
 
 def evaluate(args, inputs):

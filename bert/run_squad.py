@@ -14,7 +14,11 @@ if not __package__:  # run as a file, `python bert/run_squad.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
+from bert.squad.flags import check_flags, parse_args
+from bert.system.errors import UserError, run_program
 
+if __name__ == "__main__":  # before TensorFlow is loaded, which takes seconds
+    run_program(lambda: check_flags(parse_args()))
 
 import collections
 import contextlib
@@ -35,10 +39,8 @@ from bert.squad import questions as squad_questions
 from bert.squad.answers import answer_question
 from bert.squad.windows import SPECIAL_PIECES
 from bert.system import run_lock
-from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, make_dir, sha256, write_results
-from bert.system.flags import FlagParser, positive_int, require
-from bert.training import loop, strategies
+from bert.training import changes, loop, strategies
 from bert.training.strategies import Training
 
 log = logging.getLogger("bert.run_squad")  # the same however it is started
@@ -51,37 +53,6 @@ SquadInputs = collections.namedtuple(
 )
 
 
-def parse_args(argv=None):
-    """The flags as a Namespace; UserError for one that is not known or a value it does not take."""
-    parser = FlagParser(
-        prog="run_squad.py",
-        description="Fine-tunes BERT on SQuAD 1.1 or 2.0, answers questions, and scores the answers.",
-    )
-    flag, switch = parser.flag_group("what to do")
-    switch("do_train", False, help="fine-tune on -train_file; an unfinished run in -output_dir is gone on with")
-    switch("do_predict", False, help="answer -predict_file; scores, too, where it holds the answers")
-    flag, switch = parser.flag_group("files")
-    flag("train_file", help="SQuAD JSON to train on, as train-v1.1.json")
-    flag("predict_file", help="SQuAD JSON to answer, as dev-v1.1.json")
-    flag("output_dir", help="directory for checkpoints and answers")
-    flags.add_encoder_flags(parser, max_seq_length=384)
-    flag, switch = parser.flag_group("questions and answers")
-    flag("doc_stride", type=positive_int, default=128, help="pieces from one window of a long context to the next")
-    flag("max_query_length", type=positive_int, default=64, help="pieces of a question; what is beyond is cut off")
-    flag("n_best_size", type=positive_int, default=20, help="answers to a question in nbest_predictions.json")
-    flag("max_answer_length", type=positive_int, default=30, help="pieces in an answer, at most")
-    switch("version_2_with_negative", False, help="SQuAD 2.0: a question may be unanswerable")
-    flag(
-        "null_score_diff_threshold", type=float, default=0.0,
-        help="SQuAD 2.0: no answer where that scores better than the best answer by more than this",
-    )  # fmt: skip
-    switch("verbose_logging", False, help="a line for every training answer that is left out or not met exactly")
-    flags.add_training_flags(parser)
-    flags.add_speed_flags(parser)
-    flags.add_device_flags(parser)
-    return parser.parse_args(argv)
-
-
 def run(args):
     """Checks, trains and predicts as the flags say.
 
@@ -91,6 +62,7 @@ def run(args):
     Raises:
       UserError: something given is not as expected.
     """
+    check_flags(args)
     distribution = loop.start(args)
     if distribution is None:
         return None
@@ -108,10 +80,6 @@ def run(args):
 
 def load_inputs(args):
     """All that the run will use, read and checked; nothing is written but the output directory itself."""
-    if not (args.do_train or args.do_predict):
-        raise UserError("nothing to do: expected -do_train or -do_predict")
-    files = ["train_file"] * args.do_train + ["predict_file"] * args.do_predict
-    require(args, "bert_config_file", "vocab_file", "output_dir", *files)
     devices.check_possible(args.precision, args.xla)
     config, tokenizer = encoder_files.load_encoder(encoder_files.EncoderFiles.from_dict(vars(args)))
     if args.max_seq_length <= args.max_query_length + SPECIAL_PIECES:
@@ -238,8 +206,9 @@ def train(args, inputs, distribution):
         windows, args.num_train_epochs, args.train_batch_size, args.warmup_proportion
     )
     start_step = encoder_files.start_step(args.output_dir)
+    if distribution.task.is_chief:
+        changes.go_on(args.output_dir, _training_settings(args), start_step, num_train_steps)
     if start_step >= num_train_steps:
-        log.info("%s: trained for %d steps already, %d are asked for", args.output_dir, start_step, num_train_steps)
         distribution.release_others(args.output_dir, trains=False)
         return
     loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint)
@@ -321,6 +290,13 @@ def _choose_compute(args, inputs, steps, announce=False):
     return devices.choose_compute(
         args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=announce
     )
+
+
+def _training_settings(args):
+    """What the trained weights depend on, as changes.go_on keeps it."""
+    names = (*flags.TRAINING_SETTINGS, "doc_stride", "max_query_length", "version_2_with_negative")
+    settings = {name: getattr(args, name) for name in names}
+    return dict(settings, train_data=sha256(args.train_file), vocab=sha256(args.vocab_file))
 
 
 def _window_settings(args):

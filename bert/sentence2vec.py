@@ -13,6 +13,12 @@ if not __package__:  # run as a file: its own directory is no place to import fr
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from bert.system import startup  # noqa: I001  before TensorFlow
+from bert.runtime.vector_flags import parse_sentence_flags as parse_flags
+from bert.runtime.vector_flags import sentence_config
+from bert.system.errors import run_program
+
+if __name__ == "__main__":  # before TensorFlow is loaded, which takes seconds
+    run_program(lambda: sentence_config(parse_flags()))
 
 import contextlib
 import io
@@ -21,23 +27,19 @@ import logging
 
 from tqdm import tqdm
 
-from bert.runtime import devices, flags
+from bert.runtime import devices
+from bert.sentence2veclib import Sentence2Vec
 from bert.system import lines
-from bert.system.errors import run_program
 from bert.system.files import atomic_open, check_output
-from bert.system.flags import FlagParser, positive_int
-from bert.sentence2veclib import KEYS, POOLINGS, Sentence2Vec, read_config
 
 log = logging.getLogger("bert.sentence2vec")  # the same however it is started
-CONFIG_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sentence2vec.json")
 
 
 def main():
     args = parse_flags()
+    config = sentence_config(args)
     devices.prepare(args.device_map)
     startup.set_up_logging(args.verbose)
-    config = read_config(args.config)
-    config.update({key: getattr(args, key) for key in KEYS if getattr(args, key) is not None})
     if args.output_file:
         check_output(args.output_file, args.input_file)
     total = lines.count(args.input_file, "one text per line") if args.input_file else None
@@ -53,32 +55,6 @@ def main():
                 writer.write(f"{name}\t{text}\t{values}\n")
     if args.output_file:
         log.info("wrote %s: %d numbers a line, %s", args.output_file, sentence2vec.size, config["pooling"])
-
-
-def parse_flags(argv=None):
-    """The flags as a Namespace; None for a flag whose value comes from the config."""
-    parser = FlagParser(prog="sentence2vec.py", description="Writes one vector per sentence, pooled from an encoder.")
-    flag, _ = parser.flag_group("files")
-    flag("config", default=CONFIG_FILE, help="JSON file with the keys that the flags below have")
-    flag("input_file", help="one text per line, or text ||| second text, each after an id and a tab if it has one; "
-         "default: standard input")  # fmt: skip
-    flag("output_file", help="file to write; default: standard output")
-
-    flag, switch = parser.flag_group("instead of what the config says")
-    flag("bert_config_file", help="sizes of the encoder, bert_config.json")
-    flag("vocab_file", help="word pieces of the encoder, one per line")
-    flag("init_checkpoint", help="the encoder's weights, as .../bert_model.ckpt")
-    switch("do_lower_case", None, help="lower-case and strip accents; false for a cased vocabulary")
-    flag("max_seq_length", type=positive_int, help="pieces, [CLS] and [SEP] included; longer texts are cut")
-    flag("batch_size", type=positive_int, help="texts in a batch")
-    flag("pooling", choices=list(POOLINGS), help="what becomes of a text's pieces; first is [CLS], last is [SEP]")
-    flag("layer", type=int, help="layer that is pooled, from 0, the first, or back from -1")
-    flags.add_compute_flags(flag, switch, precision=None, xla=None)
-
-    flag, switch = parser.flag_group("other")
-    flag("device_map", help="GPUs to use, as CUDA_VISIBLE_DEVICES; default: all there are")
-    switch("verbose", False, help="show TensorFlow's own log too")
-    return parser.parse_args(argv)
 
 
 def parse_line(number, line):

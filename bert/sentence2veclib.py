@@ -11,15 +11,12 @@ The config is a JSON file or a dict, with some of KEYS.
 from bert.system import startup  # noqa: I001, F401  before TensorFlow
 
 import contextlib
-import os
 
 import numpy as np
 
 from bert.runtime import encoding
 from bert.runtime.encoder_files import EncoderFiles
-from bert.runtime.flags import PRECISIONS
-from bert.system.errors import UserError
-from bert.system.files import read_json
+from bert.runtime.vector_flags import KEYS, check_config, read_config  # noqa: F401  KEYS: for scripts that import it
 from bert.data.pairs import CLS, SEP
 
 # name -> (function from [pieces, hidden] to [size], whether the pieces include [CLS] and [SEP]).
@@ -30,30 +27,6 @@ POOLINGS = {
     "first": (lambda rows: rows[0], True),
     "last": (lambda rows: rows[-1], True),
 }
-
-
-def _is_path(value):
-    return value is None or isinstance(value, str)
-
-
-def _is_count(value):
-    return type(value) is int and value >= 1  # True is an int too
-
-
-# key of the config -> (default, function that accepts a value, what it accepts in words)
-KEYS = {
-    "bert_config_file": (None, _is_path, "a path"),
-    "vocab_file": (None, _is_path, "a path"),
-    "init_checkpoint": (None, _is_path, "a path"),
-    "do_lower_case": (True, lambda value: isinstance(value, bool), "true or false"),
-    "max_seq_length": (128, _is_count, "a whole number of at least 1"),
-    "batch_size": (32, _is_count, "a whole number of at least 1"),
-    "pooling": ("mean", lambda value: value in list(POOLINGS), "one of " + ", ".join(POOLINGS)),
-    "layer": (-1, lambda value: type(value) is int, "a whole number: 0 the first layer, -1 the last"),
-    "precision": ("fp32", lambda value: value in PRECISIONS, "one of " + ", ".join(PRECISIONS)),
-    "xla": (False, lambda value: isinstance(value, bool), "true or false"),
-}
-PATHS = ("bert_config_file", "vocab_file", "init_checkpoint")
 
 
 class Sentence2Vec(contextlib.AbstractContextManager):
@@ -121,37 +94,3 @@ class Sentence2Vec(contextlib.AbstractContextManager):
             # Text never gives the piece [CLS] or [SEP]: the tokenizer splits brackets off.
             rows = rows[[token not in (CLS, SEP) for token in tokens]]  # [pieces, hidden]
         return self._pool(rows).astype(np.float32) if len(rows) else np.zeros(self.size, np.float32)
-
-
-def read_config(path):
-    """The config of a JSON file as a dict: checked, with defaults filled in, relative paths joined to its folder."""
-    config = check_config(read_json(path), path)
-    folder = os.path.dirname(os.path.abspath(path))
-    for name in PATHS:
-        if config[name] is not None:
-            config[name] = os.path.join(folder, config[name])
-    return config
-
-
-def check_config(values, name):
-    """Checks a config and fills in defaults.
-
-    Args:
-      values: dict with some of KEYS.
-      name: what to call the config in an error.
-
-    Returns:
-      A new dict with all of KEYS.
-
-    Raises:
-      UserError: names the key that is unknown, or whose value is not valid, and what is expected.
-    """
-    if not isinstance(values, dict):
-        raise UserError(f"{name}: expected a JSON object with the keys {', '.join(KEYS)}")
-    for key, value in values.items():
-        if key not in KEYS:
-            raise UserError(f"{name}: unknown key {key!r}; expected {', '.join(KEYS)}")
-        _, accepts, expected = KEYS[key]
-        if not accepts(value):
-            raise UserError(f"{name}: {key} is {value!r}; expected {expected}")
-    return dict({key: default for key, (default, _, _) in KEYS.items()}, **values)

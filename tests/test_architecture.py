@@ -52,6 +52,7 @@ TRAINERS = {
 } | TRAINING
 WITHOUT_TENSORFLOW = (
     "bert/system/ bert/data/lengths.py bert/data/shards.py bert/data/example_bytes.py bert/runtime/flags.py "
+    "bert/runtime/vector_flags.py bert/classification/flags.py bert/squad/flags.py bert/pretraining/flags.py "
     "train/chunks.py train/conlleval.py "
     "train/data/annotated.py train/data/columns.py train/data/corpus.py train/data/conll.py train/data/documents.py "
     "train/data/labels.py train/data/recognition.py train/data/schemes.py train/data/spelling.py train/data/survey.py "

@@ -96,7 +96,7 @@ def test_tags_of_two_kinds_are_refused_and_warned_of_as_they_stand(setting, chec
     (data / "train.txt").write_bytes(text.replace(b" B-LOC", b" LOC"))
     (data / "dev.txt").write_bytes(text)
     check(r"train\.txt: the tags look like BIO, but \d+ of \d+ break it \(:\d+ 'LOC' .*-tag_scheme BIO .*none", *flags)
-    expected = r"train\.txt: no report counts the tags \['LOC'\] as entities; expected such as B-PER"
+    expected = r"train\.txt: no report counts the tags LOC as entities; expected such as B-PER"
     expected += r"\nerror: .*'B-LOC' was not seen in training"
     check(expected, *flags, "-tag_scheme", "none", lines=2)
 

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.paths import REPOSITORY
 
 
@@ -28,3 +30,35 @@ def test_the_rest_client_needs_no_tensorflow():
 def test_data_can_be_checked_where_there_is_no_tensorflow():
     program = "import sys; sys.modules['tensorflow'] = None; import train.check_data, train.serving_client"
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
+
+
+# What each program names when it is run without flags, or with the one that says what to do.
+MISSING = {
+    "run_classifier -do_train": "-task_name, -bert_config_file, -vocab_file, -output_dir and -data_dir are missing",
+    "run_squad -do_train": "-bert_config_file, -vocab_file, -output_dir and -train_file are missing",
+    "run_pretraining -do_train": "-input_file, -output_dir and -bert_config_file are missing",
+    "create_pretraining_data": "-input_file, -output_file and -vocab_file are missing",
+    "extract_features": "-input_file, -output_file, -bert_config_file, -vocab_file and -init_checkpoint are missing",
+    "sentence2vec -config empty.json": "-bert_config_file, -vocab_file and -init_checkpoint are missing",
+}
+
+
+@pytest.mark.one_tensorflow
+def test_missing_flags_are_named_before_tensorflow_is_loaded(tmp_path):
+    """All programs in one process, in which the import of tensorflow would fail."""
+    (tmp_path / "empty.json").write_text("{}")
+    program = (
+        "import runpy, sys; sys.modules['tensorflow'] = None\n"
+        "for command in sys.argv[1:]:\n"
+        "    name, *sys.argv[1:] = command.split()\n"
+        "    try: runpy.run_module('bert.' + name, run_name='__main__')\n"
+        "    except SystemExit as ended: assert ended.code == 2\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *MISSING],
+        cwd=str(tmp_path),
+        env={"PYTHONPATH": REPOSITORY},
+        stderr=subprocess.PIPE,
+        check=True,
+    )
+    assert done.stderr.decode().splitlines() == [f"error: {line}" for line in MISSING.values()]

@@ -113,7 +113,8 @@ def check_no_foreign_file(path):
         _, pieces = prefixes(os.listdir(folder or "."))
         pieces = [piece for piece in pieces if piece.startswith(name + ".data-")]
         if pieces:
-            raise UserError(f"{path}: only a piece of a checkpoint, {shown_list(pieces)}; expected {name}.index too")
+            found = shown_list(pieces, longest=80)
+            raise UserError(f"{path}: only a piece of a checkpoint, {found}; expected {name}.index too")
 
 
 def is_hugging_face_name(path):

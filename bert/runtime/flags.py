@@ -7,6 +7,11 @@ from bert.system.flags import non_negative_int, positive_float, positive_int, pr
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server", "tpu")
+# The flags of add_encoder_flags and add_training_flags that the trained weights depend on, and -bucket.
+TRAINING_SETTINGS = (
+    ("init_checkpoint", "init_partial", "do_lower_case", "max_seq_length", "train_batch_size", "learning_rate")
+    + ("num_train_epochs", "warmup_proportion", "bucket", "seed")
+)  # fmt: skip
 
 
 def add_encoder_flags(parser, max_seq_length=128, without_checkpoint="without it, random weights"):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 
 from bert.system import signals
@@ -21,17 +22,21 @@ class UserError(Exception):
 
 
 SHOWN = 10  # items of a list in a message
-LONGEST = 300  # characters of a message, but for long paths in it
-LIMIT = 360  # characters at which any message is cut
+LONGEST = 300  # characters of a message
+_LIST = 120  # characters of a list in a message
+_PATH = 40  # characters of a path in a long message
+_CLAUSE = re.compile(r"[;.] ")
+_LATER_PATH = re.compile(r"(?<=\s)(?=\S*/)\S+")
 
 
-def shown_list(items, shown=SHOWN, longest=LONGEST // 2):
+def shown_list(items, shown=SHOWN, longest=_LIST, total=None):
     """The first items of a list for a message, a comma between them, and how many more there are.
 
     Args:
       items: a collection; each item is shown by `str`.
       shown: how many are shown at most.
       longest: characters that they may take together; the first is always shown, cut where it is longer.
+      total: how many items there are, where `items` are only the first of them.
 
     >>> shown_list(["a", "b", "c"], shown=2)
     'a, b and 1 more'
@@ -39,7 +44,7 @@ def shown_list(items, shown=SHOWN, longest=LONGEST // 2):
     texts = [shorten(item, longest) for item in items]
     while shown > 1 and len(", ".join(texts[:shown])) > longest:
         shown = min(shown, len(texts)) - 1
-    more = len(texts) - shown
+    more = (len(texts) if total is None else total) - min(shown, len(texts))
     return ", ".join(texts[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
@@ -54,6 +59,32 @@ def shorten(text, longest=LONGEST):
         return text
     half = (longest - len("...")) // 2
     return text[: longest - len("...") - half] + "..." + text[len(text) - half :]
+
+
+def fit_message(text, longest=LONGEST):
+    """A message on one line, cut where it is longer than `longest` characters.
+
+    Of long paths behind the first one only the ends are kept. What else is left out is in the middle. The last clause
+    says what to do; it stays whole if it takes at most two thirds of the line.
+
+    >>> fit_message("data.txt: the tags A, B, C, D and E are strange; expected others", longest=40)
+    'data.txt: the tags ...e; expected others'
+    """
+    text = " ".join(str(text).splitlines())
+    if len(text) > longest:
+        text = _LATER_PATH.sub(_end_of_path, text)
+    if len(text) <= longest:
+        return text
+    half = (longest - len("...")) // 2
+    ends = [match.end() for match in _CLAUSE.finditer(text) if match.end() < len(text)]
+    clause = len(text) - ends[-1] if ends else 0
+    tail = max(half, clause) if clause <= longest * 2 // 3 else half
+    return text[: longest - len("...") - tail] + "..." + text[len(text) - tail :]
+
+
+def _end_of_path(match):
+    path = match.group()
+    return path if len(path) <= _PATH else "..." + path[len("...") - _PATH :]
 
 
 def cannot_be_written(path, error):
@@ -106,7 +137,7 @@ def run_program(main):
 
 def end_program(error):
     """Ends this process as `run_program` does for a UserError: one line on standard error and exit code 2."""
-    _end(f"error: {shorten(error, LIMIT)}", 2)
+    _end(f"error: {fit_message(error)}", 2)
 
 
 def _end(text, exit_code):

@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from bert.system.errors import LIMIT, shorten
+from bert.system.errors import fit_message
 
 # The parents of all our loggers. Not __main__, which may be a script that imports us: programs name their loggers.
 LOGGERS = ("bert", "train")
@@ -35,5 +35,5 @@ class _ProgressFriendlyHandler(logging.Handler):
 
         text = self.format(record)
         if not record.exc_info:
-            text = "\n".join(shorten(line, LIMIT) for line in text.split("\n"))
+            text = "\n".join(fit_message(line) for line in text.split("\n"))
         tqdm.write(text, file=sys.stderr)

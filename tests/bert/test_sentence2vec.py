@@ -12,6 +12,7 @@ import pytest
 
 from bert import sentence2vec
 from bert.encoder import kernels
+from bert.runtime import vector_flags
 from bert.sentence2veclib import POOLINGS, Sentence2Vec, read_config
 from bert.system.errors import UserError, run_program
 from tests.bert.test_extract_features import HIDDEN, TEXTS, alone, bert_dir  # noqa: F401  fixtures
@@ -132,8 +133,8 @@ def test_paths_begin_at_the_config_s_folder(config, bert_dir, tmp_path, monkeypa
 
 
 def test_the_config_beside_the_program_has_every_key():
-    with open(sentence2vec.CONFIG_FILE) as reader:
-        assert list(json.load(reader)) == list(sentence2vec.KEYS)
+    with open(vector_flags.CONFIG_FILE) as reader:
+        assert list(json.load(reader)) == list(vector_flags.KEYS)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import argparse
 import collections
 import unicodedata
 
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 from train.data.columns import shown
 from train.data.schemes import BARE, OUTSIDE, SCHEMES, may_follow, prefixes, split_tag
 
@@ -94,10 +94,10 @@ def recognise(transitions, find_slips, path, name=None):
     parsed = {tag: _parse(tag, PLAIN) for tag in counts}
     foreign = sum(counts[tag] for tag, of_tag in parsed.items() if not of_tag or of_tag[0] not in "OBIES")
     if foreign > SLIP_SHARE * entity_tags:
-        places = ", ".join(f":{line} {what}" for line, what in found.first[:3])
         raise UserError(
-            f"{path}: the tags look like {reading.scheme}, but {found.count} of {entity_tags} break it ({places}); "
-            f"expected one scheme, or -tag_scheme {reading.scheme} to read them so, {NONE} as they stand"
+            f"{path}: the tags look like {reading.scheme}, but {found.count} of {entity_tags} break it "
+            f"({_places(found)}); expected one scheme, or -tag_scheme {reading.scheme} to read them so, {NONE} as they "
+            f"stand"
         )
     mixed = _read_in(PLAIN, "BIOES", counts)._replace(scheme=None)  # conlleval reads these in any order
     return mixed, find_slips(mixed) if mixed.guessed else Slips(0, [])
@@ -116,11 +116,15 @@ def _strange(counts):
 
 def _refused(path, counts, found):
     """The UserError for tags that no scheme explains; found: Slips with the first of them."""
-    places = ", ".join(f":{line} {what}" for line, what in found.first[:3])
     return UserError(
-        f"{path}: {len(counts)} tags of no scheme ({places}); expected such as O, B-PER, I-PER, or -columns with the "
-        f"column of the tags, or -tag_scheme {BARE} if each is a type, {NONE} to take them as they stand"
+        f"{path}: {len(counts)} tags of no scheme ({_places(found)}); expected such as B-PER, or -columns with the "
+        f"column of the tags, or -tag_scheme {BARE} if each is a type, or {NONE}"
     )
+
+
+def _places(found):
+    """The first slips, with their lines, for an error; found: Slips."""
+    return shown_list([f":{line} {what}" for line, what in found.first[:3]], longest=60)
 
 
 def tag_counts(transitions):

@@ -2,12 +2,13 @@
 
 import logging
 
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 from train.data.columns import shown
-from train.data.recognition import AS_THEY_STAND, LISTED, NONE, Reading, count_transitions, guess, recognise, slips
+from train.data.recognition import AS_THEY_STAND, NONE, Reading, count_transitions, guess, recognise, slips
 from train.data.schemes import OUTSIDE, split_tag
 
 log = logging.getLogger(__name__)
+_LISTED = 200  # characters of a list in a line of the log
 
 
 def scheme_to_find(given, model):
@@ -94,10 +95,9 @@ def spelling_of(tags, labels, reading):
 def described(tags, scheme):
     """The scheme and the tags in words, for the log."""
     found = sorted(set(tags) - {OUTSIDE})
-    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    listed = ", ".join(shown(tag)[1:-1] for tag in found[:LISTED])
+    listed = shown_list(shown(tag)[1:-1] for tag in found)
     name = f"tagging scheme {scheme}" if scheme else "no one tagging scheme, so none is imposed (-tag_scheme names one)"
-    return f"{name}; tags {listed}{more}" if found else "no tag but O"
+    return f"{name}; tags {listed}" if found else "no tag but O"
 
 
 def described_spelling(spelling, counts):
@@ -108,11 +108,8 @@ def described_spelling(spelling, counts):
       counts: dict from tag to how often it is there.
     """
     pairs = sorted(spelling.items())
-    listed = ", ".join(f"{shown(tag)} ({counts[tag]}) as {read_as}" for tag, read_as in pairs[:LISTED])
-    return (
-        "tags read as others: " * bool(pairs)
-        + listed
-        + (f", and {len(pairs) - LISTED} more" if len(pairs) > LISTED else "")
+    return "tags read as others: " * bool(pairs) + shown_list(
+        [f"{shown(tag)} ({counts[tag]}) as {read_as}" for tag, read_as in pairs], longest=_LISTED
     )
 
 
@@ -120,6 +117,6 @@ def described_slips(found):
     """The slips in words, for the log; "" if there are none."""
     if not found.count:
         return ""
-    listed = "; ".join(f":{line} {what}" for line, what in found.first)
-    more = f"; and {found.count - LISTED} more" if found.count > LISTED else ""
-    return f"{found.count} tag{' breaks' if found.count == 1 else 's break'} the scheme: {listed}{more}"
+    places = [f":{line} {what}" for line, what in found.first]
+    listed = shown_list(places, longest=_LISTED, total=found.count)
+    return f"{found.count} tag{' breaks' if found.count == 1 else 's break'} the scheme: {listed}"

@@ -1,30 +1,14 @@
 """What a run that has ended is given otherwise: settings with which nothing would be trained are refused."""
 
-import os
+from bert.training import changes
 
-from bert.system.errors import UserError, shown_list
-
-# They change what is read, computed with or chosen by, and not what training gives. Of init_checkpoint see `retrained`.
-_SAME_TRAINING = ("constrain", "precision", "record_shards", "dev_data", "init_checkpoint")
-_DATA = {"train_data": "other training data"}
+# They change what is read, computed with or chosen by, and not what training gives.
+_SAME_TRAINING = ("constrain", "precision", "record_shards", "dev_data")
 DEFAULTS = {"init_head": True, "init_partial": False}  # run.json has only other values
 
 
-def changed(recorded, given):
-    """The names, sorted, of the settings of training that are given otherwise than run.json has them.
-
-    Args:
-      recorded: dict, `training` in the run's state; that of an older version lacks some.
-      given: dict, the settings of training now.
-    """
-    return sorted(name for name in given if given[name] != recorded.get(name))
-
-
 def retrained(state, given):
-    """What a finished run is given otherwise that needs another training.
-
-    A setting that run.json lacks, as an older version wrote it, is taken to be as it was. So is an -init_checkpoint
-    whose recorded path is not there any more, as it may have been moved.
+    """What a finished run is given otherwise that needs another training, see bert.training.changes.differences.
 
     Args:
       state: state of the run in -output_dir, see run_dir, or None.
@@ -35,24 +19,8 @@ def retrained(state, given):
     """
     if state is None or not state["finished"]:
         return []
-    recorded = state["training"]
-    then, now = (dict(DEFAULTS, **settings) for settings in (recorded, given))
-    names = [name for name in changed(then, now) if name in then and name not in _SAME_TRAINING]
-    texts = [_DATA.get(name) or f"-{name} {_shown(now[name])}, not {_shown(then[name])}" for name in names]
-    if "init_checkpoint" in then and _is_other_checkpoint(then["init_checkpoint"], now["init_checkpoint"]):
-        texts.append(f"-init_checkpoint {_shown(now['init_checkpoint'])}")
-    return texts
-
-
-def _is_other_checkpoint(before, now):
-    if not before or not now:
-        return before != now
-    there = os.path.exists(before) or os.path.exists(before + ".index")
-    return there and os.path.realpath(before) != os.path.realpath(now)
-
-
-def _shown(value):
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    then, now = (dict(DEFAULTS, **settings) for settings in (state["training"], given))
+    return changes.differences(then, now, _SAME_TRAINING)
 
 
 def check_steps_left(output_dir, before, given, schedule, state):
@@ -69,10 +37,6 @@ def check_steps_left(output_dir, before, given, schedule, state):
       UserError: nothing is left; what would be reported is the old training.
     """
     texts = retrained(before, given)
-    if not texts or not schedule.is_complete(state):
-        return
-    more = "a greater -early_stop" if schedule.steps_left > 0 else "more epochs (-num_train_epochs)"
-    raise UserError(
-        f"{output_dir}: its run ended at step {schedule.first_step}, and no step is left to train with "
-        f"{shown_list(texts, longest=90)}; expected -clean to start afresh, another -output_dir, or {more} to train on"
-    )
+    if texts and schedule.is_complete(state):
+        more = "a greater -early_stop" if schedule.steps_left > 0 else "more epochs (-num_train_epochs)"
+        raise changes.no_step_left(output_dir, schedule.first_step, texts, "-clean to start afresh", more)

@@ -9,6 +9,7 @@ from bert.runtime import checkpoint
 from bert.runtime.encoder_files import EncoderFiles, load_encoder
 from bert.system.errors import UserError, shorten, shown_list
 from bert.system.files import make_dir, sha256
+from bert.training.changes import changed
 from train import run_dir
 from train.chunks import chunks
 from train.data import splitting
@@ -117,7 +118,8 @@ def load_inputs(args):
             forms[split] = form._replace(spelling=spelling or None)
     uncounted = _uncounted(corpus.tags, corpus.scheme) if corpus else []
     if uncounted:
-        log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, uncounted)
+        named = shown_list(uncounted)
+        log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, named)
     if corpus and corpus.tags - set(labels):
         check_tags(corpus.path, read_sentences(corpus.path, corpus.form), labels)
     for split in sentences:
@@ -210,7 +212,7 @@ def _say_units(corpus, settings):
     if settings.cutting:
         missing = sorted(corpus.words.unit_tags(settings.splitter, settings.scheme) - set(settings.labels))
         if missing:
-            named = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
+            named = shown_list(missing)
             log.warning("-label_list lacks %s, which parts of cut words carry: there all but the first are X", named)
 
 
@@ -236,12 +238,12 @@ def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):
             run_dir.clean(output_dir, kept=[vocab_file, bert_config_file])
         state = run_dir.new_state(output_dir, inputs.model, inputs.training)
     else:
-        changed = changes.changed(state["training"], inputs.training)
+        names = changed(state["training"], inputs.training)
         state = dict(state)
-        if changed:
-            log.info("goes on with other settings than before: %s", shown_list(changed))
+        if names:
+            log.info("goes on with other settings than before: %s", shown_list(names))
             state.update(training=inputs.training, finished=False)
-        if "dev_data" in changed:
+        if "dev_data" in names:
             state.update(evaluations=[], best=None)  # scores on another dev set cannot be compared
     written = inputs.state if changes.retrained(inputs.state, inputs.training) else state
     run_dir.write_state(output_dir, written)

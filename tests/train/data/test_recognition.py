@@ -190,7 +190,7 @@ def test_the_scheme_and_the_slips_of_a_file(tmp_path):
     corpus = summarize(str(path))
     assert (corpus.scheme, corpus.tags) == ("BIO", {"B-A", "I-A", "O"})
     assert corpus.slips == (2, [(397, "'b-A' (read as B-A)"), (399, "'0' (read as O)")])
-    slips = "2 tags break the scheme: :397 'b-A' (read as B-A); :399 '0' (read as O)"
+    slips = "2 tags break the scheme: :397 'b-A' (read as B-A), :399 '0' (read as O)"
     assert corpus.said == ("tagging scheme BIO; tags B-A, I-A", "", slips)
 
 
