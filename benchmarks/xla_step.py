@@ -40,7 +40,7 @@ ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp")
 
 # A program to write. name: of its files; kind: TRAIN or TAG; batch, pieces: its shape; precision: key of
 # devices.DTYPES; fused: kernels that XLA compiles one by one, with gradients of their own, see bert/encoder/kernels.py;
-# dropout: whether it is on in training; one_hot: look words up by matmul, as on a TPU; head: of tagger/settings.HEADS.
+# dropout: whether it is on in training; one_hot: look words up by matmul, as on a TPU; head: of TaggerSettings.
 Case = collections.namedtuple(
     "Case", "name kind batch pieces precision fused dropout one_hot head", defaults=[False, "blstm_crf"]
 )
@@ -296,7 +296,7 @@ def cases(batches, pieces):
                     made.append((Case(f"time_{kind}_{precision}_{kernel}_{batch}", kind, *shape), False, None))
     shape = TRAIN, first, pieces, "bf16", False, True
     made.append((Case(f"time_train_bf16_one_hot_{first}", *shape, True), False, None))
-    made.append((Case(f"time_train_bf16_crf_only_{first}", *shape, False, "crf"), False, None))
+    made.append((Case(f"time_train_bf16_crf_only_{first}", *shape, False, "crf_only"), False, None))
     return made
 
 

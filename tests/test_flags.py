@@ -47,6 +47,7 @@ DEFAULTS = {
     "num_layers": 1,
     "cell": "lstm",
     "crf_only": False,
+    "head": None,
     "save_checkpoints_steps": 500,
     "save_summary_steps": 500,
     "filter_adam_var": False,
@@ -89,6 +90,7 @@ DEFAULTS = {
 SWITCHES = sorted(["xla", "use_tpu"] + [name for name, value in DEFAULTS.items() if isinstance(value, bool)])
 OTHER_VALUES = {int: ("7", 7), float: ("0.25", 0.25), str: ("text", "text")}
 CHOICES = {
+    "head": "softmax",
     "cell": "gru",
     "subword_labels": "first",
     "tag_scheme": "BILOU",
@@ -195,7 +197,7 @@ def test_wrong_flags(argv, expected, capsys):
     assert err.startswith("error: ") and err.count("\n") == 1 and err.endswith("\n")
 
 
-@pytest.mark.parametrize("flag", ["-do_tra", "--do_tra", "-data", "--data", "-hidden", "-head", "-b", "-v", "--h"])
+@pytest.mark.parametrize("flag", ["-do_tra", "--do_tra", "-data", "--data", "-hidden", "-head_l", "-b", "-v", "--h"])
 def test_no_flag_is_found_by_its_beginning(flag):
     with pytest.raises(UserError, match=f"unrecognized arguments: {flag}"):
         parse(flag)

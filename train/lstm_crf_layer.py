@@ -69,18 +69,23 @@ class BLSTM_CRF:
           num_labels]; float [num_labels, num_labels]; int32 [batch, steps], the best path over all labels, 0 at
           padding.
         """
-        logits = self.logits(crf_only)
+        logits = self.logits("crf_only" if crf_only else "blstm_crf")
         trans = self.transitions()
         loss = None if self.labels is None else tf.reduce_mean(self.losses(logits, trans))
         pred_ids, _ = crf.crf_decode(logits, self.lengths, trans)
         return loss, logits, trans, pred_ids
 
-    def logits(self, crf_only):
-        """Score of each label at each step before the CRF: [batch, steps, num_labels]."""
+    def logits(self, head):
+        """Score of each label at each step, before the CRF if there is one: [batch, steps, num_labels].
+
+        Args:
+          head: as of settings.TaggerSettings.
+        """
         inputs = dropout(self.embedded_chars, self.dropout_rate)
-        if crf_only:
+        if not head.startswith("blstm"):
             with tf.variable_scope("project"):
-                return tf.tanh(_affine(inputs, self.num_labels, "logits"))
+                scores = _affine(inputs, self.num_labels, "logits")
+            return tf.tanh(scores) if head == "crf_only" else scores
         with tf.variable_scope("rnn_layer"):
             outputs = bidirectional_rnn(inputs, self.lengths, self.cell_type, self.hidden_unit, self.num_layers)
         outputs = dropout(outputs, self.dropout_rate)

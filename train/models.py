@@ -144,8 +144,9 @@ def build_tagger(
         lengths=lengths,
         is_training=is_training,
     )
-    logits = head.logits(crf_only=settings.head == "crf")
-    transitions = head.transitions()
+    logits = head.logits(settings.head)
+    # Without a CRF any label may follow any other: the paths' probabilities are products of the labels'.
+    transitions = head.transitions() if settings.has_crf else tf.zeros([settings.num_labels] * 2)
     losses = None if label_ids is None else head.losses(logits, transitions)
     return TaggerGraph(logits, transitions, lengths, losses, positions)
 

@@ -28,6 +28,7 @@ from train.inference.frozen import FrozenTagger
 from train.inference.text_tagger import TextTagger, load_tokenizer
 from train.serving import saved_model, signatures
 from train.tagger.settings import TaggerSettings
+from train.tagger.variables import head_shapes
 
 
 class Predictor(TextTagger):
@@ -99,13 +100,13 @@ def _load_run(path, vocab_file, precision):
         raise UserError(f"{path}: no checkpoint of a trained tagger in it yet")
     bert_config = modeling.BertConfig.from_dict(settings.bert_config)
     shapes = modeling.encoder_shapes(bert_config)
-    shapes["crf_loss/transitions"] = [settings.num_labels] * 2
-    shapes["project/hidden/W"] = [2 * settings.lstm_size, settings.lstm_size]
-    checkpoint.check_model(prefix, shapes, optional=["project/hidden/W"], whole=False)
+    shapes.update(head_shapes(settings))
     has_rnn = "project/hidden/W" in checkpoint.open_checkpoint(prefix).get_variable_to_shape_map()
-    crf_only = settings.head == "crf"
-    if crf_only == has_rnn:
-        raise UserError(f"{state_file}: crf_only {crf_only}; {prefix} is of a model for which that is not so")
+    if has_rnn != settings.has_rnn:
+        raise UserError(
+            f"{state_file}: head {settings.head}; {prefix} is of a tagger {'with' if has_rnn else 'without'} an RNN"
+        )
+    checkpoint.check_model(prefix, shapes, whole=False)
     compute = devices.choose_compute(precision, bert_config.hidden_size, 0, xla=False)
     return tokenizer, settings, FrozenTagger(prefix, settings, compute)
 

@@ -21,6 +21,8 @@ from train.data.schemes import SCHEMES
 
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt"}
 CELLS = ("lstm", "gru")
+HEADS = ("blstm_crf", "crf", "softmax", "blstm_softmax")
+ARCHIVE_HEAD = "crf_only"  # the head of -crf_only
 SUBWORD_LABELS = ("x", "first")
 WORD_UNITS = ("text", "words")
 
@@ -113,7 +115,9 @@ def _add_model_flags(parser):
     flag("cell", choices=CELLS, default="lstm", help="kind of RNN")
     flag("lstm_size", type=positive_int, default=128, help="RNN units in each direction")
     flag("num_layers", type=positive_int, default=1, help="RNN layers")
-    switch("crf_only", False, help="leave the RNN out")
+    flag("head", choices=HEADS, help="what labels are predicted by: crf: scores for each word and a CRF; softmax: each "
+         "label by itself; blstm_crf, blstm_softmax: a BiLSTM before them (default: blstm_crf)")  # fmt: skip
+    switch("crf_only", False, help="the archive's head without an RNN: a CRF on tanh scores")
     flag("dropout_rate", type=fraction, default=0.5, help="fraction dropped before and after the RNN")
     switch("constrain", True, help="predict only tag sequences that are well-formed")
 
@@ -189,6 +193,8 @@ def check_flags(args):
         raise UserError("nothing to do: expected at least one of -do_train -do_eval -do_predict -do_export")
     needed = ["output_dir", "bert_config_file", "vocab_file"] + (["data_dir"] if splits_used(args) else [])
     require(args, *[f"{name} (or -bert_dir)" if name in BERT_FILES else name for name in needed])
+    if args.crf_only and args.head:
+        raise UserError(f"-crf_only is a head of its own; expected no -head {args.head} with it")
     if args.ner != "ner":
         raise UserError(f"-ner {args.ner}: expected ner, the only kind of model there is")
     if args.report and not args.do_predict:

@@ -156,7 +156,7 @@ def test_without_labels_there_is_no_loss(evaluate):
 @pytest.mark.parametrize("crf_only", [False, True])
 def test_no_dropout_outside_training(crf_only, evaluate):
     vectors = random_vectors()
-    logits = head(vectors, dropout_rate=0.9).logits(crf_only)
+    logits = head(vectors, dropout_rate=0.9).logits("crf_only" if crf_only else "blstm_crf")
     variables = randomise(evaluate)
     expected = numpy_scores(vectors, LENGTHS, variables, "lstm", SIZE, 1, crf_only)
     np.testing.assert_allclose(evaluate(logits), expected, rtol=1e-4, atol=1e-5)
@@ -173,7 +173,7 @@ def check_dropped(found, kept, rate):
 def test_dropout_before_the_rnn_in_training(evaluate):
     """Seen through a projection that changes nothing: W is the identity, b is 0."""
     rate, vectors = 0.3, np.random.RandomState(0).uniform(0.5, 1, size=[20, 30, NUM_LABELS]).astype(np.float32)
-    logits = head(vectors, lengths=[30] * 20, dropout_rate=rate, is_training=True).logits(crf_only=True)
+    logits = head(vectors, lengths=[30] * 20, dropout_rate=rate, is_training=True).logits("crf_only")
     evaluate([])
     load({"project/logits/W": np.eye(NUM_LABELS), "project/logits/b": np.zeros(NUM_LABELS)}, evaluate.session)
     first, second = evaluate(logits), evaluate(logits)
@@ -185,7 +185,7 @@ def test_dropout_behind_the_rnn_in_training(evaluate):
     """The input is 0, so the first dropout changes nothing; what is left of the RNN's output is shown by W."""
     rate, steps = 0.3, 200
     vectors = np.zeros([5, steps, WIDTH], np.float32)
-    logits = head(vectors, lengths=[steps] * 5, dropout_rate=rate, is_training=True).logits(crf_only=False)
+    logits = head(vectors, lengths=[steps] * 5, dropout_rate=rate, is_training=True).logits("blstm_crf")
     variables = randomise(evaluate)
     projection = {name: value for name, value in variables.items() if name.startswith("project/")}
     plain = {name: np.eye(*value.shape) if value.ndim == 2 else 0 * value for name, value in projection.items()}

@@ -43,14 +43,14 @@ def feed(fed, values):
     return {fed[name]: values[name] for name in fed}
 
 
-def tagger_over(fed, head, by_words, num_labels=NUM_LABELS, is_training=False, dropout_rate=0.0):
-    cell, num_layers, crf_only = head
+def tagger_over(fed, kind, by_words, num_labels=NUM_LABELS, is_training=False, dropout_rate=0.0, head=None):
+    cell, num_layers, crf_only = kind
     settings = TaggerSettings.from_json(
         {
             "cell": cell, "lstm_size": SIZE, "num_layers": num_layers, "crf_only": crf_only,
             "subword_labels": "first" if by_words else "x", "max_seq_length": 16, "do_lower_case": True,
             "labels": [str(i) for i in range(1, num_labels)], "scheme": None, "bert_config": CONFIG.to_dict(),
-            "constrain": False,
+            "constrain": False, "head": head,
         },
         "the test",
     )  # fmt: skip
@@ -118,6 +118,34 @@ def test_what_may_be_left_out(evaluate):
         load(variables, session)
         for found, reference in zip(session.run(others), expected):
             np.testing.assert_allclose(found, reference, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["crf", "softmax", "blstm_softmax"])
+def test_other_heads(name, evaluate):
+    """Linear scores; without a CRF the loss is the cross-entropy of each label and the tags are the best labels."""
+    fed = placeholders()
+    tagger = tagger_over(fed, HEADS[0], False, head=name)
+    tags, scores = predict_tags(tagger, fed["mask"], fed["starts"], None, PIECE)
+    vectors = encoder_vectors(fed)
+    variables = randomise(evaluate)
+    outputs = tagger.logits, tagger.losses, tags, scores, vectors
+    logits, losses, tags, scores, vectors = evaluate(outputs, feed(fed, ALL))
+    if name == "blstm_softmax":
+        expected = numpy_scores(vectors, LENGTHS, variables, "lstm", SIZE, 1, False)
+    else:
+        expected = vectors.astype(np.float64) @ variables["project/logits/W"] + variables["project/logits/b"]
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    assert ("crf_loss/transitions" in variables) == (name == "crf")
+    if name == "crf":
+        of_paths = numpy_loss(expected, LABELS, LENGTHS, variables["crf_loss/transitions"])
+        np.testing.assert_allclose(losses, of_paths, rtol=1e-4)
+        return
+    chances = np.exp(expected - np.log(np.exp(expected).sum(-1, keepdims=True)))
+    for b, length in enumerate(LENGTHS):
+        gold = chances[b, np.arange(length), LABELS[b, :length]]
+        np.testing.assert_allclose(losses[b], -np.log(gold).sum(), rtol=1e-4)
+        np.testing.assert_array_equal(tags[b, :length], chances[b, :length].argmax(-1))
+        np.testing.assert_allclose(scores[b, :length], chances[b, :length].max(-1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("head,by_words", [(HEADS[1], False), (HEADS[2], True), (HEADS[4], False)])

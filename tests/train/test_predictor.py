@@ -301,11 +301,11 @@ def test_a_damaged_run(finished, tmp_path):
 @pytest.mark.parametrize(
     "name,value,expected",
     [
-        ("lstm_size", 9, "project/hidden/W"),
+        ("lstm_size", 9, "rnn_layer/bidirectional_rnn/fw/lstm_cell/kernel has the shape"),
         ("lstm_size", "x", "lstm_size x; expected a whole number above 0"),
         ("num_layers", 0, "num_layers 0; expected a whole number above 0"),
         ("cell", "foo", "cell foo; expected lstm or gru"),
-        ("crf_only", True, "crf_only True; "),
+        ("crf_only", True, "head crf_only; "),
         ("subword_labels", "q", "subword_labels q; expected x or first"),
         ("max_seq_length", 2, "max_seq_length 2; expected 3 to "),
         ("max_seq_length", 100000, "max_seq_length 100000; expected 3 to "),

@@ -24,7 +24,7 @@ from train.data.text import MARKS, Splitter
 from train.finetuning import changes, checkpoints
 from train.finetuning.start import find_start
 from train.tagger.settings import EARLIER, MODEL_FLAGS, TaggerSettings
-from train.train_helper import check_flags, splits_used
+from train.train_helper import HEADS, check_flags, splits_used
 
 log = logging.getLogger(__name__)
 
@@ -359,19 +359,20 @@ def _check_trained(output_dir, resumes, state, model):
             continue
         if name == "labels":
             raise UserError(f"{label_file}: {_other_labels(value, model[name], prefix, resumes)}")
-        if name in MODEL_FLAGS + ("word_units",):
-            raise UserError(f"{output_dir}: its model was trained with -{name} {value}, not {model[name]}")
+        if name in MODEL_FLAGS + ("word_units", "head"):
+            then, now = (HEADS[0] if name == "head" and each is None else each for each in (value, model[name]))
+            raise UserError(f"{output_dir}: its model was trained with -{name} {then}, not {now}")
         if name == "scheme":
             raise UserError(f"{output_dir}: its model was trained with -tag_scheme {value or NONE}, not {model[name]}")
         raise UserError(f"{output_dir}: its model was trained with another {name}; expected that one")
     num_labels = len(model["labels"]) + 1
-    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("crf_loss/transitions")
-    if found not in (None, [num_labels] * 2):
+    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("project/logits/b")
+    if found not in (None, [num_labels]):
         raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
     encoder_shapes = modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"]))
     checkpoint.check_model(
         prefix,
-        dict({"crf_loss/transitions": [num_labels] * 2}, **encoder_shapes),
+        dict({"project/logits/b": [num_labels]}, **encoder_shapes),
         optional=encoder_shapes,
         missing="no tagger in it ({}); expected a checkpoint of one",
         whole=False,

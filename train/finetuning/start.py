@@ -102,8 +102,8 @@ def _label_file(prefix):
 
 def _check_labels(label_file, labels, prefix):
     """UserError if a checkpoint was trained with another number of labels."""
-    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("crf_loss/transitions")
-    if found not in (None, [len(labels) + 1] * 2):
+    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("project/logits/b")
+    if found not in (None, [len(labels) + 1]):
         raise UserError(
             f"{label_file}: {len(labels)} labels, but {prefix} was trained with {found[0] - 1}; "
             f"-init_head=false takes the encoder alone"

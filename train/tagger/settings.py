@@ -11,13 +11,12 @@ from train.data import labels as data_labels
 from train.data.schemes import BARE, SCHEMES
 from train.data.text import Splitter
 from train.data.units import Cutting
-from train.train_helper import CELLS, SUBWORD_LABELS, WORD_UNITS
+from train.train_helper import ARCHIVE_HEAD, CELLS, HEADS, SUBWORD_LABELS, WORD_UNITS
 
-HEADS = ("blstm_crf", "crf")
 # The flags among the settings that a trained checkpoint cannot be used without.
 MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
-# The settings that files of earlier versions lack, and what held there.
-EARLIER = {"word_units": "words", "splitter": "marks"}
+# The settings that files of earlier versions lack, and what held there. A head of None is what crf_only says.
+EARLIER = {"word_units": "words", "splitter": "marks", "head": None}
 
 
 class TaggerSettings(
@@ -33,7 +32,9 @@ class TaggerSettings(
       cell: kind of RNN, "lstm" or "gru".
       lstm_size: RNN units in each direction.
       num_layers: RNN layers.
-      head: what stands on the encoder, one of HEADS: "blstm_crf", or "crf" without the RNN.
+      head: what stands on the encoder, one of train_helper.HEADS, or ARCHIVE_HEAD. "crf": linear scores and a CRF;
+        "softmax": linear scores, each label by itself; "blstm_crf" and "blstm_softmax": a BiLSTM and a tanh layer before
+        them; "crf_only": the archive's, a CRF on tanh scores.
       subword_labels: "x": RNN and CRF see all pieces, and the later ones of a word carry X; "first": they see the first
         piece of each word only.
       max_seq_length: pieces in a window, [CLS] and [SEP] included.
@@ -58,7 +59,8 @@ class TaggerSettings(
           labels, scheme, bert_config: as the fields.
         """
         given = {name: getattr(args, name) for name in MODEL_FLAGS + ("constrain",)}
-        return cls._of_values(dict(EARLIER, **given, labels=list(labels), scheme=scheme, bert_config=bert_config))
+        given = dict(EARLIER, **given, head=getattr(args, "head", None))
+        return cls._of_values(dict(given, labels=list(labels), scheme=scheme, bert_config=bert_config))
 
     @classmethod
     def from_json(cls, values, where):
@@ -88,14 +90,26 @@ class TaggerSettings(
     @classmethod
     def _of_values(cls, values):
         given = {name: values[name] for name in cls._fields if name not in ("head", "splitter")}
-        head = "crf" if values["crf_only"] else "blstm_crf"
+        head = values["head"] or (ARCHIVE_HEAD if values["crf_only"] else HEADS[0])
         return cls(head=head, splitter=Splitter.from_json(values["splitter"]), **given)
 
     def to_json(self):
         """The settings as a dict of JSON values, under the keys of run.json and tagger.json; see `from_json`."""
-        values = dict(self._asdict(), crf_only=self.head == "crf", splitter=self.splitter.to_json())
+        values = dict(self._asdict(), crf_only=self.head == ARCHIVE_HEAD, splitter=self.splitter.to_json())
+        if self.head in (HEADS[0], ARCHIVE_HEAD):  # as in the files of earlier versions
+            values["head"] = None
         names = MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain") + tuple(EARLIER)
         return {name: values[name] for name in names}
+
+    @property
+    def has_rnn(self):
+        """Whether the head has an RNN."""
+        return self.head.startswith("blstm")
+
+    @property
+    def has_crf(self):
+        """Whether the head has a CRF; without one each label is predicted by itself."""
+        return not self.head.endswith("softmax")
 
     @property
     def num_labels(self):
@@ -149,6 +163,7 @@ def _rules(longest):
         "lstm_size": is_positive,
         "num_layers": is_positive,
         "crf_only": is_bool,
+        "head": ((None, ARCHIVE_HEAD, *HEADS).__contains__, " or ".join(HEADS)),
         "subword_labels": (SUBWORD_LABELS.__contains__, " or ".join(SUBWORD_LABELS)),
         "max_seq_length": (lambda value: type(value) is int and 3 <= value <= longest, f"3 to {longest}"),
         "do_lower_case": is_bool,

@@ -1,7 +1,5 @@
 """The names and shapes of the variables of a tagger's head, known before a graph is built. Loads no TensorFlow."""
 
-from train.tagger.settings import HEADS
-
 # The axes of each variable that run over label ids.
 LABEL_AXES = {"project/logits/W": (1,), "project/logits/b": (0,), "crf_loss/transitions": (0, 1)}
 
@@ -13,21 +11,20 @@ def head_shapes(settings, num_labels=None):
       settings: settings.TaggerSettings.
       num_labels: number of label ids, padding included; default: that of the settings.
     """
-    if settings.head not in HEADS:
-        raise ValueError(f"head {settings.head}: expected one of {', '.join(HEADS)}")
     labels = num_labels or settings.num_labels
     hidden, size = settings.bert_config["hidden_size"], settings.lstm_size
     shapes = {}
-    if settings.head == "blstm_crf":
+    if settings.has_rnn:
         for direction in ("fw", "bw"):
             for k in range(settings.num_layers):
                 cell = f"multi_rnn_cell/cell_{k}/" if settings.num_layers > 1 else ""
                 scope = f"rnn_layer/bidirectional_rnn/{direction}/{cell}"
                 shapes.update(_cell_shapes(scope, settings.cell, hidden if k == 0 else size, size))
         shapes.update({"project/hidden/W": [2 * size, size], "project/hidden/b": [size]})
-    width = size if settings.head == "blstm_crf" else hidden
+    width = size if settings.has_rnn else hidden
     shapes.update({"project/logits/W": [width, labels], "project/logits/b": [labels]})
-    shapes["crf_loss/transitions"] = [labels, labels]
+    if settings.has_crf:
+        shapes["crf_loss/transitions"] = [labels, labels]
     return shapes
 
 
