@@ -17,7 +17,7 @@ from bert.system.flags import (
     proportion,
 )
 from train import __version__
-from train.train_helper import get_args_parser
+from train.train_helper import CHOSEN_BY_DATA, get_args_parser
 
 # The contract: the archive's flags and what they are if not given.
 DEFAULTS = {
@@ -48,6 +48,7 @@ DEFAULTS = {
     "cell": "lstm",
     "crf_only": False,
     "head": None,
+    "bias_correction": True,
     "save_checkpoints_steps": 500,
     "save_summary_steps": 500,
     "filter_adam_var": False,
@@ -109,6 +110,7 @@ def parse(*argv):
 def test_defaults():
     found = vars(parse())
     found.pop("seed")
+    assert found.pop("not_given") == CHOSEN_BY_DATA
     assert found == DEFAULTS
     for name, value in DEFAULTS.items():
         if value is not None:
@@ -134,7 +136,8 @@ def test_one_dash_or_two_and_either_way_to_give_a_value(name):
         text = value = CHOICES[name]
     else:
         text, value = OTHER_VALUES[kinds.get(name, str if default is None else type(default))]
-    expected = dict(vars(parse()), **{name: value})
+    not_given = tuple(other for other in CHOSEN_BY_DATA if other != name)
+    expected = dict(vars(parse()), **{name: value, "not_given": not_given})
     for dashes, argv in itertools.product(("-", "--"), ([text], None)):
         flags = [dashes + name] + argv if argv else [f"{dashes}{name}={text}"]
         assert vars(parse(*flags)) == expected, flags

@@ -34,7 +34,7 @@ from bert.training import strategies
 from train import run_dir, tf_metrics
 from train.data.labels import OUTSIDE, PIECE, SPECIAL, read_labels
 from train.data.records import file_based_input_fn_builder, word_starts
-from train.finetuning import advice, changes, evaluation
+from train.finetuning import advice, changes, choices, evaluation
 from train.finetuning import loop as finetuning_loop
 from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.schedule import make_schedule
@@ -201,10 +201,13 @@ def train(args):
     Raises:
       UserError: an input or a flag is not as expected.
     """
+    args, chosen = choices.fill_in(args)
     distribution = training_loop.start(args, "batch_size")
     if distribution is None:
         return {}
     is_chief = distribution.task.is_chief
+    if chosen and is_chief:
+        log.info("%s", chosen)
     if not is_chief:  # the chief alone does what follows training
         later = ("do_eval", "do_predict", "do_export", "filter_adam_var", "report", "clean")
         args = argparse.Namespace(**dict(vars(args), **dict.fromkeys(later, False)))

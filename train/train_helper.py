@@ -1,5 +1,6 @@
 """The command line of fine-tuning: every flag, its default and what it is for."""
 
+import argparse
 import os
 
 from bert.runtime import checkpoint_files, release
@@ -25,6 +26,8 @@ HEADS = ("blstm_crf", "crf", "softmax", "blstm_softmax")
 ARCHIVE_HEAD = "crf_only"  # the head of -crf_only
 SUBWORD_LABELS = ("x", "first")
 WORD_UNITS = ("text", "words")
+# Flags whose value depends on the data, the encoder, or the run that goes on, unless they are given.
+CHOSEN_BY_DATA = ("batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "bias_correction")
 
 
 def get_args_parser(argv=None):
@@ -33,10 +36,19 @@ def get_args_parser(argv=None):
     Args:
       argv: list of str; default: the command line.
 
+    Returns:
+      Namespace with the flags and `not_given`, the names of those of CHOSEN_BY_DATA that were not given. These have the
+      archive's values; finetuning/choices.py chooses better ones.
+
     Raises:
       UserError: a flag that is not known, or a value it does not take.
     """
-    args = _build_parser().parse_args(argv)
+    parser = _build_parser()
+    unset = object()
+    args = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(CHOSEN_BY_DATA, unset)))
+    args.not_given = tuple(name for name in CHOSEN_BY_DATA if getattr(args, name) is unset)
+    for name in args.not_given:
+        setattr(args, name, parser.get_default(name))
     if args.bert_dir:
         _fill_in_bert_dir(args)
     return args
@@ -123,12 +135,21 @@ def _add_model_flags(parser):
 
 
 def _add_training_flags(parser):
-    flag, _ = parser.flag_group("training")
-    flag("batch_size", type=positive_int, default=64, help="windows in a batch, over all replicas")
-    flag("learning_rate", type=positive_float, default=1e-5, help="peak learning rate of Adam")
-    flag("head_learning_rate", type=positive_float, help="the same for RNN, projection and CRF; default: no other")
-    flag("num_train_epochs", type=positive_float, default=10.0, help="times through train.txt")
+    flag, switch = parser.flag_group("training")
+    flag(
+        "batch_size",
+        type=positive_int,
+        default=64,
+        help="windows in a batch, over all replicas; default: by the size of the data",
+    )
+    flag("learning_rate", type=positive_float, default=1e-5, help="peak learning rate of Adam; default: by the width "
+         "of the encoder")  # fmt: skip
+    flag("head_learning_rate", type=positive_float, help="the same for RNN, projection and CRF; default: 0.001")
+    flag("num_train_epochs", type=positive_float, default=10.0, help="times through train.txt; default: by the size of "
+         "the data")  # fmt: skip
     flag("warmup_proportion", type=proportion, default=0.1, help="share of the steps in which the rate rises")
+    switch("bias_correction", True, help="correct the bias of Adam's moments, without which, as in Google's optimizer, "
+           "the first hundreds of steps are up to three times as large")  # fmt: skip
     flag("clip", type=positive_float, default=1.0, help="largest global norm of the gradients")
     flag(
         "gradient_accumulation_steps",

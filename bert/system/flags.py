@@ -10,10 +10,11 @@ LARGEST_INT = 2**31 - 1  # what TensorFlow takes everywhere
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Names the default of every flag that has one."""
+    """Names the default of every flag that has one, unless its help text says what it is."""
 
     def _get_help_string(self, action):
-        return action.help if action.default is None else super()._get_help_string(action)
+        says = action.default is None or "default: " in action.help
+        return action.help if says else super()._get_help_string(action)
 
 
 class FlagParser(argparse.ArgumentParser):

@@ -50,10 +50,12 @@ def numpy_norm(gradients):
     return np.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))
 
 
-def numpy_adam(state, name, gradient, rate, decay):
-    """One update of `state[name]` and its two moments, in place."""
+def numpy_adam(state, name, gradient, rate, decay, t=None):
+    """One update of `state[name]` and its two moments, in place; t: its number, from 1, for bias correction."""
     m = state[name + "/adam_m"] = BETA_1 * state[name + "/adam_m"] + (1 - BETA_1) * gradient
     v = state[name + "/adam_v"] = BETA_2 * state[name + "/adam_v"] + (1 - BETA_2) * gradient**2
+    if t is not None:
+        m, v = m / (1 - BETA_1**t), v / (1 - BETA_2**t)
     state[name] = state[name] - rate * (m / (np.sqrt(v) + EPSILON) + decay * state[name])
 
 
@@ -70,11 +72,12 @@ def numpy_rate(step, init_lr, num_train_steps, num_warmup_steps):
     return init_lr * max(0.0, (num_train_steps - step) / num_train_steps)
 
 
-def numpy_training(batches, init_lr, num_train_steps, num_warmup_steps, clip_norm=1.0, factors=None):
+def numpy_training(batches, init_lr, num_train_steps, num_warmup_steps, clip_norm=1.0, factors=None, corrected=False):
     """Trains the linear model on whole batches, one update each.
 
     Args:
       factors: dict from variable to the factor on its rate; 0 leaves it out of training and of the norm.
+      corrected: whether Adam's bias is corrected.
 
     Returns:
       (state as numpy_state, gradient norms before clipping).
@@ -88,7 +91,8 @@ def numpy_training(batches, init_lr, num_train_steps, num_warmup_steps, clip_nor
         rate = numpy_rate(step, init_lr, num_train_steps, num_warmup_steps)
         for name, gradient in gradients.items():
             clipped = gradient * min(1.0, clip_norm / norms[-1])
-            numpy_adam(state, name, clipped, rate * factors[name], 0.0 if "bias" in name else 0.01)
+            decay = 0.0 if "bias" in name else 0.01
+            numpy_adam(state, name, clipped, rate * factors[name], decay, step + 1 if corrected else None)
     return state, norms
 
 
@@ -311,10 +315,10 @@ def test_minimize_as_every_optimizer_has_it(evaluate):
 # ---- how it is computed ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("accumulation_steps", [1, 2])
+@pytest.mark.parametrize("accumulation_steps,corrected", [(1, False), (2, False), (1, True), (2, True)])
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float16])
 @pytest.mark.parametrize("which", KERNELS)
-def test_the_update_is_the_same_however_it_is_computed(which, dtype, accumulation_steps, evaluate):
+def test_the_update_is_the_same_however_it_is_computed(which, dtype, accumulation_steps, corrected, evaluate):
     """In float16 the loss is scaled."""
     data = consecutive(*inputs_and_targets(36), size=6)
     inputs, targets = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 1])
@@ -323,10 +327,10 @@ def test_the_update_is_the_same_however_it_is_computed(which, dtype, accumulatio
         0.1,
         8,
         2,
-        StepOptions(clip_norm=0.7, accumulation_steps=accumulation_steps),
+        StepOptions(clip_norm=0.7, accumulation_steps=accumulation_steps, bias_correction=corrected),
         kernels.Compute(dtype, which, False),
     )
-    expected, norms = numpy_training(data, 0.1, 8, 2, 0.7)
+    expected, norms = numpy_training(data, 0.1, 8, 2, 0.7, corrected=corrected)
     for i, batch in enumerate(data):
         for part in consecutive(*batch, size=6 // accumulation_steps):
             norm = evaluate(step, dict(zip((inputs, targets), part)))[2]

@@ -4,7 +4,8 @@ from bert.training import changes
 
 # They change what is read, computed with or chosen by, and not what training gives.
 _SAME_TRAINING = ("constrain", "precision", "record_shards", "dev_data")
-DEFAULTS = {"init_head": True, "init_partial": False}  # run.json has only other values
+# Settings that older versions did not have and what held there; run.json has only other values.
+DEFAULTS = {"init_head": True, "init_partial": False, "bias_correction": False}
 
 
 def retrained(state, given):

@@ -13,6 +13,7 @@ def step_options(args, learning_rate):
         lr_multiplier=_head_multiplier(learning_rate, args.head_learning_rate),
         is_frozen=functools.partial(_is_frozen, freeze_layers=args.freeze_layers),
         accumulation_steps=args.gradient_accumulation_steps,
+        bias_correction=args.bias_correction,
     )
 
 

@@ -33,8 +33,8 @@ class TaggerSettings(
       lstm_size: RNN units in each direction.
       num_layers: RNN layers.
       head: what stands on the encoder, one of train_helper.HEADS, or ARCHIVE_HEAD. "crf": linear scores and a CRF;
-        "softmax": linear scores, each label by itself; "blstm_crf" and "blstm_softmax": a BiLSTM and a tanh layer before
-        them; "crf_only": the archive's, a CRF on tanh scores.
+        "softmax": linear scores, each label by itself; "blstm_crf" and "blstm_softmax": a BiLSTM and a tanh layer
+        before them; "crf_only": the archive's, a CRF on tanh scores.
       subword_labels: "x": RNN and CRF see all pieces, and the later ones of a word carry X; "first": they see the first
         piece of each word only.
       max_seq_length: pieces in a window, [CLS] and [SEP] included.

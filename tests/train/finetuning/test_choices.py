@@ -1,0 +1,88 @@
+"""What the data and the encoder choose, and what a run that goes on keeps."""
+
+import json
+
+import pytest
+
+from train import run_dir
+from train.finetuning.choices import BY_SIZE, choose, count_sentences, fill_in
+from train.train_helper import CHOSEN_BY_DATA, get_args_parser
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.txt").write_text("-DOCSTART- O\n\nJohn B-PER\nran O\n\n\nO O\n" * 60, encoding="utf-8")
+    (tmp_path / "bert_config.json").write_text(json.dumps({"hidden_size": 384}))
+    return tmp_path
+
+
+def filled(files, *flags):
+    given = ["-data_dir", str(files / "data"), "-output_dir", str(files / "output")]
+    given += ["-bert_config_file", str(files / "bert_config.json")]
+    return fill_in(get_args_parser([*given, *flags]))
+
+
+def test_what_is_given_stays(files):
+    given = ["-batch_size", "64", "-learning_rate", "1e-5", "-num_train_epochs", "10", "-head_learning_rate", "1e-5"]
+    args, said = filled(files, *given, "-bias_correction=false")
+    assert (args.batch_size, args.learning_rate, args.num_train_epochs, args.head_learning_rate) == (64, 1e-5, 10, 1e-5)
+    assert args.not_given == () and not args.bias_correction and said == ""
+
+
+def test_what_is_not_given_is_chosen_and_said(files):
+    args, said = filled(files, "-init_checkpoint", "model.ckpt", "-batch_size", "4")
+    assert (args.batch_size, args.learning_rate, args.head_learning_rate) == (4, 2e-4, 1e-3)
+    assert args.num_train_epochs == 25 and args.bias_correction and "batch_size" not in args.not_given
+    assert said == (
+        "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0002 -head_learning_rate 0.001 "
+        "-num_train_epochs 25"
+    )
+    args, said = filled(files)
+    assert args.learning_rate == 1e-3 and "384 with random weights: -batch_size 8 -learning_rate 0.001 " in said
+
+
+def test_a_run_goes_on_with_what_it_began_with(files):
+    (files / "output").mkdir()
+    training = {"batch_size": 64, "learning_rate": 1e-5, "head_learning_rate": None, "num_train_epochs": 10.0}
+    state = run_dir.new_state(str(files / "output"), {}, training)
+    run_dir.write_state(str(files / "output"), state)
+    args, said = filled(files, "-num_train_epochs", "11")
+    assert said == "" and not args.bias_correction  # which the version that began the run did not have
+    assert {name: getattr(args, name) for name in training} == dict(training, num_train_epochs=11.0)
+    run_dir.write_state(str(files / "output"), dict(state, training=dict(training, bias_correction=True)))
+    assert filled(files)[0].bias_correction
+    assert filled(files, "-clean")[0].batch_size == 8
+
+
+def test_faults_are_left_to_the_checks_of_the_inputs(files):
+    (files / "bert_config.json").write_text("{")
+    args, said = filled(files)
+    assert said == "" and args.batch_size == 64
+    (files / "data" / "train.txt").unlink()
+    assert filled(files)[1] == ""
+    assert fill_in(get_args_parser(["-data_dir", "x"]))[1] == ""
+    assert filled(files, "-do_train=false")[0].batch_size == 64
+
+
+def test_every_size_and_width():
+    for has_weights in (False, True):
+        for hidden_size in (1, 128, 384, 768, 1024):
+            for sentences in (0, 1, 300, 301, 3000, 20000, 20001, 10**9):
+                values = choose(sentences, hidden_size, has_weights)
+                assert set(values) <= set(CHOSEN_BY_DATA) and all(value > 0 for value in values.values())
+    assert choose(5000, 768, True)["learning_rate"] == 5e-5
+
+
+def test_sentences_are_counted(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_bytes(b"\xef\xbb\xbfa O\r\nb O\r\n\r\n \t\r\nc O")
+    assert count_sentences(str(path)) == 2
+    path.write_text("a O\n\n" * 30000)
+    assert count_sentences(str(path)) == BY_SIZE[-2].sentences + 1
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"text": "a"}\n\n{"text": "b"}\n')
+    assert count_sentences(str(path)) == 2
+    path = tmp_path / "train.json"
+    path.write_text('[{"text": "a"},\n{"text": "b"}, {"text": "c"}]')
+    assert count_sentences(str(path)) == 3

@@ -1,0 +1,103 @@
+"""Batch size, learning rates and epochs where the command line does not give them: chosen by the data and the encoder.
+
+In: the flags, and which of them were given. Out: the flags with values for the rest, and a line for the log.
+docs/tuning.md explains the values. Needs no TensorFlow.
+"""
+
+import argparse
+import collections
+
+from bert.system.errors import UserError
+from bert.system.files import read_json
+from train import run_dir
+from train.data.annotated import find_file
+from train.finetuning import changes
+
+# For up to so many sentences: the batch size and the epochs. Small data needs small batches and many epochs, or the
+# run ends after a few dozen steps.
+Row = collections.namedtuple("Row", ["sentences", "batch_size", "num_train_epochs"])
+BY_SIZE = (Row(300, 8, 25), Row(3000, 16, 10), Row(20000, 32, 6), Row(float("inf"), 32, 4))
+# A head without trained weights learns next to nothing at the rates that suit a trained encoder.
+HEAD_RATE = 1e-3
+# The rate of a trained encoder: narrower ones take more.
+Width = collections.namedtuple("Width", ["hidden_size", "learning_rate"])
+BY_WIDTH = (Width(256, 5e-4), Width(512, 2e-4), Width(768, 5e-5), Width(float("inf"), 2e-5))
+FROM_RANDOM_WEIGHTS = 1e-3
+
+
+def fill_in(args):
+    """Gives the flags of train_helper.CHOSEN_BY_DATA that were not given their values.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+
+    Returns:
+      (Namespace, str): the flags, and what was chosen and why, for the log; "" where nothing was. A run that goes on
+      keeps the values that it began with.
+    """
+    missing = getattr(args, "not_given", ())
+    if not missing or not args.do_train or not args.output_dir:
+        return args, ""
+    state = None if args.clean else run_dir.read_state(args.output_dir)
+    if state is not None:
+        return _with(args, _as_begun(state, missing)), ""
+    try:
+        sentences = count_sentences(find_file(args.data_dir, "train"))
+        hidden_size = int(read_json(args.bert_config_file)["hidden_size"])
+    except (UserError, OSError, KeyError, TypeError, ValueError):
+        return args, ""  # the checks of all inputs come later and say what is wrong
+    values = choose(sentences, hidden_size, has_weights=bool(args.init_checkpoint))
+    chosen = {name: values[name] for name in missing if name in values}
+    shown = " ".join(f"-{name} {value:g}" for name, value in chosen.items())
+    most = BY_SIZE[-2].sentences
+    size = f"{sentences} sentences" if sentences <= most else f"more than {most} sentences"
+    encoder = f"an encoder of width {hidden_size}" + ("" if args.init_checkpoint else " with random weights")
+    return _with(args, chosen), f"chosen for {size} and {encoder}: {shown}"
+
+
+def choose(sentences, hidden_size, has_weights):
+    """The values of the flags that depend on data and encoder: dict from name to value.
+
+    Args:
+      sentences: number of training sentences.
+      hidden_size: width of the encoder.
+      has_weights: whether it starts from trained weights.
+    """
+    row = next(row for row in BY_SIZE if sentences <= row.sentences)
+    rate = next(width.learning_rate for width in BY_WIDTH if hidden_size <= width.hidden_size)
+    return {
+        "batch_size": row.batch_size,
+        "learning_rate": rate if has_weights else FROM_RANDOM_WEIGHTS,
+        "head_learning_rate": HEAD_RATE,
+        "num_train_epochs": row.num_train_epochs,
+    }
+
+
+def count_sentences(path):
+    """The number of sentences or texts of a data file, counted up to one more than the choices depend on.
+
+    Args:
+      path: CoNLL file, whose sentences are parted by empty lines; or texts, one a line or in a JSON array.
+    """
+    enough, count, inside = BY_SIZE[-2].sentences, 0, False
+    one_a_line = not path.endswith(".txt")
+    with open(path, "rb") as lines:
+        for line in lines:
+            if one_a_line and not count and line.lstrip().startswith(b"["):
+                return len(read_json(path))
+            empty = not line.strip()
+            count += not empty and (one_a_line or not inside)
+            inside = not empty
+            if count > enough:
+                break
+    return count
+
+
+def _as_begun(state, names):
+    """The values that a run began with, by the names of flags; what an older version did not know is as it was."""
+    begun = dict(changes.DEFAULTS, **state["training"])
+    return {name: begun[name] for name in names if name in begun}
+
+
+def _with(args, values):
+    return argparse.Namespace(**dict(vars(args), **values))
