@@ -20,7 +20,7 @@ from bert.system.errors import run_program
 from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int
 from train.bulk import texts as bulk_texts
 from train.inference.entities import entity_values
-from train.serving.client import EXTRA, PROTOCOLS, ServingClient
+from train.serving.client import EXTRA, MAX_ANSWER_MB, PROTOCOLS, ServingClient
 from train.serving.errors import ServingError  # noqa: F401  for those who catch it
 from train.serving.signatures import DEFAULT as ID_SIGNATURE
 from train.serving.signatures import TEXT as TEXT_SIGNATURE
@@ -38,9 +38,15 @@ def main():
     flag("protocol", choices=PROTOCOLS, default="rest", help=f"grpc needs {EXTRA}")
     flag("signature", choices=[TEXT_SIGNATURE, ID_SIGNATURE], help="default: the first of them that the model has")
     flag("export_dir", help=f"the export that is served, for {ID_SIGNATURE}")
-    flag("timeout", type=positive_float, default=10.0, help="seconds to wait for an answer")
+    flag(
+        "timeout",
+        type=positive_float,
+        default=10.0,
+        help="seconds for a request with all its attempts",
+    )
     flag("retries", type=non_negative_int, default=3, help="attempts after the first, where one more may help")
     flag("batch_size", type=positive_int, default=32, help="texts in a request")
+    flag("max_answer_mb", type=positive_float, default=MAX_ANSWER_MB, help="megabytes of an answer, at most")
     parser.add_argument("text", nargs="*", help="what to tag")
     args = vars(parser.parse_args())
     texts = args.pop("text")

@@ -2,12 +2,14 @@
 
 import copy
 import json
+import logging
 
-import six
 import tensorflow.compat.v1 as tf
 
-from bert.encoder.layers import get_activation
-from bert.system.errors import UserError
+from bert.encoder import sizes
+from bert.system.errors import UserError, shown_list
+
+log = logging.getLogger(__name__)
 
 
 class BertConfig:
@@ -55,9 +57,16 @@ class BertConfig:
 
     @classmethod
     def from_dict(cls, json_object):
-        """A config from a dict; unknown keys become attributes too."""
+        """A config from a dict; keys other than sizes.KEYS are passed over, and the log says which."""
+        return cls._of_values(json_object, "a BERT config")
+
+    @classmethod
+    def _of_values(cls, values, name):
+        others = sizes.unknown(values)
+        if others:
+            log.info("%s: not used: %s", name, shown_list(others))
         config = cls(vocab_size=None)
-        for key, value in six.iteritems(json_object):
+        for key, value in sizes.known(values).items():
             setattr(config, key, value)
         return config
 
@@ -77,11 +86,10 @@ class BertConfig:
             raise UserError(f"{json_file}: expected a BERT config in JSON: {error}")
         if not isinstance(values, dict) or "vocab_size" not in values:
             raise UserError(f"{json_file}: expected a JSON object with a 'vocab_size'")
-        config = cls.from_dict(values)
-        problem = _config_problem(config)
+        problem = sizes.problem(values)
         if problem:
             raise UserError(f"{json_file}: {problem}")
-        return config
+        return cls._of_values(values, json_file)
 
     def to_dict(self):
         """The config as a dict, a deep copy."""
@@ -90,30 +98,3 @@ class BertConfig:
     def to_json_string(self):
         """The config as indented JSON with sorted keys and a final newline."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
-
-
-def _config_problem(config):
-    """What is wrong with the config, in words; None if nothing is."""
-    for name in (
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "max_position_embeddings",
-        "type_vocab_size",
-    ):
-        value = getattr(config, name)
-        if type(value) is not int or value < 1:  # True is an int too
-            return f"{name} is {value!r}; expected a whole number of at least 1"
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"):
-        value = getattr(config, name)
-        if type(value) not in (int, float) or not 0 <= value < 1:
-            return f"{name} is {value!r}; expected a number from 0 to below 1"
-    if config.hidden_size % config.num_attention_heads:
-        return f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}"
-    try:
-        get_activation(config.hidden_act)
-    except ValueError as error:
-        return str(error)
-    return None

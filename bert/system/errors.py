@@ -87,6 +87,20 @@ def _end_of_path(match):
     return path if len(path) <= _PATH else "..." + path[len("...") - _PATH :]
 
 
+def printable(text):
+    """A text with escapes for all that does not print, such as the codes that a terminal obeys; it stays one line.
+
+    >>> printable("tag \x1b[2J")
+    'tag \\x1b[2J'
+    """
+    text = " ".join(text.splitlines())
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character):
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+
+
 def cannot_be_written(path, error):
     """The UserError for an error in writing, an OSError or TensorFlow's OpError.
 
@@ -144,6 +158,6 @@ def _end(text, exit_code):
     # When a half-built graph is collected, TensorFlow would report what was never used.
     logging.getLogger("tensorflow").setLevel(logging.CRITICAL + 1)
     with contextlib.suppress(OSError):  # where standard error itself cannot be written
-        sys.stderr.write(" ".join(text.splitlines()) + "\n")
+        sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
     sys.exit(exit_code)

@@ -9,18 +9,18 @@ It takes and gives what `predictor.Predictor` does. With the signature `serving_
 `serving_default` it cuts words into pieces itself, by the assets of the export. It needs TensorFlow only for gRPC.
 """
 
-import collections
 import os
 import random
 import time
 
 from bert.data.lengths import batches_by_length
-from bert.system.errors import UserError, shown_list
-from train.data.schemes import SCHEMES
+from bert.system.errors import UserError
 from train.data.text import cut_places
-from train.data.windows import Part, Prediction, cut_windows, join_scores, join_windows, pad_windows, settle_seams
+from train.data.windows import Part, cut_windows, join_scores, join_windows, pad_windows, settle_seams
 from train.inference.entities import Token
 from train.inference.text_tagger import TextTagger, load_tokenizer
+from train.serving.answers import OF_TEXTS, OF_WINDOWS, text_answers
+from train.serving.answers import predictions as read_predictions
 from train.serving.errors import Retriable, ServingError
 from train.serving.rest import Rest
 from train.serving.signatures import ASSETS, DEFAULT, TEXT, VOCAB, newest, read_settings
@@ -31,16 +31,13 @@ EXTRA = "train/requirements-serving.txt"
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds between attempts; each is about twice the one before
 LONGEST_TIMEOUT = 1000000  # seconds; sockets refuse much longer ones
+MAX_ANSWER_MB, LARGEST_ANSWER_MB = 64, 2047  # gRPC has no larger messages
 TIMED_OUT_ATTEMPTS = 2  # a server that was too slow twice is overloaded; more requests would make it worse
 
 # Characters that cannot be sent, and what is sent for them, which is the same to the tokenizer: a character that it
 # drops, and one that no vocabulary has.
 _SENDABLE = {0: "\ufffd"}
 _SENDABLE.update(dict.fromkeys(range(55296, 57344), "\U0010ffff"))
-
-# The server's answer for a text: for each of its words spans (start, end), tags, scores and pieces; whether it is
-# too_long, how many pieces the model takes, and the tags' scheme or "" for none.
-Answer = collections.namedtuple("Answer", "spans tags scores pieces too_long max_pieces scheme")
 
 
 class ServingClient(TextTagger):
@@ -52,10 +49,12 @@ class ServingClient(TextTagger):
       protocol: one of PROTOCOLS.
       signature: TEXT or DEFAULT; None: ask the server, and take the first of them that the model has.
       export_dir: directory of the served export; needed for DEFAULT.
-      timeout: seconds to wait for an answer.
-      retries: how often to try again, with growing delays, while the server is not there or is overloaded. After a
-        timeout it is tried again once. A request that the server refuses is not repeated.
-      batch_size: texts, or windows, in a request.
+      timeout: seconds until a request has its answer, all attempts and the waits between them included.
+      retries: how often to try again within that time, with growing delays, while the server is not there or is
+        overloaded. A request that the server refuses is not repeated.
+      batch_size: texts, or windows, in a request. A call of more texts, and one of texts that are too long for the
+        model, makes several requests.
+      max_answer_mb: megabytes that are read of an answer at most; of the answer to a small request less.
 
     Raises:
       UserError: the arguments do not fit.
@@ -71,6 +70,7 @@ class ServingClient(TextTagger):
         timeout=10.0,
         retries=3,
         batch_size=32,
+        max_answer_mb=MAX_ANSWER_MB,
     ):
         if protocol not in PROTOCOLS:
             raise UserError(f"protocol {protocol}: expected one of {', '.join(PROTOCOLS)}")
@@ -78,7 +78,10 @@ class ServingClient(TextTagger):
             raise UserError(f"signature {signature}: expected {TEXT} or {DEFAULT}")
         if not 0 < timeout <= LONGEST_TIMEOUT:
             raise UserError(f"timeout {timeout:g}: expected seconds, above 0 and at most {LONGEST_TIMEOUT}")
-        self._server = _connect(protocol, url, model_name, timeout)
+        if not 0 < max_answer_mb <= LARGEST_ANSWER_MB:
+            raise UserError(f"max_answer_mb {max_answer_mb:g}: expected megabytes, at most {LARGEST_ANSWER_MB}")
+        self._server = _connect(protocol, url, model_name, timeout, max_answer_mb)
+        self._timeout = timeout
         self._retries = retries
         self._batch_size = batch_size
         if signature is None:
@@ -113,42 +116,43 @@ class ServingClient(TextTagger):
             raise UserError(f"{TEXT} takes only text; this needs {DEFAULT} and export_dir")
 
     def _call(self, request, *args):
-        """The result of request(*args), which is tried again after failures that may pass."""
-        timed_out = 0
-        for attempt in range(self._retries + 1):
-            if attempt:
-                time.sleep(random.uniform(0.5, 1.0) * min(FIRST_DELAY * 2**attempt, LONGEST_DELAY))
+        """The result of request(*args, deadline), which is tried again after failures that may pass."""
+        deadline = time.monotonic() + self._timeout
+        attempts = timed_out = 0
+        while True:
             try:
-                return request(*args)
+                return request(*args, deadline)
             except Retriable as error:
                 failure = error
-                timed_out += error.timed_out
-                if timed_out == TIMED_OUT_ATTEMPTS:
-                    break
-        raise ServingError(f"{failure} (attempt {attempt + 1}, the last)")
+            attempts += 1
+            timed_out += failure.timed_out
+            delay = random.uniform(0.5, 1.0) * min(FIRST_DELAY * 2**attempts, LONGEST_DELAY)
+            if attempts > self._retries or timed_out == TIMED_OUT_ATTEMPTS or time.monotonic() + delay > deadline:
+                raise ServingError(f"{failure} (attempt {attempts}, the last)")
+            time.sleep(delay)
 
-    def _predict(self, rows, inputs, outputs):
-        """The outputs of a request: dict from name to list, each with this many rows."""
-        answer = self._call(self._server.predict, self._signature, inputs)
-        for name in outputs:
-            if not isinstance(answer.get(name), list) or len(answer[name]) != rows:
-                found = shown_list(sorted(answer))
-                raise ServingError(f"{self._server}: expected {name} of {rows} texts in an answer; found {found}")
-        return answer
+    def _ask(self, inputs, outputs, read, *args):
+        """The answer to a request, checked: what the function `read` makes of its outputs and of `args`."""
+        answer = self._call(self._server.predict, self._signature, inputs, outputs)
+        try:
+            return read(answer, *args)
+        except ValueError as error:
+            raise ServingError(f"{self._server}: expected an answer as {self._signature} gives it: {error}")
 
     def _tag_windows(self, windows):
         predictions = [None] * len(windows)
         for batch in batches_by_length([len(window.input_ids) for window in windows], self._batch_size):
             inputs = pad_windows([windows[i] for i in batch], INPUTS)
-            answer = self._predict(len(batch), inputs, ("pred_ids", "scores"))
-            for i, label_ids, scores in zip(batch, answer["pred_ids"], answer["scores"]):
-                predictions[i] = Prediction(label_ids, scores)
+            shape = inputs["input_ids"].shape
+            found = self._ask(inputs, OF_WINDOWS, read_predictions, *shape, self._settings.num_labels)
+            for i, prediction in zip(batch, found):
+                predictions[i] = prediction
         return predictions
 
     def _tokens(self, texts):
         if self._signature == DEFAULT:
             return super()._tokens(texts)
-        answers = self._ask(texts)
+        answers = self._ask_texts(texts)
         parts = [part for number in range(len(texts)) for part in _cut(number, texts[number], answers[number])]
         again = {}  # the parts of texts that are too long for the model: each is sent by itself
         for i, part in enumerate(parts):
@@ -156,7 +160,7 @@ class ServingClient(TextTagger):
                 spans = answers[part.sentence].spans
                 again[i] = texts[part.sentence][spans[part.seen[0][1]][0] : spans[part.seen[-1][1]][1]]
         found = [answers[part.sentence] for part in parts]
-        for i, answer in zip(again, self._ask(list(again.values()))):
+        for i, answer in zip(again, self._ask_texts(list(again.values()))):
             first, last = parts[i].seen[0][1], parts[i].seen[-1][1]
             if answer.too_long or len(answer.spans) != last + 1 - first:
                 raise ServingError(f"{self._server}: the model was replaced between two requests; expected one model")
@@ -169,55 +173,25 @@ class ServingClient(TextTagger):
         ]
         return tokens, scheme
 
-    def _ask(self, texts):
+    def _ask_texts(self, texts):
         """For each text an Answer."""
-        answers = [None] * len(texts)
+        found = [None] * len(texts)
         for batch in batches_by_length([len(text) for text in texts], self._batch_size):
-            outputs = ("starts", "ends", "tags", "scores", "pieces", "word_count", "too_long", "max_pieces", "scheme")
             inputs = {"text": [texts[i].translate(_SENDABLE) for i in batch]}
-            columns = self._predict(len(batch), inputs, outputs)
-            for row, i in enumerate(batch):
-                try:
-                    answers[i] = _checked_answer(len(texts[i]), {name: columns[name][row] for name in outputs})
-                except (TypeError, ValueError) as error:
-                    raise ServingError(f"{self._server}: expected an answer as {TEXT} gives it: {error}")
-        return answers
+            for i, answer in zip(batch, self._ask(inputs, OF_TEXTS, text_answers, [len(texts[i]) for i in batch])):
+                found[i] = answer
+        return found
 
 
-def _checked_answer(length, row):
-    """The Answer for one text.
-
-    Args:
-      length: the number of characters of the text.
-      row: dict from the name of an output to its value for this text.
-
-    Raises:
-      TypeError, ValueError: the outputs do not describe words of such a text.
-    """
-    count, max_pieces, scheme = row["word_count"], row["max_pieces"], row["scheme"]
-    columns = [list(row[name][:count]) for name in ("starts", "ends", "tags", "scores", "pieces")]
-    if [len(column) for column in columns] != [count] * len(columns):
-        raise ValueError(f"not all outputs are for {count} words")
-    for start, end, tag, score, _ in zip(*columns):
-        if not 0 <= start < end <= length:
-            raise ValueError(f"a word from {start} to {end} of {length} characters")
-        if not isinstance(tag, str) or isinstance(score, str):
-            raise TypeError(f"a tag {tag!r} with the probability {score!r}")
-    if max_pieces < 1 or scheme not in ("", *SCHEMES):
-        raise ValueError(f"max_pieces {max_pieces}, scheme {scheme!r}")
-    starts, ends, tags, scores, pieces = columns
-    return Answer(list(zip(starts, ends)), tags, scores, pieces, row["too_long"], max_pieces, scheme)
-
-
-def _connect(protocol, url, model_name, timeout):
+def _connect(protocol, url, model_name, timeout, max_answer_mb):
     """The server by one of PROTOCOLS; UserError where what that needs is not installed."""
     if protocol == "rest":
-        return Rest(url, model_name, timeout)
+        return Rest(url, model_name, timeout, max_answer_mb)
     try:
         from train.serving.grpc import Grpc
     except ImportError as error:
         raise UserError(f"-protocol grpc: {error}; expected tensorflow-serving-api: pip install -r {EXTRA}")
-    return Grpc(url, model_name, timeout)
+    return Grpc(url, model_name, timeout, max_answer_mb)
 
 
 def _cut(number, text, answer):

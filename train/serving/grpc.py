@@ -2,12 +2,16 @@
 
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
+import time
+
 import grpc
 import numpy as np
 import tensorflow.compat.v1 as tf
+from google.protobuf import message
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from bert.system.errors import UserError, first_line
+from bert.system.errors import UserError, first_line, shorten, shown_list
+from train.serving.answers import size_of
 from train.serving.errors import Retriable, ServingError
 
 
@@ -17,17 +21,19 @@ class Grpc:
     Args:
       url: `host:port`.
       model_name: the server's `--model_name`.
-      timeout: seconds to wait for an answer.
+      timeout: seconds that a caller waits for an answer, for messages.
+      max_answer_mb: megabytes of an answer at most.
 
     Raises:
       UserError: the url names no server.
     """
 
-    def __init__(self, url, model_name, timeout):
+    def __init__(self, url, model_name, timeout, max_answer_mb):
         if "://" in url or any(character.isspace() for character in url):
             raise UserError(f"{url}: expected a server as host:port")
-        # No limit: the answer for a batch may exceed the library's default of 4 MB.
-        self._channel = grpc.insecure_channel(url, [("grpc.max_receive_message_length", -1)])
+        # The answer for a batch may exceed the library's default of 4 MB.
+        longest = [("grpc.max_receive_message_length", int(max_answer_mb * (1 << 20)))]
+        self._channel = grpc.insecure_channel(url, longest)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._url, self._model_name, self._timeout = url, model_name, timeout
 
@@ -37,34 +43,58 @@ class Grpc:
     def close(self):
         self._channel.close()
 
-    def predict(self, signature, inputs):
+    def predict(self, signature, inputs, outputs, deadline):
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self._model_name
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-        answer = self._request(self._stub.Predict, request)
-        arrays = {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
-        return {
-            name: np.char.decode(array.astype(bytes), "utf-8").tolist() if array.dtype == object else array.tolist()
-            for name, array in arrays.items()
-        }
+        answer = self._request(self._stub.Predict, request, deadline)
+        most = np.prod(size_of(inputs))
+        try:
+            return {name: _values(name, answer.outputs[name], most) for name in outputs if name in answer.outputs}
+        except (ValueError, TypeError, KeyError, OverflowError) as error:  # make_ndarray has many ways to fail
+            raise ServingError(f"{self._url}: expected an answer as {signature} gives it: {first_line(error)}")
 
-    def signatures(self):
+    def signatures(self, deadline):
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name = self._model_name
-        answer = self._request(self._stub.GetModelMetadata, request)
+        answer = self._request(self._stub.GetModelMetadata, request, deadline)
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
-        return signatures.signature_def
+        try:
+            answer.metadata["signature_def"].Unpack(signatures)
+        except message.DecodeError:
+            raise ServingError(f"{self._url}: expected the metadata of a model, with signature_def; found none")
+        return list(signatures.signature_def)
 
-    def _request(self, method, request):
+    def _request(self, method, request, deadline):
         codes = grpc.StatusCode
         try:
-            return method(request, timeout=self._timeout)
+            return method(request, timeout=max(deadline - time.monotonic(), 0))
         except grpc.RpcError as error:
             code = error.code()
-            message = f"{self._url}: model {self._model_name}: {code.name}: {first_line(error.details())}"
+            said = f"{self._url}: model {self._model_name}: {code.name}: {shorten(first_line(error.details()), 120)}"
             if code == codes.DEADLINE_EXCEEDED:
                 raise Retriable(f"{self._url}: no answer in {self._timeout:g} seconds", timed_out=True)
-            raise Retriable(message) if code == codes.UNAVAILABLE else ServingError(message)
+            raise Retriable(said) if code == codes.UNAVAILABLE else ServingError(said)
+
+
+def _values(name, tensor, most):
+    """A tensor's values as nested lists; ValueError where it says to have more than `most`.
+
+    Of a tensor with one value and a large shape, make_ndarray would make a large array.
+    """
+    shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+    size = 1
+    for length in shape:
+        size *= length
+    if tensor.tensor_shape.unknown_rank or min(shape, default=0) < 0 or size > most:
+        raise ValueError(f"{name} of the shape {shown_list(shape)}; expected at most {most} values")
+    return _with_texts(tf.make_ndarray(tensor).tolist())
+
+
+def _with_texts(values):
+    """Nested lists with str in place of bytes; ValueError where these are not UTF-8."""
+    if isinstance(values, list):
+        return list(map(_with_texts, values))
+    return values.decode("utf-8") if isinstance(values, bytes) else values
