@@ -25,6 +25,9 @@ hypothesis.settings.load_profile("project")
 
 def pytest_addoption(parser):
     parser.addoption("--everything", action="store_true", help="run all tests on this TensorFlow, see selection.py")
+    parser.addoption(
+        "--mutations", type=int, default=100, help="damaged files for each reader, see fuzz/test_readers.py"
+    )
 
 
 def pytest_configure(config):

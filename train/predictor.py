@@ -83,7 +83,7 @@ def _load_run(path, vocab_file, precision):
     """(FullTokenizer, TaggerSettings, frozen.Tagger) of a run's -output_dir."""
     state_file = os.path.join(path, run_dir.RUN_STATE)
     state = run_dir.read_state(path)
-    model, training = (value if isinstance(value, dict) else {} for value in (state["model"], state["training"]))
+    model, training = state["model"], state["training"]
     settings = TaggerSettings.from_json(dict(training, **model), state_file)
     copied = os.path.join(path, run_dir.VOCAB)
     if vocab_file is None and not os.path.exists(copied):
@@ -137,7 +137,7 @@ def model_fingerprint(model_dir, vocab_file=None):
     if state is not None:
         prefix = run_dir.checkpoint_to_use(model_dir)
         files = [prefix + ".index"] if prefix else []
-        settings = [state.get("model"), (state.get("training") or {}).get("constrain")]
+        settings = [state["model"], state["training"].get("constrain")]
     else:
         directory = signatures.newest(model_dir)
         if directory is None:

@@ -11,8 +11,8 @@ import re
 import shutil
 
 from bert.runtime import checkpoint
-from bert.system.errors import UserError
-from bert.system.files import atomic_path, read_json, write_json
+from bert.system.errors import UserError, shorten
+from bert.system.files import atomic_path, is_path, read_json, write_json
 
 RUN_STATE = "run.json"
 LABEL2ID = "label2id.json"
@@ -54,7 +54,18 @@ _PATTERNS += [
 OURS = re.compile(r"({})(\.tmp-\d+|\.tmp[0-9a-f]{{32}}|\.tempstate\d+)?$".format("|".join(_PATTERNS)))
 
 
-_STATE_KEYS = {"model", "training", "finished", "evaluations", "best", "foreign"}
+# What each part of a run's state has to be. Settings of the model are checked by tagger/settings.py, too.
+_STATE = {
+    "model": dict,
+    "training": dict,
+    "finished": bool,
+    "evaluations": list,
+    "best": (dict, type(None)),
+    "foreign": list,
+}
+SCORES = ("loss", "accuracy", "precision", "recall", "f1")
+# Settings of training that are used as text where a run goes on.
+_TEXTS = ("columns", "comment", "separator", "init_checkpoint")
 
 
 def read_state(output_dir):
@@ -70,15 +81,51 @@ def read_state(output_dir):
     if not os.path.exists(path):
         return None
     try:
-        state, found = read_json(path), "something else"
+        state = read_json(path)
+        found = _problem(state)
     except UserError as error:
-        state, found = None, str(error)
-    if not isinstance(state, dict) or not set(state) >= _STATE_KEYS:
+        found = str(error)
+    if found:
         raise UserError(
-            f"{path}: damaged ({found}); expected the state of a run. Without that file -do_train=false uses what was "
-            f"trained, and -init_checkpoint in another -output_dir starts from it"
+            f"{path}: damaged ({shorten(found, 120)}); expected the state of a run. Without that file -do_train=false "
+            f"uses what was trained, and -init_checkpoint in another -output_dir starts from it"
         )
     return state
+
+
+def _problem(state):
+    """What is wrong with a JSON value that stands for a run's state: a text, or None where nothing is."""
+    if not isinstance(state, dict):
+        return "something else"
+    for name, kinds in _STATE.items():
+        if not isinstance(state.get(name, ()), kinds):
+            return f"{name} is {shorten(repr(state[name]), 60)}" if name in state else f"no {name}"
+    for scores in state["evaluations"] + [state["best"]] * (state["best"] is not None):
+        if not _are_scores(scores):
+            return f"an evaluation is {shorten(repr(scores), 60)}"
+    for name in _TEXTS:
+        if state["training"].get(name) is not None and not is_path(state["training"][name]):
+            return f"{name} is {shorten(repr(state['training'][name]), 60)}"
+    spelling = state["model"].get("spelling") or {}
+    if not isinstance(spelling, dict) or not _are_texts(list(spelling.values())):
+        return f"spelling is {shorten(repr(spelling), 60)}"
+    if not _are_texts(state["foreign"]):
+        return f"foreign is {shorten(repr(state['foreign']), 60)}"
+    copied = state.get("copied", [])
+    if not isinstance(copied, list) or not all(name in (VOCAB, BERT_CONFIG) for name in copied):
+        return f"copied is {shorten(repr(copied), 60)}"
+    return None
+
+
+def _are_scores(scores):
+    """Whether a JSON value is an evaluation: a step, and scores that are numbers."""
+    if not isinstance(scores, dict) or type(scores.get("step")) is not int or scores["step"] < 0:
+        return False
+    return all(type(scores.get(name)) in (int, float) for name in SCORES)
+
+
+def _are_texts(values):
+    return all(isinstance(value, str) for value in values)
 
 
 def write_state(output_dir, state):
@@ -101,7 +148,7 @@ def new_state(output_dir, model, training):
         "model": model,
         "training": training,
         "finished": False,
-        "evaluations": [],  # {"step", "loss", "accuracy", "precision", "recall", "f1"} in order
+        "evaluations": [],  # dicts of "step" and SCORES, in order
         "best": None,  # the evaluation whose checkpoint is in best/
         "foreign": _foreign_files(output_dir),
         "copied": _copied(output_dir),

@@ -1,9 +1,11 @@
 """Writes TFRecord files of examples, which every program here feeds its model with; data/batches.py reads them.
 
 A file may lie in shards, see data/shards.py. Beside it lies `<file>.json`, one for all shards together: the number of
-records and, as a JSON value, all that they were made from. They are used again only if that is still the same.
+records and, as a JSON value, all that they were made from. They are used again only if that is still the same and the
+checksum of every record is right.
 """
 
+import collections
 import contextlib
 import logging
 import os
@@ -11,10 +13,13 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert.data.shards import count_by_length, find_shards, other_shards, shard_names
-from bert.system.errors import UserError, cannot_be_written
+from bert.system.errors import UserError, cannot_be_written, shorten
 from bert.system.files import atomic_path, read_json, write_json
 
 log = logging.getLogger(__name__)
+
+# What lies beside record files: a JSON value of all that they were made from, the numbers of records and of shards.
+Fingerprint = collections.namedtuple("Fingerprint", "made_from records shards")
 
 
 def make_example(values):
@@ -33,23 +38,36 @@ def is_current(path, made_from, shards=1):
     if not all(map(os.path.exists, shard_names(path, shards))):
         return False
     try:
-        found = read_json(_fingerprint_file(path))
-        return found["made_from"] == made_from and found.get("shards", 1) == shards
-    except (UserError, KeyError, TypeError, AttributeError):  # there is none, or it is damaged
+        found = read_fingerprint(path)
+    except UserError:  # there is none, or it is damaged
         return False
+    return found.made_from == made_from and found.shards == shards
+
+
+def read_fingerprint(path):
+    """The Fingerprint beside the records of this name; UserError where there is none, or it is damaged."""
+    file = _fingerprint_file(path)
+    found = read_json(file)
+    if not isinstance(found, dict) or "made_from" not in found:
+        raise UserError(f"{file}: expected what records were made from, made_from")
+    for name, least in (("records", 0), ("shards", 1)):
+        value = found.get(name, 1 if name == "shards" else None)
+        if type(value) is not int or value < least:
+            raise UserError(f"{file}: {name} is {shorten(repr(value), 60)}; expected a whole number from {least} on")
+    return Fingerprint(found["made_from"], found["records"], found.get("shards", 1))
 
 
 def count_records(path):
-    """The number of records that a name stands for: read from the fingerprint if there is one, else counted.
+    """The number of records that a name stands for: as the fingerprint says if there is one, else counted.
 
     Args:
       path: as of shards.find_shards.
 
     Raises:
-      UserError: there is no such file, a shard is missing, or a file ends within a record.
+      UserError: there is no such file, a shard is missing, a file ends within a record, or the fingerprint is damaged.
     """
     if isinstance(path, str) and os.path.exists(_fingerprint_file(path)):
-        return read_json(_fingerprint_file(path))["records"]
+        return read_fingerprint(path).records
     return sum(map(count_by_length, find_shards(path)))
 
 
@@ -68,12 +86,33 @@ def made(path, made_from, examples, shards=1, what="windows"):
       UserError: as `write_records`.
     """
     if is_current(path, made_from, shards):
-        count = count_records(path)
-        log.info("%s is up to date, %d %s", path, count, what)
-    else:
-        count = write_records(path, examples() if callable(examples) else examples, made_from, shards)
-        log.info("wrote %s: %d %s", path, count, what)
+        count = read_fingerprint(path).records
+        damage = _damage(shard_names(path, shards), count)
+        if not damage:
+            log.info("%s is up to date, %d %s", path, count, what)
+            return count
+        log.warning("%s: damaged (%s), so it is written anew", path, damage)
+    count = write_records(path, examples() if callable(examples) else examples, made_from, shards)
+    log.info("wrote %s: %d %s", path, count, what)
     return count
+
+
+def _damage(files, count):
+    """What is wrong with record files that are to hold so many records: a text, or None where nothing is.
+
+    All of them are read once: a checksum that is wrong would end training hours later.
+    """
+    found = 0
+    for file in files:
+        of_file = 0
+        try:
+            for _ in tf.io.tf_record_iterator(file):
+                of_file += 1
+            count_by_length(file)  # which alone sees what is less than a record at the end
+        except (tf.errors.OpError, UserError):
+            return f"record {of_file + 1} of {os.path.basename(file)} cannot be read"
+        found += of_file
+    return None if found == count else f"{found} records; expected {count}"
 
 
 def write_records(path, examples, made_from, shards=1):

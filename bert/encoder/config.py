@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.encoder import sizes
 from bert.system.errors import UserError, shown_list
+from bert.system.files import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +80,10 @@ class BertConfig:
         """
         try:
             with tf.gfile.GFile(json_file, "r") as reader:
-                values = json.loads(reader.read())
+                values = parse_json(reader.read())
         except tf.errors.OpError as error:
             raise UserError(f"{json_file}: cannot be read: {error.message}")
-        except (ValueError, RecursionError) as error:  # undecodable bytes, malformed JSON, too many brackets
+        except ValueError as error:  # undecodable bytes, malformed JSON
             raise UserError(f"{json_file}: expected a BERT config in JSON: {error}")
         if not isinstance(values, dict) or "vocab_size" not in values:
             raise UserError(f"{json_file}: expected a JSON object with a 'vocab_size'")

@@ -42,8 +42,8 @@ def problem(values):
     if hidden % heads:
         return f"hidden_size {hidden} is not a multiple of num_attention_heads {heads}"
     activation = values.get("hidden_act")
-    if activation and not (isinstance(activation, str) and activation.lower() in ACTIVATIONS):
-        return f"hidden_act is {shorten(repr(activation), 60)}; expected one of {list(ACTIVATIONS)}"
+    if activation not in (None, "") and str(activation).lower() not in ACTIVATIONS:
+        return f"hidden_act is '{shorten(activation, 60)}'; expected one of {list(ACTIVATIONS)}"
     weights = _weights(values)
     if weights > MOST_WEIGHTS:
         return f"an encoder of {weights} weights; expected at most {MOST_WEIGHTS}"

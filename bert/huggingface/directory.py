@@ -14,7 +14,7 @@ from bert.huggingface.pytorch_file import read_pytorch
 from bert.huggingface.tensor_files import read_safetensors, write_safetensors
 from bert.modeling import BertConfig
 from bert.system.errors import UserError
-from bert.system.files import atomic_open, read_json, write_json
+from bert.system.files import atomic_open, is_path, read_json, write_json
 from bert.tokenization import load_vocab
 
 CONFIG, VOCAB, TOKENIZER, TOKENIZER_CONFIG = "config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json"
@@ -181,7 +181,7 @@ def read_weights(directory):
 def _read_shards(directory, path, read):
     index = read_json(path)
     files = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
+    if not isinstance(files, dict) or not all(map(is_path, files.values())):
         raise UserError(f"{path}: expected a JSON object with a 'weight_map' from weights to files")
     tensors = {}
     for file in sorted(set(files.values())):

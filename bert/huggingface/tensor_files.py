@@ -13,6 +13,7 @@ import struct
 import numpy as np
 
 from bert.system.errors import UserError
+from bert.system.files import parse_json
 
 # kind: the type as safetensors names it; values: NumPy array, of BF16 the bits as uint16.
 Tensor = collections.namedtuple("Tensor", "kind values")
@@ -24,6 +25,8 @@ STORAGE = {
     **{"BOOL": "<u1", "F8_E4M3": "<u1", "F8_E5M2": "<u1"},
 }
 LONGEST_HEADER = 100000000  # bytes; the limit of the format's own library
+MOST_DIMENSIONS = 32  # of a NumPy array
+_BYTES_OF_A_LIST = 10  # a header has fewer lists and objects than one in so many bytes: each tensor has three
 
 
 def to_float32(tensor):
@@ -50,16 +53,18 @@ def read_safetensors(path):
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
     try:
-        entries = json.loads(header.decode("utf-8"))
+        if header.count(b"[") + header.count(b"{") > len(header) / _BYTES_OF_A_LIST + 100:
+            raise ValueError  # they take twenty times as much memory as room in the header
+        entries = parse_json(header)
         entries.pop("__metadata__", None)
         return {name: _tensor(path, name, entry, data) for name, entry in entries.items()}
-    except (ValueError, AttributeError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, AttributeError, KeyError, TypeError, OverflowError):
         raise UserError(f"{path}: no safetensors file: expected a header in JSON with the types and shapes of tensors")
 
 
 def _tensor(path, name, entry, data):
     kind, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not all(type(number) is int and number >= 0 for number in [start, end, *shape]):
+    if len(shape) > MOST_DIMENSIONS or not all(type(number) is int and number >= 0 for number in [start, end, *shape]):
         raise ValueError
     dtype = np.dtype(STORAGE.get(kind, "<u1"))
     count = 1

@@ -5,9 +5,8 @@ import os
 import posixpath
 import re
 import shutil
-import zipfile
-import zlib
 
+from bert.system import archives
 from bert.system.directories import complete_directory
 from bert.system.errors import UserError, shown_list
 
@@ -39,20 +38,17 @@ def unpack(path, elsewhere=None):
     if elsewhere and not os.access(folder, os.W_OK):
         folder = elsewhere
     target = os.path.join(folder, name[: -len(".zip")])
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = _members(path, archive)
-            if all(_size(os.path.join(target, file)) == member.file_size for file, member in members.items()):
-                return target
-            log.info("unpacks %s to %s", path, target)
-            remedy = f"expected what {path} holds, or no such directory"
-            with complete_directory(target, remedy=remedy) as temporary:
-                for file, member in members.items():
-                    _unpack_member(path, archive, member, os.path.join(temporary, file))
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path}: damaged, or no zip file: {error}")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}")
+    with archives.opened(path) as archive:
+        members = _members(path, archive)
+        if all(_size(os.path.join(target, file)) == member.file_size for file, member in members.items()):
+            return target
+        archives.check_members(path, archive, list(members.values()))
+        log.info("unpacks %s to %s", path, target)
+        remedy = f"expected what {path} holds, or no such directory"
+        with complete_directory(target, remedy=remedy) as temporary:
+            for file, member in members.items():
+                with archive.open(member) as source, open(os.path.join(temporary, file), "wb") as writer:
+                    shutil.copyfileobj(source, writer, 1 << 20)
     return target
 
 
@@ -70,18 +66,6 @@ def _members(path, archive):
         raise UserError(f"{path}: expected one checkpoint in it, as bert_model.ckpt.index; found {found}")
     folder = posixpath.dirname(indexes[0])
     return {posixpath.basename(info.filename): info for info in files if posixpath.dirname(info.filename) == folder}
-
-
-def _unpack_member(path, archive, member, target):
-    try:
-        source = archive.open(member)
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or compressed in a way Python does not know
-        raise UserError(f"{path}: cannot be unpacked: {error}")
-    with source, open(target, "wb") as writer:
-        try:
-            shutil.copyfileobj(source, writer, 1 << 20)
-        except (zlib.error, EOFError) as error:
-            raise zipfile.BadZipFile(f"{member.filename}: {error or 'cut off'}")
 
 
 def _size(path):

@@ -10,7 +10,7 @@ import re
 from bert.runtime import flags
 from bert.runtime.flags import PRECISIONS
 from bert.system.errors import UserError
-from bert.system.files import read_json
+from bert.system.files import is_path, read_json
 from bert.system.flags import FlagParser, positive_int, require
 
 CONFIG_FILE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sentence2vec.json")
@@ -18,7 +18,7 @@ POOLINGS = ("mean", "max", "mean-max", "first", "last")
 
 
 def _is_path(value):
-    return value is None or isinstance(value, str)
+    return value is None or is_path(value)
 
 
 def _is_count(value):

@@ -14,6 +14,8 @@ from bert.system.portable import has_ended, sync
 
 log = logging.getLogger(__name__)
 
+LONGEST_INT = 100  # digits of a number in JSON; to read one of a million takes seconds
+
 
 @contextlib.contextmanager
 def atomic_path(path):
@@ -80,15 +82,38 @@ def write_results(path, results):
             writer.write(f"{key} = {results[key]}\n")
 
 
+def parse_json(content):
+    """The JSON value in a str or in UTF-8 bytes; ValueError where there is none, or one that nothing here writes."""
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        return json.loads(text, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("too many brackets")
+
+
+def _whole_number(digits):
+    if len(digits) > LONGEST_INT:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
 def read_json(path):
     """The JSON value in a file; UserError if there is no such file or it is not JSON."""
     try:
-        with open(path, encoding="utf-8") as reader:
-            return json.load(reader)
+        with open(path, "rb") as reader:
+            return parse_json(reader.read())
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
-    except (ValueError, RecursionError) as error:  # too many brackets are a RecursionError
+    except ValueError as error:
         raise UserError(f"{path}: expected JSON: {error}")
+
+
+def is_path(value):
+    """Whether a JSON value is a str that can be the path of a file: JSON may hold NUL and halves of surrogate pairs."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def check_no_pattern(path):

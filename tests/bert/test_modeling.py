@@ -389,15 +389,28 @@ def test_what_does_not_fit_is_refused(graph):
 
 def test_config_round_trip(tmp_path):
     config = small_config(hidden_act="relu", initializer_range=0.05)
-    config.language = {"names": ["zh"]}  # a key of somebody else's
+    config.layer_norm_eps = 1e-5
     path = tmp_path / "bert_config.json"
     path.write_text(config.to_json_string())
     again = modeling.BertConfig.from_json_file(str(path))
     assert again.to_dict() == config.to_dict() == modeling.BertConfig.from_dict(config.to_dict()).to_dict()
-    assert again.language == {"names": ["zh"]}
     assert config.to_json_string() == json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
-    config.to_dict()["language"]["names"].append("en")
-    assert config.language == {"names": ["zh"]}
+
+
+def test_keys_that_mean_nothing_are_said_and_become_no_attributes(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("bert.encoder.config.log.info", lambda message, *values: said.append(message % values))
+    values = small_config().to_dict()
+    others = {"__class__": "x", "to_dict": 1, "directionality": "bidi", **{f"k{i}": i for i in range(20)}}
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps(dict(values, **others)))
+    for config in (
+        modeling.BertConfig.from_json_file(str(path)),
+        modeling.BertConfig.from_dict(dict(values, **others)),
+    ):
+        assert type(config) is modeling.BertConfig and config.to_dict() == values and not hasattr(config, "k1")
+    assert said[0].startswith(f"{path}: not used: __class__, directionality, k0, ") and " and 13 more" in said[0]
+    assert len(said) == 2
 
 
 def test_config_defaults_are_bert_base():
@@ -434,6 +447,11 @@ def test_config_defaults_are_bert_base():
         (b'{"vocab_size": 30, "num_attention_heads": 5}', "hidden_size 768 is not a multiple"),
         (b'{"vocab_size": 30, "hidden_act": "swish"}', "hidden_act is 'swish'; expected one of"),
         (b'{"vocab_size": 30, "hidden_act": 7}', "hidden_act is '7'; expected one of"),
+        (b'{"vocab_size": 30, "hidden_act": []}', "hidden_act is '[]'; expected one of"),
+        (b'{"vocab_size": 99999999}', "expected a whole number of at least 1 and at most 16777216"),
+        (b'{"vocab_size": 16777216, "hidden_size": 65532}', " weights; expected at most 20000000000"),
+        (b'{"vocab_size": 30, "initializer_range": NaN}', "initializer_range is nan; expected a number"),
+        (b'{"vocab_size": 3, "x": ' + b"9" * 5000 + b"}", "a number of 5000 digits"),
         pytest.param(b"[" * 100000, "expected a BERT config in JSON", id="brackets"),
     ],
 )

@@ -7,8 +7,9 @@ import math
 # Numbers and pieces of text at which readers tend to break.
 STRANGE = [
     None, True, False, 0, -1, 1, 2, 3, 7, 1 << 31, 1 << 40, -(1 << 63), 1 << 64, 10**30, 0.5, 1.0, -0.0, 1e300,
-    math.inf, math.nan, "", "a", "0", "O", "B-", "-", "B-PER", "\ud800", "\u2028", "\x00", "\x1b[2J", "a\nb", "x" * 3000,
-    "..", "/", "__class__", [], {}, [[]], [[[[[]]]]], [None], [1, 2], {"": None}, {"a": {"b": []}}, ["a"] * 40,
+    math.inf, math.nan, "", "a", "0", "O", "B-", "-", "B-PER", "\ud800", "\u2028", "\x00", "\x1b[2J", "a\nb",
+    "x" * 3000, "..", "/", "__class__", [], {}, [[]], [[[[[]]]]], [None], [1, 2], {"": None}, {"a": {"b": []}},
+    ["a"] * 40,
 ]  # fmt: skip
 TOKENS = [
     b"\x00", b"\xff", b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\x00" * 8, b"\x80", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\n",

@@ -1,7 +1,10 @@
-"""Which files -clean may remove."""
+"""Which files -clean may remove, and which state of a run is none."""
+
+import json
 
 import pytest
 
+from bert.system.errors import UserError
 from train import run_dir
 
 OURS = """run.json label2id.json label_list.pkl train.tf_record train.tf_record.json predict_score.txt checkpoint
@@ -25,3 +28,32 @@ def test_ours(path):
 @pytest.mark.parametrize("path", NOT_OURS)
 def test_not_ours(path):
     assert not run_dir.OURS.match(path)
+
+
+SCORES = {"step": 4, "loss": 0.5, "accuracy": 0.9, "precision": 0.5, "recall": 1, "f1": 0.6}
+STATE = {
+    "model": {"scheme": "BIO"}, "training": {"columns": None}, "finished": False, "evaluations": [SCORES],
+    "best": SCORES, "foreign": ["best/mine"], "copied": ["vocab.txt"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": None}, {"model": []}, {"training": "x"}, {"finished": 1}, {"evaluations": {}}, {"evaluations": [4]},
+        {"evaluations": [{}]}, {"evaluations": [dict(SCORES, step="4")]}, {"evaluations": [dict(SCORES, step=-1)]},
+        {"evaluations": [dict(SCORES, step=True)]}, {"evaluations": [dict(SCORES, f1=None)]}, {"best": 5},
+        {"best": dict(SCORES, loss="0.5")}, {"best": {}}, {"foreign": [1]}, {"foreign": None},
+        {"copied": ["thesis.txt"]}, {"copied": [["vocab.txt"]]}, {"copied": None},
+        {"training": {"columns": 5}}, {"training": {"comment": ["#"]}},
+        {"training": {"init_checkpoint": {}}}, {"model": {"spelling": {"A": 1}}}, {"model": {"spelling": ["A"]}},
+    ],
+)  # fmt: skip
+def test_a_state_that_no_run_wrote(wrong, tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(STATE))
+    assert run_dir.read_state(str(tmp_path)) == STATE
+    path.write_text(json.dumps(dict(STATE, **wrong)))
+    with pytest.raises(UserError, match=r"run.json: damaged \(.*\); expected the state of a run") as raised:
+        run_dir.read_state(str(tmp_path))
+    assert len(str(raised.value)) < 300 + len(str(tmp_path))

@@ -65,6 +65,10 @@ class Format:
 
     state = None
 
+    def accepts(self, state):
+        """Whether a JSON value can be the state of such a file; None stands for the state at its beginning."""
+        return state is None
+
     def begin(self):
         return ""
 

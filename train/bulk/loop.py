@@ -4,6 +4,7 @@ TensorFlow is loaded when it is needed and not before, so that bad input shows a
 """
 
 import collections
+import functools
 import json
 import logging
 import sys
@@ -68,7 +69,18 @@ def _open_output(sources, formats, output_file, arguments, resume):
         made_from["how columns are read (-columns, -comment, -separator)"] = json.loads(json.dumps(read))
     made_from.update(model_identity(arguments))
     can_resume = all(source.sha256 is not None for source in sources)
-    return resumable.ResumableFile(output_file, made_from, resume, can_resume)
+    is_progress = functools.partial(_is_progress, files=len(sources))
+    return resumable.ResumableFile(output_file, made_from, resume, can_resume, is_progress)
+
+
+def _is_progress(value, files):
+    """Whether a JSON value is what `_tag_into` records of an input of so many files; see Format.accepts, too."""
+    if not isinstance(value, dict) or set(value) != {"position", "texts", "entities", "format"}:
+        return False
+    position = value["position"]
+    numbers = [*position, value["texts"], value["entities"]] if isinstance(position, list) else []
+    counts = all(type(number) is int and number >= 0 for number in numbers)
+    return len(numbers) == 5 and counts and position[0] <= files
 
 
 class _StandardOutput:
@@ -109,6 +121,8 @@ def _tag_into(output, sources, formats, predictor, batch_size, show_progress):
     progress = output.progress or {"position": bulk_texts.START, "texts": 0, "entities": 0, "format": None}
     forms = [source.form for source in sources]
     start, texts, entities = bulk_texts.Position(*progress["position"]), progress["texts"], progress["entities"]
+    if not writer.accepts(progress["format"]):
+        raise output.damaged()
     writer.state = progress["format"]
     if output.progress is None:
         output.write(writer.begin().encode("utf-8"))

@@ -55,6 +55,15 @@ class EntitiesPage(Format):
         if value is not None:
             self._state = value
 
+    def accepts(self, state):
+        if state is None:
+            return True
+        if not isinstance(state, dict) or set(state) != set(self._state) or not isinstance(state["counts"], dict):
+            return False
+        numbers = [state["texts"], *state["counts"].values(), 0 if state["file"] is None else state["file"]]
+        known = set(state["counts"]) <= set(self._classes)
+        return known and all(type(number) is int and number >= 0 for number in numbers)
+
     def begin(self):
         title = f"Entities in {self._names[0]}" if len(self._names) == 1 else f"Entities in {len(self._names)} files"
         return page_start(title, _STYLE) + f"<h1>{escape(title)}</h1>\n<main>\n"

@@ -26,6 +26,7 @@ class ResumableFile:
       made_from: JSON dict of everything the content depends on, from a name for messages to its value.
       resume: continue what an earlier run left; without it such files are an error, and never overwritten.
       can_resume: whether a later run can continue this one; it cannot where the input is a pipe.
+      is_progress: function that tells whether a JSON value is one that `record` is given; default: any is.
 
     Attributes:
       progress: the value that an earlier run last gave to `record`; None where there is nothing to continue.
@@ -36,12 +37,13 @@ class ResumableFile:
         is false or `made_from` differs.
     """
 
-    def __init__(self, path, made_from, resume=False, can_resume=True):
+    def __init__(self, path, made_from, resume=False, can_resume=True, is_progress=None):
         self.path = path
         self.progress = None
         self.complete = False
         self._made_from = made_from
         self._can_resume = can_resume
+        self._is_progress = is_progress or (lambda value: True)
         self._partial, self._state = path + PARTIAL, path + STATE
         self._recorded_at = 0.0
         if os.path.exists(path) and not os.path.isfile(path):  # not even a device: it would be replaced
@@ -99,8 +101,8 @@ class ResumableFile:
 
     def _read_state(self):
         state = read_json(self._state)
-        if not isinstance(state, dict) or set(state) != {"made_from", "progress", "bytes", "complete"}:
-            raise UserError(f"{self._state}: expected what an unfinished run wrote; {self._afresh()}")
+        if not self._is_state(state):
+            raise self.damaged()
         for name in sorted(set(self._made_from) | set(state["made_from"])):
             before, now = state["made_from"].get(name), self._made_from.get(name)
             if before != now:
@@ -108,6 +110,18 @@ class ResumableFile:
                     f"{self._partial}: {name} changed{_from_to(before, now)} since that run began; {self._afresh()}"
                 )
         return state
+
+    def _is_state(self, state):
+        """Whether a JSON value is what `record` writes."""
+        if not isinstance(state, dict) or set(state) != {"made_from", "progress", "bytes", "complete"}:
+            return False
+        if type(state["bytes"]) is not int or state["bytes"] < 0 or type(state["complete"]) is not bool:
+            return False
+        return isinstance(state["made_from"], dict) and self._is_progress(state["progress"])
+
+    def damaged(self):
+        """The UserError for a state that no run wrote."""
+        return UserError(f"{self._state}: expected what an unfinished run wrote; {self._afresh()}")
 
     def _afresh(self):
         return f"remove it and {self._state} to start afresh"

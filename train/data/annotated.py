@@ -10,11 +10,11 @@ an array. Loads no TensorFlow, as every process that reads data would load it to
 import bisect
 import collections
 import io
-import json
 import logging
 import os
 
 from bert.system.errors import UserError
+from bert.system.files import parse_json
 from bert.system.lines import decode, numbered, open_bytes
 from train.data import schemes
 from train.data.conll import BLOCK_BYTES, Block
@@ -196,7 +196,7 @@ def _values(block):
     for number, line in numbered(io.BytesIO(content), block.path, block.line):
         if line.strip():
             try:
-                value = json.loads(line)
+                value = parse_json(line)
             except ValueError as error:
                 raise UserError(f"{block.path}:{number}: {_reason(error)}; expected {_JSON}")
             yield number, f"line {number}", value
@@ -205,7 +205,7 @@ def _values(block):
 def _array_values(text, path):
     """The list of the JSON values of an array."""
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         raise UserError(f"{path}:{getattr(error, 'lineno', 1)}: {_reason(error)}; expected {_JSON}")
 

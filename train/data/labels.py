@@ -67,9 +67,28 @@ def read_labels(path):
       UserError: the file cannot be read, or its ids are not 1, 2, 3 and so on.
     """
     ids = read_json(path)
-    if not isinstance(ids, dict) or sorted(ids.values(), key=str) != sorted(range(1, len(ids) + 1), key=str):
+    numbers = list(ids.values()) if isinstance(ids, dict) else [None]
+    if any(type(number) is not int for number in numbers) or sorted(numbers) != list(range(1, len(numbers) + 1)):
         raise UserError(f"{path}: expected a JSON object from label to id, ids from 1 without a gap")
-    return sorted(ids, key=ids.get)
+    labels = sorted(ids, key=ids.get)
+    wrong = problem(labels)
+    if wrong:
+        raise UserError(f"{path}: {wrong}")
+    return labels
+
+
+def problem(labels):
+    """What is wrong with labels that a file says a model has: a text, or None where nothing is."""
+    if type(labels) is not list or not labels or not all(type(label) is str for label in labels):
+        return f"labels {shorten(labels, 100)}; expected a list of names"
+    if len(set(labels)) < len(labels):
+        label, _ = collections.Counter(labels).most_common(1)[0]
+        return f"the label {shorten(repr(label), 60)} is there twice; expected each label once"
+    try:
+        "".join(labels).encode("utf-8")
+    except UnicodeEncodeError:
+        return "a label that cannot be written in UTF-8; expected a list of names"
+    return None
 
 
 # What constrained decoding adds to the scores of `num_labels` labels: 0 where allowed, FORBIDDEN where not.

@@ -5,6 +5,7 @@ import logging
 import os
 
 from bert import modeling
+from bert.encoder import sizes
 from bert.runtime import checkpoint
 from bert.runtime.encoder_files import EncoderFiles, load_encoder
 from bert.system.errors import UserError, shorten, shown_list
@@ -99,7 +100,7 @@ def load_inputs(args):
         for name in READING_FLAGS:
             if getattr(args, name) is not None:
                 raise UserError(f"-{name} is for .txt files; {args.data_dir} has annotated texts")
-    state = run_dir.read_state(args.output_dir)
+    state = _read_state(args.output_dir)
     reading = _reading_flags(args, state)
     given = format_of_flags(**reading)
     known = None if args.clean else state
@@ -155,6 +156,17 @@ def load_inputs(args):
         _say_units(corpus, settings)
     make_dir(args.output_dir)
     return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus, forms, start)
+
+
+def _read_state(output_dir):
+    """The state of the run in -output_dir, or None: as run_dir.read_state, with the model's settings checked too."""
+    state = run_dir.read_state(output_dir)
+    if state is None:
+        return None
+    model = state["model"]
+    TaggerSettings.from_json(dict(model, constrain=False), os.path.join(output_dir, run_dir.RUN_STATE))
+    # Earlier versions kept the keys of bert_config.json that mean nothing here, too.
+    return dict(state, model=dict(model, bert_config=sizes.known(model["bert_config"])))
 
 
 def _read(path, given):
@@ -355,7 +367,7 @@ def _check_trained(output_dir, resumes, state, model):
         raise UserError(f"{output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
     label_file = os.path.join(output_dir, run_dir.LABEL2ID)
     for name, value in (dict(EARLIER, **state["model"]) if state else {}).items():
-        if name == "spelling" or model[name] == value:
+        if name == "spelling" or model.get(name) == value:
             continue
         if name == "labels":
             raise UserError(f"{label_file}: {_other_labels(value, model[name], prefix, resumes)}")

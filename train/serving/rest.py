@@ -1,7 +1,6 @@
 """TF Serving's REST interface, by Python's standard library."""
 
 import contextlib
-import functools
 import http.client
 import json
 import socket
@@ -10,6 +9,7 @@ import urllib.parse
 import urllib.request
 
 from bert.system.errors import UserError, first_line, shorten
+from bert.system.files import parse_json
 from train.serving import bounded_http
 from train.serving.answers import size_of
 from train.serving.errors import Retriable, ServingError
@@ -20,7 +20,6 @@ _MEGABYTE = 1 << 20
 _WORDS_AT_LIMIT, _LEAST_WORDS = 1 << 16, 1 << 10
 _MOST_LISTS = 1 << 16  # lists and objects in an answer, besides those that stand for the rows of its outputs
 _LISTS_OF_A_ROW = 32
-_LONGEST_INT = 20  # characters; to read a number of a million digits takes seconds
 _REFUSAL = 1 << 16  # bytes that are read of an error's text
 
 
@@ -109,10 +108,10 @@ class Rest:
         try:
             if text.count(b"[") + text.count(b"{") > _MOST_LISTS + _LISTS_OF_A_ROW * rows:
                 raise ValueError  # they take thirty times as much memory as room in the text
-            answer = _parse(text)[expected]
+            answer = parse_json(text)[expected]
             if not isinstance(answer, dict):
                 raise TypeError
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             raise ServingError(f"{self._base}: expected an answer of TF Serving, with {expected}; found {text[:40]!r}")
         return answer
 
@@ -123,24 +122,10 @@ class Rest:
             said = f"it redirects to {shorten(error.headers.get('Location'), 100)}, which is not followed"
         else:
             no_text = (OSError, http.client.HTTPException, bounded_http.TooMuch)
-            with contextlib.suppress(*no_text, ValueError, KeyError, TypeError, RecursionError):
-                said = _parse(bounded_http.read_body(error, _REFUSAL))["error"]
+            with contextlib.suppress(*no_text, ValueError, KeyError, TypeError):
+                said = parse_json(bounded_http.read_body(error, _REFUSAL))["error"]
         said = shorten(first_line(said if isinstance(said, str) else error.reason or ""), 120)
         message = f"{self._base}: model {self._model_name}: HTTP {error.code}: {said}"
         if error.code in (502, 503, 504):
             return Retriable(message, timed_out=error.code == 504)
         return ServingError(message)
-
-
-def _short_int(digits):
-    if len(digits) > _LONGEST_INT:
-        raise ValueError(digits[:_LONGEST_INT])
-    return int(digits)
-
-
-_parse_text = functools.partial(json.loads, parse_int=_short_int)
-
-
-def _parse(content):
-    """The JSON value in UTF-8 bytes; ValueError where there is none, RecursionError where it is nested too deep."""
-    return _parse_text(content.decode("utf-8"))

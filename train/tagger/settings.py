@@ -5,7 +5,8 @@ Needs no TensorFlow, so that a client of a server, and the flags, can read them 
 
 import collections
 
-from bert.system.errors import UserError, shorten
+from bert.encoder import sizes
+from bert.system.errors import UserError, shorten, shown_list
 from train.chunks import READINGS
 from train.data import labels as data_labels
 from train.data.schemes import BARE, SCHEMES
@@ -15,6 +16,7 @@ from train.train_helper import ARCHIVE_HEAD, CELLS, HEADS, SUBWORD_LABELS, WORD_
 
 # The flags among the settings that a trained checkpoint cannot be used without.
 MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
+LARGEST_LSTM, MOST_LAYERS = 1 << 16, 1 << 8
 # The settings that files of earlier versions lack, and what held there. A head of None is what crf_only says.
 EARLIER = {"word_units": "words", "splitter": "marks", "head": None}
 
@@ -78,14 +80,8 @@ class TaggerSettings(
         for name in MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain"):
             if name not in values:
                 raise UserError(f"{where}: expected the settings of a run; not found: {name!r}")
-        values = dict(EARLIER, **values)
-        config = values["bert_config"]
-        if not isinstance(config, dict) or type(config.get("max_position_embeddings")) is not int:
-            raise UserError(f"{where}: bert_config {shorten(config, 100)}; expected the sizes of an encoder")
-        for name, (is_right, expected) in _rules(config["max_position_embeddings"]).items():
-            if not is_right(values[name]):
-                raise UserError(f"{where}: {name} {shorten(values[name], 100)}; expected {expected}")
-        return cls._of_values(values)
+        _check(values, where)
+        return cls._of_values(dict(EARLIER, **values))
 
     @classmethod
     def _of_values(cls, values):
@@ -142,6 +138,25 @@ class TaggerSettings(
         return data_labels.constraint(self.labels, self.scheme) if self.constrain else None
 
 
+def _check(values, where):
+    """UserError where a setting in the JSON values of the file `where` has a value that no run writes."""
+    config = values["bert_config"]
+    if not isinstance(config, dict):
+        raise UserError(f"{where}: bert_config {shorten(config, 100)}; expected the sizes of an encoder")
+    problem = sizes.problem(config)
+    if problem:
+        raise UserError(f"{where}: bert_config: {problem}")
+    for name, (is_right, expected) in _rules(config.get("max_position_embeddings", 512)).items():
+        if name in values and not is_right(values[name]):
+            raise UserError(f"{where}: {name} {shorten(values[name], 100)}; expected {expected}")
+    problem = data_labels.problem(values["labels"])
+    if problem:
+        raise UserError(f"{where}: {problem}")
+    missing = [label for label in data_labels.SPECIAL if label not in values["labels"]]
+    if missing and values["constrain"]:
+        raise UserError(f"{where}: {shown_list(missing)} not in labels; expected them where constrain is true")
+
+
 def _is_splitter(value):
     try:
         Splitter.from_json(value)
@@ -156,20 +171,22 @@ def _rules(longest):
     Args:
       longest: positions that the encoder has.
     """
-    is_positive = (lambda value: type(value) is int and value > 0), "a whole number above 0"
     is_bool = (lambda value: type(value) is bool), "true or false"
     return {
         "cell": (CELLS.__contains__, " or ".join(CELLS)),
-        "lstm_size": is_positive,
-        "num_layers": is_positive,
+        "lstm_size": _whole(1, LARGEST_LSTM),
+        "num_layers": _whole(1, MOST_LAYERS),
         "crf_only": is_bool,
         "head": ((None, ARCHIVE_HEAD, *HEADS).__contains__, " or ".join(HEADS)),
         "subword_labels": (SUBWORD_LABELS.__contains__, " or ".join(SUBWORD_LABELS)),
-        "max_seq_length": (lambda value: type(value) is int and 3 <= value <= longest, f"3 to {longest}"),
+        "max_seq_length": _whole(3, longest),
         "do_lower_case": is_bool,
         "constrain": is_bool,
         "scheme": (lambda value: value is None or value in list(SCHEMES), f"null or one of {', '.join(SCHEMES)}"),
         "word_units": (WORD_UNITS.__contains__, " or ".join(WORD_UNITS)),
         "splitter": (_is_splitter, "marks, characters or the punctuation marks that join words"),
-        "labels": (lambda value: type(value) is list and all(type(label) is str for label in value), "a list of names"),
     }
+
+
+def _whole(least, most):
+    return (lambda value: type(value) is int and least <= value <= most), f"{least} to {most}"

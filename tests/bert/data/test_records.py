@@ -1,8 +1,12 @@
 """Records that are made or found in one call."""
 
+import json
 import os
 
+import pytest
+
 from bert.data import records as record_files
+from bert.system.errors import UserError
 from tests.bert.data.test_batches import LENGTH, window
 from train.data import records
 
@@ -31,3 +35,55 @@ def test_records_are_made_once(tmp_path, monkeypatch):
     ]
     assert record_files.made(path, "other", examples(), shards=2) == 3
     assert record_files.is_current(path, "other", 2)
+
+
+def made_anew(path, monkeypatch, shards=1):
+    """What `made` warns of, once it has written the records again; None where it found nothing wrong."""
+    warnings = []
+    monkeypatch.setattr(record_files.log, "warning", lambda message, *values: warnings.append(message % values))
+    examples = [window(number, 5) for number in range(20)]
+    assert record_files.made(path, "test", records.window_examples(examples, LENGTH), shards) == 20
+    return warnings[-1] if warnings else None
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_damaged_records_are_found_before_training_and_written_anew(shards, tmp_path, monkeypatch):
+    path = str(tmp_path / "train.tf_record")
+    made_anew(path, monkeypatch, shards)
+    (file, *_) = record_files.shard_names(path, shards)
+    with open(file, "rb") as reader:
+        whole = reader.read()
+    assert made_anew(path, monkeypatch, shards) is None
+    flipped = whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]
+    for content in (flipped, whole[:-3], b"\xff" * len(whole), whole + b"x", b"", whole + whole):
+        with open(file, "wb") as writer:
+            writer.write(content)
+        assert made_anew(path, monkeypatch, shards).startswith(f"{path}: damaged (")
+        with open(file, "rb") as reader:
+            assert reader.read() == whole
+        assert made_anew(path, monkeypatch, shards) is None
+
+
+@pytest.mark.parametrize(
+    "fingerprint",
+    [
+        None, [], {}, {"made_from": "test"}, {"made_from": "test", "records": -1}, {"records": 20},
+        {"made_from": "test", "records": "20"}, {"made_from": "test", "records": True},
+        {"made_from": "test", "records": 20, "shards": 0}, {"made_from": "test", "records": 20, "shards": None},
+    ],
+)  # fmt: skip
+def test_a_damaged_fingerprint(fingerprint, tmp_path, monkeypatch):
+    path = str(tmp_path / "train.tf_record")
+    made_anew(path, monkeypatch)
+    (tmp_path / "train.tf_record.json").write_text(json.dumps(fingerprint))
+    with pytest.raises(UserError, match="train.tf_record.json: "):
+        record_files.count_records(path)
+    made_anew(path, monkeypatch)
+    assert record_files.count_records(path) == 20
+
+
+def test_a_fingerprint_of_another_number(tmp_path, monkeypatch):
+    path = str(tmp_path / "train.tf_record")
+    made_anew(path, monkeypatch)
+    (tmp_path / "train.tf_record.json").write_text(json.dumps({"made_from": "test", "records": 19}))
+    assert made_anew(path, monkeypatch) == f"{path}: damaged (20 records; expected 19), so it is written anew"

@@ -5,6 +5,7 @@ import collections
 import io
 import os
 import pickle
+import tracemalloc
 import zipfile
 import zlib
 
@@ -184,3 +185,72 @@ def test_a_tensor_beyond_its_storage(arguments, tmp_path, monkeypatch):
         archive.writestr("model/data/0", bytes(8))
     with pytest.raises(UserError, match="a tensor"):
         read_pytorch(str(path))
+
+
+def with_pickle(path, change, monkeypatch):
+    """A file whose one tensor is float32 [2], its data.pkl changed by a function."""
+    hf_models.write_pytorch(path, {"weight": np.zeros(2, np.float32)}, monkeypatch)
+    with zipfile.ZipFile(str(path)) as archive:
+        good = archive.read("model/data.pkl")
+    with zipfile.ZipFile(str(path), "w") as archive:
+        archive.writestr("model/data.pkl", change(good))
+        archive.writestr("model/data/0", bytes(8))
+    return str(path)
+
+
+def test_a_kilobyte_that_asks_for_more_memory_than_there_is(tmp_path, monkeypatch):
+    """Strides of 0 give any shape to one number."""
+
+    def expanded(good):
+        before, after = good.split(b"K\x00K\x02\x85")
+        million = b"J" + (1 << 20).to_bytes(4, "little")
+        return before + b"K\x00" + million + million + b"\x86" + after.replace(b"K\x01\x85", b"K\x00K\x00\x86", 1)
+
+    path = with_pickle(tmp_path / "model.bin", expanded, monkeypatch)
+    with pytest.raises(UserError, match="a tensor has more values than its storage"):
+        read_pytorch(path)
+
+
+HEAD = b"\x80\x02"
+LIST_OF_A_MILLION = b"](" + b"N" * 1000 + b"e"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(b"Nr" + b"\xff\xff\xff\x7f.", id="a memo of two billion"),
+        pytest.param(b"\x8e" + b"\x00" * 6 + b"\x01\x00.", id="bytes that are not there"),
+        pytest.param(b"\x8d" + b"\xff" * 7 + b"\x7f.", id="text that is not there"),
+        pytest.param(b"\x96" + b"\x00" * 5 + b"\x01\x00\x00.", id="an array that is not there"),
+        pytest.param(b"\x95" + b"\x00" * 5 + b"\x01\x00\x00.", id="a frame that is not there"),
+        pytest.param(b"I" + b"9" * 100000 + b"\n.", id="a number of many digits"),
+        pytest.param(
+            b"]q\x01" + b"](h\x01h\x01eq\x01" * 64 + b"(X\x07\x00\x00\x00storageX\x01\x00\x00\x00ah\x01NK\x01tQ.",
+            id="a key of nested lists",
+        ),
+        pytest.param(
+            b"](" + b"]q\x02(K\x01K\x02e" * 2000 + b"eq\x01(" + b"ccollections\nOrderedDict\nh\x01\x85R" * 2000 + b"t.",
+            id="dicts of dicts",
+        ),
+        pytest.param(
+            LIST_OF_A_MILLION + b"q\x01(" + b"ctorch._utils\n_rebuild_tensor_v2\n(Nh\x01h\x01h\x01tR" * 500 + b"t.",
+            id="a tensor of many dimensions",
+        ),
+        pytest.param(b"ctorch._utils\n_rebuild_tensor_v2\nN}X\x01\x00\x00\x00aNs\x86b.", id="an attribute"),
+    ],
+)  # fmt: skip
+def test_pickles_that_would_fill_memory(code, file):
+    tracemalloc.start()
+    try:
+        for content in (HEAD + code, HEAD + b"}" + code, in_pickles({})[: -len(pickle.dumps([], 2))] + HEAD + code):
+            with pytest.raises(UserError, match="no weights of PyTorch"):
+                read_pytorch(file(content))
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_names_and_attributes_that_mean_nothing(file):
+    values = collections.OrderedDict(epoch=3)
+    values._metadata = collections.OrderedDict(version=1)
+    assert read_pytorch(file(zipped(values))) == {}

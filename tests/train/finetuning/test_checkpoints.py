@@ -7,6 +7,8 @@ from bert.runtime import checkpoint
 from train import run_dir
 from train.finetuning import checkpoints
 
+SCORES = dict.fromkeys(run_dir.SCORES, 0.5)
+
 
 def test_the_best_checkpoint_replaces_the_one_before(tmp_path):
     for step in (5, 10):
@@ -43,7 +45,7 @@ def test_what_is_forgotten_from_a_step_on(tmp_path):
 
     def forget(step):
         state = run_dir.new_state(str(tmp_path), {}, {})
-        state["evaluations"] = [{"step": 4, "f1": 0.5}, {"step": 8, "f1": 0.4}]
+        state["evaluations"] = [dict(SCORES, step=4, f1=0.5), dict(SCORES, step=8, f1=0.4)]
         state["best"] = state["evaluations"][0]
         for saved in (4, 8):
             checkpoint.write(str(tmp_path / f"model.ckpt-{saved}"), {"v": np.zeros(2, np.float32)})
@@ -52,6 +54,6 @@ def test_what_is_forgotten_from_a_step_on(tmp_path):
         assert run_dir.read_state(str(tmp_path)) == state
         return kept, [scores["step"] for scores in state["evaluations"]], state["best"]
 
-    assert forget(8) == (str(tmp_path / "model.ckpt-4"), [4], {"step": 4, "f1": 0.5})
+    assert forget(8) == (str(tmp_path / "model.ckpt-4"), [4], dict(SCORES, step=4, f1=0.5))
     assert forget(5)[0] == str(tmp_path / "model.ckpt-4")
     assert forget(4) == (None, [], None) and not list((tmp_path / "best").iterdir())

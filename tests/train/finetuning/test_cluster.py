@@ -21,7 +21,7 @@ def output(tmp_path):
 
 
 def write_state(output, steps):
-    scores = [{"step": step, "f1": 0.5} for step in steps]
+    scores = [dict(dict.fromkeys(run_dir.SCORES, 0.5), step=step) for step in steps]
     state = run_dir.new_state(str(output), {}, {})
     state.update(evaluations=scores, best=scores[0] if scores else None)
     run_dir.write_state(str(output), state)

@@ -62,8 +62,8 @@ def test_a_setting_that_is_missing(name):
     "name,wrong,expected",
     [
         ("cell", ["rnn", None, ["lstm"]], "lstm or gru"),
-        ("lstm_size", [0, -1, 1.5, "8", True, None], "a whole number above 0"),
-        ("num_layers", [0, True, None], "a whole number above 0"),
+        ("lstm_size", [0, -1, 1.5, "8", True, None, 1 << 40], "1 to 65536"),
+        ("num_layers", [0, True, None, 257], "1 to 256"),
         ("crf_only", [1, None, "false"], "true or false"),
         ("subword_labels", ["X", None], "x or first"),
         ("word_units", ["unit", None], "text or words"),
@@ -72,8 +72,8 @@ def test_a_setting_that_is_missing(name):
         ("do_lower_case", [1, None], "true or false"),
         ("constrain", [0, None], "true or false"),
         ("scheme", ["IOB3", "", ["BIO"]], "null or one of BIO, BIOES, BILOU, BMES, IO, IOB1, IOE2, IOE1"),
-        ("labels", [None, "O", [1], {"O": 1}], "a list of names"),
-        ("bert_config", [None, [], {}, {"max_position_embeddings": "512"}], "the sizes of an encoder"),
+        ("labels", [None, "O", [1], {"O": 1}, []], "a list of names"),
+        ("bert_config", [None, []], "the sizes of an encoder"),
     ],
 )
 def test_a_value_that_no_run_writes(name, wrong, expected):
@@ -81,6 +81,24 @@ def test_a_value_that_no_run_writes(name, wrong, expected):
         with pytest.raises(UserError) as caught:
             TaggerSettings.from_json(dict(VALUES, **{name: value}), "run.json")
         assert str(caught.value) == f"run.json: {name} {value}; expected {expected}"
+
+
+@pytest.mark.parametrize(
+    "wrong, expected",
+    [
+        ({"bert_config": {}}, "bert_config: vocab_size is None; expected a whole number of at least 1"),
+        (
+            {"bert_config": {"vocab_size": 9, "max_position_embeddings": "5"}},
+            "max_position_embeddings is '5'; expected",
+        ),
+        ({"labels": LABELS + ["O"]}, "the label 'O' is there twice"),
+        ({"labels": LABELS + ["B-\ud800"]}, "a label that cannot be written in UTF-8; expected a list of names"),
+        ({"labels": LABELS[:4]}, r"\[CLS\], \[SEP\] not in labels; expected them where constrain is true"),
+    ],
+)
+def test_values_that_do_not_fit_each_other(wrong, expected):
+    with pytest.raises(UserError, match="^run.json: .*" + expected):
+        TaggerSettings.from_json(dict(VALUES, **wrong), "run.json")
 
 
 @pytest.mark.parametrize("values", [None, [], "{}"])
