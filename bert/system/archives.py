@@ -54,6 +54,8 @@ def check_members(path, archive, members):
             )
     archive.fp.seek(0, os.SEEK_END)
     size, unpacked = archive.fp.tell(), sum(member.file_size for member in members)
+    if sum(member.compress_size for member in members) > size:
+        raise UserError(f"{path}: damaged, or no zip file: it has {size} bytes, and its files say to have more")
     if unpacked > MOST_GROWTH * size + ALWAYS_FINE:
         raise UserError(
             f"{path}: has {size} bytes and unpacks to {unpacked}; expected at most {MOST_GROWTH} times as much, as of "

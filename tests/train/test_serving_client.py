@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -55,8 +56,8 @@ def quick(monkeypatch, rest):
 @pytest.fixture(scope="module")
 def clients(rest, exported):
     return [
-        ServingClient(rest.url, "ner", batch_size=3),
-        ServingClient("http://" + rest.url + "/", "ner", signature="serving_default", export_dir=exported),
+        ServingClient(rest.url, "ner", batch_size=3, timeout=60),
+        ServingClient("http://" + rest.url + "/", "ner", signature="serving_default", export_dir=exported, timeout=60),
     ]
 
 
@@ -405,7 +406,7 @@ def grpc_server(exported):
 @pytest.mark.every_tensorflow
 def test_grpc_says_what_predictor_says(grpc_server, exported, predict):
     for others in ({}, {"signature": "serving_default", "export_dir": exported}):
-        with ServingClient(grpc_server.url, "ner", protocol="grpc", batch_size=3, **others) as client:
+        with ServingClient(grpc_server.url, "ner", protocol="grpc", batch_size=3, timeout=60, **others) as client:
             check_same(client.tokens(serving.TEXTS), predict.tokens(serving.TEXTS))
             check_same(client(serving.TEXTS), predict(serving.TEXTS))
 
@@ -440,6 +441,44 @@ def test_grpc_failures(grpc_server):
         ServingClient("http://" + grpc_server.url, "ner", protocol="grpc")
     with pytest.raises(ServingError, match="UNAVAILABLE"):
         ServingClient("127.0.0.1:1", "ner", protocol="grpc", retries=0)
+
+
+def tensor(*dimensions, **values):
+    """A TensorProto of this shape that may have other values than the shape says."""
+    made = tf.make_tensor_proto(0)
+    made.Clear()
+    for name, value in values.items():
+        setattr(made, name, value) if name == "dtype" else getattr(made, name).extend(value)
+    for size in dimensions:
+        made.tensor_shape.dim.add().size = size
+    return made
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"starts": tensor(1 << 20, 1 << 20, dtype=3, int_val=[1])}, {"starts": tensor(-1, dtype=3, int_val=[1])},
+        {"starts": tensor(1, 3, dtype=3, int_val=[1])}, {"starts": tensor(1, 1, dtype=1, float_val=[0.0])},
+        {"starts": tensor(1, 1, dtype=20, resource_handle_val=[])}, {"starts": tensor(1, 1, dtype=77)},
+        {"tags": tensor(1, 1, dtype=7, string_val=[b"\xff"])}, {"tags": tensor(1, 1, dtype=3, int_val=[5])},
+        {"scores": tensor(1, 1, dtype=1, float_val=[float("nan")])}, {"scheme": tensor(dtype=7, string_val=[b"BIO"])},
+        {"too_long": tensor(1, dtype=3, int_val=[0])}, {"word_count": tensor(1, dtype=9, int64_val=[1 << 40])},
+    ],
+)  # fmt: skip
+def test_grpc_answers_that_are_none(wrong, grpc_server, monkeypatch):
+    """The check of REST's answers, and one before arrays are made: a shape alone asks for any memory."""
+    right = {
+        "starts": [[0]], "ends": [[1]], "tags": [["O"]], "scores": [[1.0]], "pieces": [[1]], "word_count": [1],
+        "too_long": [False], "max_pieces": [9], "scheme": ["BIO"],
+    }  # fmt: skip
+    outputs = {name: tf.make_tensor_proto(value) for name, value in right.items()}
+    with ServingClient(grpc_server.url, "ner", protocol="grpc", signature="serving_text") as client:
+        monkeypatch.setattr(client._server, "_request", lambda *_: types.SimpleNamespace(outputs=outputs))
+        assert client.tokens("x")[0].tag == "O"
+        outputs.update(wrong)
+        with pytest.raises(ServingError, match="expected an answer as serving_text gives it: ") as raised:
+            client.tokens("x")
+    assert len(str(raised.value)) <= 300
 
 
 def test_the_signatures_have_names_beside_the_client():

@@ -50,6 +50,13 @@ def test_a_zip_that_unpacks_to_far_more_than_its_size(size, count, tmp_path):
         read_all(path)
 
 
+def test_files_that_say_to_be_larger_than_the_zip(tmp_path):
+    path = write(tmp_path / "a.zip", zipfile.ZIP_STORED)
+    patch(path, CENTRAL, 22, 0x800)  # 128 MB, for which zipfile would make room
+    with pytest.raises(UserError, match=r"a.zip: damaged, or no zip file: it has \d+ bytes, and its files say"):
+        read_all(path)
+
+
 def test_uncommon_methods(tmp_path):
     for method, name in ((zipfile.ZIP_LZMA, "lzma"), (zipfile.ZIP_BZIP2, "bzip2")):
         with pytest.raises(UserError, match=f"top/file0 is compressed by {name}; expected deflate"):
