@@ -108,7 +108,7 @@ def test_plain_text_is_cut_as_the_model_says(tmp_path, splitter, words):
         expected = predict.tokens(texts)
         assert [token.text for token in expected[0][: len(words)]] == words
         for signature in (TEXT_SIGNATURE, ID_SIGNATURE):
-            with ServingClient(server.url, "ner", signature=signature, export_dir=exported) as client:
+            with ServingClient(server.url, "ner", signature=signature, export_dir=exported, timeout=60) as client:
                 check_same(client.tokens(texts), expected)
         assert len(predict.tag_words([["Ann", "in-@Bob"]])[0]) == 2
     server.close()
