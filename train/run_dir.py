@@ -87,7 +87,7 @@ def read_state(output_dir):
         found = str(error)
     if found:
         raise UserError(
-            f"{path}: damaged ({shorten(found, 120)}); expected the state of a run. Without that file -do_train=false "
+            f"{path}: damaged ({shorten(found, 80)}); expected the state of a run. Without that file -do_train=false "
             f"uses what was trained, and -init_checkpoint in another -output_dir starts from it"
         )
     return state
