@@ -9,8 +9,18 @@ import io
 import logging
 
 from bert.system.errors import UserError, shorten, shown_list
-from bert.system.lines import numbered, open_bytes
-from train.data.columns import Format, is_comment, is_divider, is_wordless, pick, split_columns
+from bert.system.lines import decode, numbered, open_bytes
+from train.data import uniform
+from train.data.columns import (
+    FIRST_AND_LAST,
+    TAB,
+    Format,
+    is_comment,
+    is_divider,
+    is_wordless,
+    pick,
+    split_columns,
+)
 from train.data.labels import PADDING, SPECIAL
 from train.data.survey import Survey, description, resolve
 
@@ -40,6 +50,7 @@ Sentence.__new__.__defaults__ = ((),)
 # path: the file; offset, size: bytes; line: number of its first line.
 Block = collections.namedtuple("Block", ["path", "offset", "size", "line"])
 BLOCK_BYTES = 1 << 18
+_OWN = frozenset(SPECIAL + (PADDING,))  # tags of the model's own
 
 
 def read_conll(path, form=None):
@@ -134,8 +145,12 @@ def find_blocks(path):
 
 def survey_block(comment, block):
     """The survey.Survey of a block; comment: as of Format."""
+    content = _content(block)
+    whole = None if comment else _uniform(content, block)
+    if whole:
+        return uniform.survey(whole, block.line)
     seen = Survey(comment)
-    for number, line in _lines(block):
+    for number, line in _lines(content, block):
         seen.add(number, line)
     return seen
 
@@ -155,8 +170,18 @@ def read_block(block, form):
     """
     path = block.path
     spelling = form.spelling or {}
+    content = _content(block)
+    whole = None if form.comment else _uniform(content, block)
+    if whole and _fits(whole, form):
+        for words, tags, first in uniform.sentences(whole, block.line, *form.columns):
+            tags = [spelling.get(tag, tag) for tag in tags] if spelling else tags
+            if not _OWN.isdisjoint(tags):
+                index = next(i for i, tag in enumerate(tags) if tag in _OWN)
+                raise _own_tag(path, first + index, tags[index])
+            yield Sentence(words, tags, first)
+        return
     words, tags, first, comments = [], [], None, []
-    for number, line in _lines(block):
+    for number, line in _lines(content, block):
         if is_comment(line, form.comment) or is_wordless(line):
             comments += [number] if words else []
             continue
@@ -168,8 +193,8 @@ def read_block(block, form):
             continue
         word, tag = pick(columns, form, path, number)
         tag = spelling.get(tag, tag)
-        if tag in SPECIAL + (PADDING,):
-            raise UserError(f"{path}:{number}: the tag {tag!r} is the model's own; expected another name")
+        if tag in _OWN:
+            raise _own_tag(path, number, tag)
         first = first if words else number
         words.append(word)
         tags.append(tag)
@@ -187,14 +212,34 @@ def _sentence(words, tags, first, comments):
     return Sentence(words, tags, first, tuple(inside))
 
 
-def _lines(block):
-    """The (number, line) pairs of a block."""
+def _own_tag(path, number, tag):
+    return UserError(f"{path}:{number}: the tag {tag!r} is the model's own; expected another name")
+
+
+def _content(block):
+    """The bytes of a block."""
     with open_bytes(block.path) as stream:
         stream.seek(block.offset)
         content = stream.read(block.size)
-    if content.endswith(b"\r"):
-        content += b"\n"  # a line end that was cut off with the file
+    return content + b"\n" if content.endswith(b"\r") else content  # a line end that was cut off with the file
+
+
+def _lines(content, block):
+    """The (number, line) pairs of a block."""
     return numbered(io.BytesIO(content), block.path, block.line)
+
+
+def _uniform(content, block):
+    """The block as uniform.Uniform, or None."""
+    return uniform.uniform(decode(content, block.path, block.line))
+
+
+def _fits(whole, form):
+    """Whether each row of a uniform.Uniform has the columns that a Format expects."""
+    if whole.separator == " " and form.separator == TAB:
+        return False
+    needed = 2 if form.columns == FIRST_AND_LAST else max(*form.columns, 0) + 1
+    return whole.width >= needed and form.width in (None, whole.width)
 
 
 def _is_blank(raw):

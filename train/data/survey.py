@@ -32,7 +32,7 @@ _COUNT = re.compile(r"\d+([-.]\d+)?")  # 3, and of a CoNLL-U file 3-4 and 3.1
 _NUMBER = re.compile(r"\d{1,9}")
 _NO_TAG = re.compile(r"[^\w-]|\d")
 _TAG = re.compile(r"[BIESLUMW]-\S")
-_MARKS = "#%"  # what comments begin with
+MARKS = ("#", "%")  # what comments begin with
 _PHRASES = frozenset("NP VP PP ADJP ADVP SBAR PRT CONJP INTJ LST UCP".split())  # types of chunks, no entities
 
 
@@ -85,7 +85,7 @@ class Survey:
         if "\t" in line:
             by_tabs = split_columns(line, TAB)
             by_tab = len(by_tabs)
-        if line[0] in _MARKS:
+        if line[0] in MARKS:
             pass  # perhaps a comment, which says nothing of the columns
         elif "\t" not in line:
             self.plain += 1
@@ -254,7 +254,7 @@ def _comment_flag(table, given, columns):
         return None
     if columns[1] >= table.width:
         return None
-    marked = [line for _, line in table.odd if line[0] in _MARKS]
+    marked = [line for _, line in table.odd if line[0] in MARKS]
     if marked:
         return _prefix(marked)
     if given.columns is None and table.odd:
@@ -266,7 +266,7 @@ def _comment_flag(table, given, columns):
             return mark if mark[0] not in begin else None
         return None
     # Lines as long as the others: each begins a sentence, and their tags are no other row's and unlike tags.
-    begins = [sentence[0] for sentence in table.sentences if sentence and sentence[0][1][0][0] in _MARKS]
+    begins = [sentence[0] for sentence in table.sentences if sentence and sentence[0][1][0][0] in MARKS]
     tags = {found[columns[1]] for _, found in begins}
     numbers = {number for number, _ in begins}
     others = {found[columns[1]] for number, found in table.rows() if number not in numbers}
@@ -302,7 +302,7 @@ def _comments_message(table, comment, path):
 
 def _check_first_column(table, comment, path, needs_tag):
     """UserError where the first column has numbers, which count the words or the sentences."""
-    sentences = [[(n, c[0]) for n, c in sentence if c[0][0] not in _MARKS] for sentence in table.sentences]
+    sentences = [[(n, c[0]) for n, c in sentence if c[0][0] not in MARKS] for sentence in table.sentences]
     rows = [row for sentence in sentences for row in sentence]
     if table.width < 2 or not rows:
         return
