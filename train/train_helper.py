@@ -27,7 +27,10 @@ ARCHIVE_HEAD = "crf_only"  # the head of -crf_only
 SUBWORD_LABELS = ("x", "first")
 WORD_UNITS = ("text", "words")
 # Flags whose value depends on the data, the encoder, or the run that goes on, unless they are given.
-CHOSEN_BY_DATA = ("batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "bias_correction")
+CHOSEN_BY_DATA = (
+    ("batch_size", "learning_rate", "head_learning_rate", "num_train_epochs")
+    + ("bias_correction", "subword_labels")
+)  # fmt: skip
 
 
 def get_args_parser(argv=None):
@@ -114,7 +117,8 @@ def _add_model_flags(parser):
         "subword_labels",
         choices=SUBWORD_LABELS,
         default="x",
-        help="x: later pieces of a word are labelled X; first: RNN and CRF see first pieces only",
+        help="x: later pieces of a word are labelled X; first: RNN and CRF see first pieces only; default: first, but "
+        "what a tagger was trained with where a run goes on or starts from one, and x for the archive's",
     )
     flag(
         "word_units",

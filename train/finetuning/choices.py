@@ -1,12 +1,14 @@
 """Batch size, learning rates and epochs where the command line does not give them: chosen by the data and the encoder.
 
 In: the flags, and which of them were given. Out: the flags with values for the rest, and a line for the log.
-docs/tuning.md explains the values. Needs no TensorFlow.
+docs/tuning.md explains the values.
 """
 
 import argparse
 import collections
+import os
 
+from bert.runtime import checkpoint
 from bert.system.errors import UserError
 from bert.system.files import read_json
 from train import run_dir
@@ -23,6 +25,8 @@ HEAD_RATE = 1e-3
 Width = collections.namedtuple("Width", ["hidden_size", "learning_rate"])
 BY_WIDTH = (Width(256, 5e-4), Width(512, 2e-4), Width(768, 5e-5), Width(float("inf"), 2e-5))
 FROM_RANDOM_WEIGHTS = 1e-3
+# A CRF over words is a little better than one over pieces. Checkpoints of the archive need the latter.
+NEW_SUBWORD_LABELS, ARCHIVE_SUBWORD_LABELS = "first", "x"
 
 
 def fill_in(args):
@@ -36,23 +40,44 @@ def fill_in(args):
       keeps the values that it began with.
     """
     missing = getattr(args, "not_given", ())
-    if not missing or not args.do_train or not args.output_dir:
+    if not missing or not args.output_dir:
         return args, ""
-    state = None if args.clean else run_dir.read_state(args.output_dir)
-    if state is not None:
+    state = run_dir.read_state(args.output_dir)
+    if state is not None and not args.clean:
         return _with(args, _as_begun(state, missing)), ""
+    if not args.do_train:
+        return args, ""
+    values = {}
+    if "subword_labels" in missing:
+        values["subword_labels"] = _subword_labels_of_start(args) or NEW_SUBWORD_LABELS
     try:
         sentences = count_sentences(find_file(args.data_dir, "train"))
         hidden_size = int(read_json(args.bert_config_file)["hidden_size"])
     except (UserError, OSError, KeyError, TypeError, ValueError):
         return args, ""  # the checks of all inputs come later and say what is wrong
-    values = choose(sentences, hidden_size, has_weights=bool(args.init_checkpoint))
+    values.update(choose(sentences, hidden_size, has_weights=bool(args.init_checkpoint)))
     chosen = {name: values[name] for name in missing if name in values}
-    shown = " ".join(f"-{name} {value:g}" for name, value in chosen.items())
+    shown = " ".join(f"-{name} {value}" for name, value in chosen.items())
     most = BY_SIZE[-2].sentences
     size = f"{sentences} sentences" if sentences <= most else f"more than {most} sentences"
     encoder = f"an encoder of width {hidden_size}" + ("" if args.init_checkpoint else " with random weights")
     return _with(args, chosen), f"chosen for {size} and {encoder}: {shown}"
+
+
+def _subword_labels_of_start(args):
+    """The -subword_labels of the tagger that training starts from, or None where it starts from an encoder alone."""
+    if not args.init_checkpoint or not args.init_head:
+        return None
+    try:
+        prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
+        if "project/logits/b" not in checkpoint.open_checkpoint(prefix).get_variable_to_shape_map():
+            return None
+        folder = os.path.dirname(prefix)
+        folder = os.path.dirname(folder) if os.path.basename(folder) == run_dir.BEST else folder
+        state = run_dir.read_state(folder)
+    except UserError:
+        return None
+    return state["model"]["subword_labels"] if state else ARCHIVE_SUBWORD_LABELS
 
 
 def choose(sentences, hidden_size, has_weights):
@@ -95,7 +120,7 @@ def count_sentences(path):
 
 def _as_begun(state, names):
     """The values that a run began with, by the names of flags; what an older version did not know is as it was."""
-    begun = dict(changes.DEFAULTS, **state["training"])
+    begun = dict(changes.DEFAULTS, **dict(state["model"], **state["training"]))
     return {name: begun[name] for name in names if name in begun}
 
 

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from bert.runtime import checkpoint
 from train import run_dir
 from train.finetuning.choices import BY_SIZE, choose, count_sentences, fill_in
 from train.train_helper import CHOSEN_BY_DATA, get_args_parser
@@ -25,7 +27,7 @@ def filled(files, *flags):
 
 def test_what_is_given_stays(files):
     given = ["-batch_size", "64", "-learning_rate", "1e-5", "-num_train_epochs", "10", "-head_learning_rate", "1e-5"]
-    args, said = filled(files, *given, "-bias_correction=false")
+    args, said = filled(files, *given, "-bias_correction=false", "-subword_labels", "x")
     assert (args.batch_size, args.learning_rate, args.num_train_epochs, args.head_learning_rate) == (64, 1e-5, 10, 1e-5)
     assert args.not_given == () and not args.bias_correction and said == ""
 
@@ -36,7 +38,7 @@ def test_what_is_not_given_is_chosen_and_said(files):
     assert args.num_train_epochs == 25 and args.bias_correction and "batch_size" not in args.not_given
     assert said == (
         "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0002 -head_learning_rate 0.001 "
-        "-num_train_epochs 25"
+        "-num_train_epochs 25 -subword_labels first"
     )
     args, said = filled(files)
     assert args.learning_rate == 1e-3 and "384 with random weights: -batch_size 8 -learning_rate 0.001 " in said
@@ -45,14 +47,34 @@ def test_what_is_not_given_is_chosen_and_said(files):
 def test_a_run_goes_on_with_what_it_began_with(files):
     (files / "output").mkdir()
     training = {"batch_size": 64, "learning_rate": 1e-5, "head_learning_rate": None, "num_train_epochs": 10.0}
-    state = run_dir.new_state(str(files / "output"), {}, training)
+    state = run_dir.new_state(str(files / "output"), {"subword_labels": "x"}, training)
     run_dir.write_state(str(files / "output"), state)
     args, said = filled(files, "-num_train_epochs", "11")
     assert said == "" and not args.bias_correction  # which the version that began the run did not have
     assert {name: getattr(args, name) for name in training} == dict(training, num_train_epochs=11.0)
     run_dir.write_state(str(files / "output"), dict(state, training=dict(training, bias_correction=True)))
-    assert filled(files)[0].bias_correction
-    assert filled(files, "-clean")[0].batch_size == 8
+    assert filled(files)[0].bias_correction and filled(files)[0].subword_labels == "x"
+    assert filled(files, "-do_train=false")[0].subword_labels == "x"
+    args, _ = filled(files, "-clean")
+    assert args.batch_size == 8 and args.subword_labels == "first"
+
+
+def test_a_tagger_to_start_from_keeps_its_labels_of_later_pieces(files):
+    """The archive's taggers label all pieces; a run says in run.json what its own does."""
+
+    def chosen(name, *flags):
+        return filled(files, "-init_checkpoint", str(files / name), *flags)[0].subword_labels
+
+    for name, variable in (("encoder.ckpt", "bert/pooler/dense/bias"), ("tagger.ckpt", "project/logits/b")):
+        checkpoint.write(str(files / name), {variable: np.zeros(3, np.float32)})
+    assert chosen("encoder.ckpt") == "first" and chosen("tagger.ckpt") == "x"
+    assert chosen("tagger.ckpt", "-init_head=false") == "first"
+    for folder in ("run", "run/best"):
+        (files / folder).mkdir()
+        checkpoint.write(str(files / folder / "model.ckpt-3"), {"project/logits/b": np.zeros(3, np.float32)})
+    for kind in ("first", "x"):
+        run_dir.write_state(str(files / "run"), run_dir.new_state(str(files / "run"), {"subword_labels": kind}, {}))
+        assert chosen("run/model.ckpt-3") == chosen("run/best/model.ckpt-3") == chosen("run") == kind
 
 
 def test_faults_are_left_to_the_checks_of_the_inputs(files):
