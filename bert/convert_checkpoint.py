@@ -20,6 +20,7 @@ from bert.system import startup  # noqa: I001  before TensorFlow
 import logging
 
 from bert.runtime import checkpoint, devices
+from bert.runtime.encoder_files import check_pieces
 from bert.huggingface import directory, weights as huggingface_weights
 from bert.system.directories import complete_directory
 from bert.system.errors import UserError, run_program
@@ -103,8 +104,7 @@ def to_hf(args):
     config = BertConfig.from_json_file(config_file)
     vocab_file = args.vocab_file or os.path.join(folder, VOCAB)
     pieces = list(FullTokenizer(vocab_file).vocab)
-    if len(pieces) != config.vocab_size:
-        raise UserError(f"{vocab_file}: {len(pieces)} entries; {config_file} expects {config.vocab_size}")
+    check_pieces(vocab_file, pieces, config_file, config.vocab_size)
     validate_case_matches_checkpoint(args.do_lower_case, prefix)
     values = checkpoint.read(prefix, [name for name in names if not name.endswith(_STATE_OF_TRAINING)])
     architecture, weights = huggingface_weights.to_hf(prefix, values, config)

@@ -10,9 +10,11 @@ import collections
 import os
 import re
 
+from bert.encoder import sizes
 from bert.huggingface.pytorch_file import read_pytorch
 from bert.huggingface.tensor_files import read_safetensors, write_safetensors
 from bert.modeling import BertConfig
+from bert.runtime.encoder_files import check_pieces
 from bert.system.errors import UserError
 from bert.system.files import atomic_open, is_path, read_json, write_json
 from bert.tokenization import load_vocab
@@ -47,7 +49,10 @@ def read_config(directory):
     if not isinstance(given, dict):
         raise UserError(f"{path}: expected a JSON object")
     _check_is_bert(path, given)
-    BertConfig.from_json_file(path)  # which says what is wrong and where
+    # Its other keys are Hugging Face's own: that those are not used is not worth a line.
+    problem = sizes.problem(given) if "vocab_size" in given else "expected a JSON object with a 'vocab_size'"
+    if problem:
+        raise UserError(f"{path}: {problem}")
     config = BertConfig.from_dict({key: given.get(key, default) for key, default in DEFAULTS.items()})
     epsilon = given.get("layer_norm_eps", LAYER_NORM_EPSILON)
     if epsilon != LAYER_NORM_EPSILON:
@@ -72,7 +77,7 @@ def _check_is_bert(path, given):
 
 
 def read_tokenizer(directory, vocab_size):
-    """The Tokenizer of a directory; UserError unless it has `vocab_size` word pieces."""
+    """The Tokenizer of a directory; UserError where it has more than `vocab_size` word pieces, or lacks one."""
     fast = _read_object(directory, TOKENIZER)
     settings = _read_object(directory, TOKENIZER_CONFIG)
     path = os.path.join(directory, VOCAB)
@@ -87,15 +92,7 @@ def read_tokenizer(directory, vocab_size):
         pieces += _added(directory, fast, len(pieces))
     if len(set(pieces)) < len(pieces):
         raise UserError(f"{path}: an added token is in the vocabulary already; expected each piece once")
-    if len(pieces) != vocab_size:
-        raise UserError(
-            f"{path}: {len(pieces)} entries; {os.path.join(directory, CONFIG)} expects {vocab_size}"
-            + " (lines [unused1], [unused2], ... behind the last stand for those it has not)"
-            * (len(pieces) < vocab_size)
-        )
-    for piece in ("[UNK]", "[CLS]", "[SEP]"):
-        if piece not in pieces:
-            raise UserError(f"{path}: expected an entry {piece}")
+    check_pieces(path, pieces, os.path.join(directory, CONFIG), vocab_size)
     normalizer = fast.get("normalizer")
     normalizer = normalizer if isinstance(normalizer, dict) else {}
     # Where the two disagree, Hugging Face follows tokenizer_config.json.
@@ -130,7 +127,7 @@ def _pieces_of(path, fast):
 
 
 def _added(directory, fast, count):
-    """The pieces that were added to the `count` pieces of the vocabulary, up to the first gap in their ids."""
+    """The pieces that were added to the `count` pieces of the vocabulary; UserError where their ids have a gap."""
     path = os.path.join(directory, TOKENIZER)
     try:
         by_id = {token["id"]: token["content"] for token in fast.get("added_tokens") or []}
@@ -142,6 +139,11 @@ def _added(directory, fast, count):
     pieces = []
     while count + len(pieces) in by_id:
         pieces.append(by_id[count + len(pieces)])
+    behind = [index for index in by_id if isinstance(index, int) and index > count + len(pieces)]
+    if behind:
+        raise UserError(
+            f"{path}: an added token has the id {min(behind)}, and none has {count + len(pieces)}; expected no gap"
+        )
     return _checked(path, pieces)
 
 

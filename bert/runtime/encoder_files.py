@@ -40,10 +40,7 @@ def load_encoder(files, shortest=3):
     """
     config = modeling.BertConfig.from_json_file(files.bert_config_file)
     tokenizer = tokenization.FullTokenizer(files.vocab_file, do_lower_case=files.do_lower_case)
-    check_vocab_size(files.vocab_file, len(tokenizer.vocab), files.bert_config_file, config.vocab_size)
-    for token in ("[CLS]", "[SEP]"):
-        if token not in tokenizer.vocab:
-            raise UserError(f"{files.vocab_file}: expected an entry {token}")
+    check_pieces(files.vocab_file, tokenizer.vocab, files.bert_config_file, config.vocab_size)
     if not shortest <= files.max_seq_length <= config.max_position_embeddings:
         raise UserError(
             f"-max_seq_length {files.max_seq_length}: expected {shortest} to {config.max_position_embeddings}, "
@@ -55,23 +52,26 @@ def load_encoder(files, shortest=3):
     return config, tokenizer
 
 
-def check_vocab_size(vocab_file, pieces, config_file, rows):
+def check_pieces(vocab_file, pieces, config_file, rows):
     """Checks that an encoder has an embedding for each piece; the log says so where it has more of them.
 
     Args:
       vocab_file, config_file: names of the two files, for the messages.
-      pieces: number of pieces in the vocabulary.
+      pieces: the pieces of the vocabulary, a collection.
       rows: number of embeddings, the config's vocab_size.
 
     Raises:
-      UserError: there are more pieces than embeddings.
+      UserError: there are more pieces than embeddings, or a piece is missing that every text needs.
     """
-    if pieces > rows:
-        raise UserError(f"{vocab_file}: {pieces} entries; {config_file} expects {rows}")
-    if pieces < rows:
+    if len(pieces) > rows:
+        raise UserError(f"{vocab_file}: {len(pieces)} entries; {config_file} expects {rows}")
+    for piece in ("[UNK]", "[CLS]", "[SEP]"):
+        if piece not in pieces:
+            raise UserError(f"{vocab_file}: expected an entry {piece}")
+    if len(pieces) < rows:
         log.info(
             "%s: %d entries; %s has room for %d, so the last %d embeddings are not used",
-            vocab_file, pieces, config_file, rows, rows - pieces,
+            vocab_file, len(pieces), config_file, rows, rows - len(pieces),
         )  # fmt: skip
 
 
