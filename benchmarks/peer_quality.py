@@ -201,7 +201,7 @@ def make_optimizer(model, args, steps):
             ]
             decay = args.weight_decay if decays else 0.0
             groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
-    optimizer = torch.optim.AdamW(groups)
+    optimizer = torch.optim.AdamW(groups, fused=True)
     return optimizer, transformers.get_linear_schedule_with_warmup(optimizer, int(args.warmup * steps), steps)
 
 
