@@ -17,6 +17,7 @@ import torchcrf
 import transformers
 from torch import nn
 
+from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open, write_json
 from train import conlleval
 from train.chunks import recognise
@@ -80,9 +81,7 @@ def main():
     torch.manual_seed(args.seed)
     splits = {split: read_conll(os.path.join(args.data_dir, split + ".txt")) for split in ("train", "dev", "test")}
     labels = sorted({tag for sentence in splits["train"] for tag in sentence.tags})
-    tokenizer = transformers.BertTokenizerFast(
-        vocab_file=os.path.join(args.weights, "vocab.txt"), do_lower_case=args.do_lower_case
-    )
+    tokenizer = load_tokenizer(args.weights)
     encoded = {split: encode(tokenizer, sentences, labels) for split, sentences in splits.items()}
     model = Tagger(make_encoder(args.weights), args.head, len(labels), args.dropout, args.lstm_size)
 
@@ -119,7 +118,6 @@ def parse_flags():
     parser.add_argument("-warmup", type=float, default=0.1, help="share of the steps in which the rate rises")
     parser.add_argument("-clip", type=float, default=1.0, help="largest norm of the gradients")
     parser.add_argument("-precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("-do_lower_case", type=lambda text: text != "false", default=True)
     args = parser.parse_args()
     args.head_lr = args.lr if args.head_lr is None else args.head_lr
     args.dropout = (0.1 if args.head == "linear" else 0.5) if args.dropout is None else args.dropout
@@ -133,6 +131,22 @@ def make_encoder(directory):
     names = [os.path.join(directory, name) for name in ("config.json", "bert_config.json")]
     config = transformers.BertConfig.from_json_file(next(filter(os.path.exists, names), names[0]))
     return transformers.BertModel(config, add_pooling_layer=False)
+
+
+def load_tokenizer(directory):
+    """The uncased tokenizer of a directory with vocab.txt.
+
+    Raises:
+      UserError: it does not know the words of vocab.txt. Transformers 5 ignores arguments that an earlier one took, and
+        then all pieces are [UNK].
+    """
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(directory, do_lower_case=True)
+    path = os.path.join(directory, "vocab.txt")
+    with open(path, encoding="utf-8", newline="\n") as reader:
+        size = len(set(reader))
+    if len(tokenizer) < size:
+        raise UserError(f"{path}: the tokenizer has {len(tokenizer)} pieces of it, expected {size}")
+    return tokenizer
 
 
 def encode(tokenizer, sentences, labels):
@@ -268,4 +282,4 @@ def write_tagged(path, sentences, tags):
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -3,12 +3,15 @@
 Its best on a CPU: bfloat16 autocast, scaled-dot-product attention, the fused AdamW. The CRF stays in float32.
 """
 
+import os
+
 import torch
 import torchcrf
 import transformers
 from torch import nn
 
 from benchmarks import workload
+from benchmarks.peer_quality import load_tokenizer
 
 
 class Tagger(nn.Module):
@@ -70,7 +73,7 @@ def trainer(options, given):
 def tagger(options, given):
     """A function that tags all sentences, from words to labels."""
     model = make_model(options).eval()
-    tokenizer = transformers.BertTokenizerFast(vocab_file=options["vocab"], do_lower_case=True)
+    tokenizer = load_tokenizer(os.path.dirname(options["vocab"]))
     batch_size = options["batch_size"]
 
     def tag():

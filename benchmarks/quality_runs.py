@@ -166,19 +166,14 @@ def _run_process(command, log_file):
     used, start = _children_seconds(), time.time()
     with open(log_file, "wb") as log:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT)
-        with signals.cleanup_on_exit(lambda: _end(process)):
+        # Killed, not waited for: the signal comes while this thread waits, and a second wait inside would never return.
+        with signals.cleanup_on_exit(process.kill):
             process.wait()
     if process.returncode:
         with open(log_file, encoding="utf-8", errors="replace") as reader:
             sys.stderr.write("".join(reader.readlines()[-_SHOWN:]))
         raise UserError(f"{log_file}: the run ended with exit code {process.returncode}: {' '.join(command)}")
     return round(time.time() - start, 1), round(_children_seconds() - used, 1)
-
-
-def _end(process):
-    with contextlib.suppress(OSError):
-        process.terminate()
-        process.wait()
 
 
 def _children_seconds():

@@ -2,14 +2,18 @@
 
 import json
 import os
+import subprocess
 import sys
+import time
 
 import pytest
 
 from benchmarks import quality, quality_runs, samples
 from benchmarks.quality_runs import Cache, Common, Data, Setting, parse_setting
 from bert.system.errors import UserError
+from bert.system.portable import has_ended
 from bert.system.run_lock import locked
+from tests.paths import REPOSITORY
 
 DOCUMENTS = "-DOCSTART- O\n\na B-PER\n\nb O\n\n-DOCSTART- O\n\nc O\nd O\n\ne B-LOC\n\nf O\n"
 OURS = Setting("ours", None, ["-clip", "1"])
@@ -23,6 +27,14 @@ for split in ("dev", "test"):
 best = {"step": 3, "f1": int(seed) / 100}
 with open(os.path.join(folder, "run.json"), "w") as writer:
     json.dump({"best": best, "evaluations": [best, {"step": 6, "f1": 0.0}]}, writer)
+"""
+# A benchmark whose run writes its process number to the log and sleeps.
+ENDED_BY_A_SIGNAL = """
+import sys
+from benchmarks.quality_runs import _run_process
+from bert.system.errors import run_program
+sleep = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+run_program(lambda: _run_process([sys.executable, "-c", sleep], sys.argv[1]))
 """
 
 
@@ -174,6 +186,23 @@ def test_a_run_that_fails_leaves_no_result_and_the_others_go_on(monkeypatch, tmp
     printed = capfd.readouterr()
     assert "what is wrong" in printed.err and "exit code 1" in printed.err
     assert "ours, seed 2: dev 2.00 test 100.00" in printed.out
+
+
+def test_a_signal_ends_the_run_too(tmp_path):
+    log = tmp_path / "log.txt"
+    command = [sys.executable, "-c", ENDED_BY_A_SIGNAL, str(log)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as benchmark:
+        wait_for(lambda: log.exists() and log.read_text().endswith("\n"))
+        benchmark.terminate()
+        assert benchmark.wait(timeout=60) == 143
+    wait_for(lambda: has_ended(int(log.read_text())))
+
+
+def wait_for(condition, seconds=60):
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end
+        time.sleep(0.05)
 
 
 def test_a_run_of_another_benchmark_is_waited_for(monkeypatch, tmp_path, data_dir, common):
