@@ -3,21 +3,18 @@
 import json
 import math
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import modeling, tokenization
+from bert import convert_checkpoint, modeling, tokenization
 from bert.convert_checkpoint import main
 from bert.huggingface import directory as huggingface_directory
 from bert.pretraining import model as pretraining_model
 from bert.runtime import checkpoint, init_weights
 from bert.system.errors import UserError
-from tests import hf_models
-from tests.paths import REPOSITORY
+from tests import forking, hf_models
 
 GOOGLE_FILES = ["bert_config.json", "bert_model.ckpt.data-00000-of-00001", "bert_model.ckpt.index", "vocab.txt"]
 HF_FILES = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
@@ -598,16 +595,14 @@ def test_the_case_of_a_release_that_is_known(tmp_path, convert):
     convert("cased_L-12_H-768_A-12", "hf", "-to_hf", "-do_lower_case=false")
 
 
-def run(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "bert.convert_checkpoint"] + list(flags),
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
-
-
 @pytest.mark.one_tensorflow
 def test_as_a_program(tmp_path):
     hf_models.write_model(tmp_path / "hf")
-    done = run(f"--input_dir={tmp_path}/hf", f"--output_dir={tmp_path}/google")
-    assert done.returncode == 0 and done.stdout == "" and len(done.stderr.splitlines()) == 1, done.stderr
-    assert sorted(os.listdir(str(tmp_path))) == ["google", "hf"]
+    flags, files = (
+        [f"--input_dir={tmp_path}/hf", f"--output_dir={tmp_path}/google"],
+        (tmp_path / "out", tmp_path / "err"),
+    )
+    exit_code = forking.run(forking.program, convert_checkpoint.__file__, *flags, stdout=files[0], stderr=files[1])
+    printed, said = (file.read_text() for file in files)
+    assert exit_code == 0 and printed == "" and len(said.splitlines()) == 1, said
+    assert sorted(os.listdir(str(tmp_path))) == ["err", "google", "hf", "out"]

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import threading
 
@@ -19,6 +18,7 @@ from bert.runtime.encoder_files import EncoderFiles
 from bert.system.errors import UserError, run_program
 from bert.tokenization import FullTokenizer
 from tests.paths import REPOSITORY
+from tests.shell import commands_of
 from tests.training import REFUSED
 
 LAYERS, HIDDEN, LONGEST = 4, 16, 32
@@ -227,15 +227,17 @@ def test_input_from_a_pipe(setting, extract, alone, tmp_path):
 
 
 @pytest.mark.one_tensorflow
-def test_cmd_sh(bert_dir, setting, tmp_path):
+def test_cmd_sh(bert_dir, setting, tmp_path, monkeypatch, capfd):
     """The shell example works from another directory, with relative paths, and says nothing on standard output."""
-    environment = dict(os.environ, PYTHON=sys.executable, BERT_DIR=os.path.relpath(bert_dir, str(tmp_path)))
-    environment.update(INPUT="input.txt", OUTPUT_DIR="out", LAYERS="-1,-2", MAX_SEQ_LENGTH="24")
-    done = subprocess.run(
-        ["bash", os.path.join(REPOSITORY, "bert", "cmd.sh")], cwd=str(tmp_path), env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0 and done.stdout == "", done.stderr
+    variables = {"INPUT": "input.txt", "OUTPUT_DIR": "out", "LAYERS": "-1,-2", "MAX_SEQ_LENGTH": "24"}
+    variables["BERT_DIR"] = os.path.relpath(bert_dir, str(tmp_path))
+    commands = commands_of(os.path.join(REPOSITORY, "bert", "cmd.sh"), cwd=tmp_path, **variables)
+    monkeypatch.chdir(tmp_path)
+    for program, *flags in commands:
+        assert os.path.samefile(program, extract_features.__file__)
+        monkeypatch.setattr(sys, "argv", [program, *flags])
+        extract_features.main()
+    assert len(commands) == 2 and capfd.readouterr().out == ""
     assert len(read_json_lines(tmp_path / "out" / "features.jsonl")) == len(TEXTS)
     with np.load(str(tmp_path / "out" / "features.npz")) as arrays:
         assert len(arrays["offsets"]) == len(TEXTS) + 1

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,7 +15,7 @@ from bert.classification import inputs
 from bert.encoder import kernels
 from bert.runtime.estimator import Estimator
 from bert.system.errors import run_program
-from tests.paths import REPOSITORY
+from tests import forking
 from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 GOOD, BAD = "fine great lovely super".split(), "awful poor sad ugly".split()
@@ -310,12 +308,12 @@ def own(encoder, tmp_path_factory):
     output = data / "output"
     more = ["--tsv_header", "--do_train", "--do_eval"]
     flags = flags_of(encoder, data, output, "tsv", *more)
-    command = [sys.executable, os.path.join("bert", "run_classifier.py")] + flags
-    done = subprocess.run(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=1200
+    exit_code = forking.run(
+        forking.program, run_classifier.__file__, *flags, stdout=data / "printed", stderr=data / "log"
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout == "" and "tensorflow" not in done.stderr and "%|" not in done.stderr
+    log = (data / "log").read_text(encoding="utf-8")
+    assert exit_code == 0, log[-3000:]
+    assert (data / "printed").read_text() == "" and "tensorflow" not in log and "%|" not in log
     return data, output
 
 

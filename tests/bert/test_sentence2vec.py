@@ -15,8 +15,10 @@ from bert.encoder import kernels
 from bert.runtime import vector_flags
 from bert.sentence2veclib import POOLINGS, Sentence2Vec, read_config
 from bert.system.errors import UserError, run_program
+from tests import forking
 from tests.bert.test_extract_features import HIDDEN, TEXTS, alone, bert_dir  # noqa: F401  fixtures
 from tests.paths import REPOSITORY
+from tests.shell import commands_of
 
 POOLED = ["mean", "max", "mean-max", "first", "last"]
 
@@ -106,20 +108,19 @@ def test_threads(config):
 
 def test_library_in_a_program_of_tensorflow_s_own_mode(config_file, tmp_path):
     """The library sets no mode of TensorFlow's: it works beside eager execution and leaves it on."""
-    script = """
+    script, out, log = tmp_path / "script.py", tmp_path / "out", tmp_path / "log"
+    script.write_text("""
 import sys
 import tensorflow as tf
 from bert.sentence2veclib import Sentence2Vec
-eager = tf.executing_eagerly()
+eager = tf.__version__[0] == "2"
+assert tf.executing_eagerly() == eager
 with Sentence2Vec(sys.argv[1]) as sentence2vec:
     print(*sentence2vec.encode(["the cat"]).shape)
 assert tf.executing_eagerly() == eager
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script, config_file], env=dict(os.environ, PYTHONPATH=REPOSITORY), cwd=str(tmp_path),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, f"1 {HIDDEN}\n"), done.stderr
+""")
+    assert forking.run(forking.program, script, config_file, stdout=out, stderr=log) == 0, log.read_text()
+    assert out.read_text() == f"1 {HIDDEN}\n"
 
 
 def test_paths_begin_at_the_config_s_folder(config, bert_dir, tmp_path, monkeypatch):  # noqa: F811
@@ -196,27 +197,30 @@ def test_from_standard_input_to_standard_output(config_file, config, tmp_path):
 
 @pytest.mark.one_tensorflow
 def test_output_that_nobody_reads(config_file, tmp_path):
-    source = tmp_path / "input.txt"
+    source, pipe, log = tmp_path / "input.txt", tmp_path / "pipe", tmp_path / "log"
     source.write_text("the cat\n" * 2000)
-    command = f"'{sys.executable}' -m bert.sentence2vec --config='{config_file}' --input_file='{source}' | head -n 1"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], cwd=REPOSITORY,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0 and done.stdout.startswith("1\tthe cat\t") and "Traceback" not in done.stderr
+    os.mkfifo(str(pipe))
+    flags = [f"--config={config_file}", f"--input_file={source}"]
+    process = forking.start(forking.program, sentence2vec.__file__, *flags, stdout=pipe, stderr=log)
+    with open(str(pipe), "rb") as reader:
+        first = reader.readline()
+    process.join(1200)
+    assert process.exitcode == 0 and first.startswith(b"1\tthe cat\t"), log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.one_tensorflow
-def test_run_sh(bert_dir, tmp_path):  # noqa: F811
+def test_run_sh(bert_dir, convert, tmp_path, monkeypatch, capfd):  # noqa: F811
     """The shell example works from another directory, with relative paths and further flags."""
     (tmp_path / "input.txt").write_text("the cat\n")
-    environment = dict(os.environ, PYTHON=sys.executable, BERT_DIR=os.path.relpath(bert_dir, str(tmp_path)))
-    environment.update(INPUT="input.txt", OUTPUT="out/vectors.tsv")
-    done = subprocess.run(
-        ["bash", os.path.join(REPOSITORY, "bert", "run.sh"), "--max_seq_length=24", "--pooling=first"],
-        cwd=str(tmp_path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0 and done.stdout == "", done.stderr
+    script, more = os.path.join(REPOSITORY, "bert", "run.sh"), ["--max_seq_length=24", "--pooling=first"]
+    variables = {"INPUT": "input.txt", "OUTPUT": "out/vectors.tsv"}
+    variables["BERT_DIR"] = os.path.relpath(bert_dir, str(tmp_path))
+    ((program, *flags),) = commands_of(script, *more, cwd=tmp_path, **variables)
+    assert os.path.samefile(program, sentence2vec.__file__)
+    monkeypatch.chdir(tmp_path)
+    convert(*flags)
+    assert capfd.readouterr().out == ""
     assert (tmp_path / "out" / "vectors.tsv").read_text().count(",") == HIDDEN - 1
 
 

@@ -33,6 +33,18 @@ def test_without_tensorflow(program, tmp_path):
     assert line.endswith("pip install -r requirements.txt installs it\n")
 
 
+@pytest.mark.parametrize(
+    "program", ["run_classifier", "run_pretraining", "extract_features", "sentence2vec", "convert_checkpoint"]
+)
+def test_programs_in_bert_run_as_files(program, tmp_path):
+    """From any directory they find what they import, until they miss TensorFlow."""
+    done = subprocess.run(
+        [sys.executable, "-S", os.path.join(REPOSITORY, "bert", program + ".py")], cwd=str(tmp_path),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stderr.startswith("error: TensorFlow is not installed"), done.stderr
+
+
 @pytest.mark.parametrize("version", ["1.13.1", "2.3.0", "2.14.1"])
 def test_another_version(version, tmp_path):
     fake_tensorflow(tmp_path, version)

@@ -14,8 +14,6 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -29,6 +27,7 @@ from bert.system.errors import UserError
 from bert.system.log import LOGGERS
 from bert.training import distribution, stopping
 from bert.training.progress import TrainingLog
+from tests import forking
 from tests.bert import test_run_classifier, test_run_pretraining, test_run_squad
 from tests.paths import REPOSITORY
 from tests.small_task import NO_DROPOUT, data_file, tagged, write_task
@@ -191,28 +190,26 @@ def test_kills(given, whole, tmp_path):
         seconds = time.time() - since
     flags += ["-output_dir", output]
     rng = random.Random(KILLS + 1)
-    log = open(str(tmp_path / "log"), "w+")
+    log = tmp_path / "log"
     start, ends = None, []  # start: seconds that the first run took to its first checkpoint
     for number in range(KILLS):
-        command = [sys.executable, os.path.join(REPOSITORY, "run.py"), *flags]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        process = forking.start(forking.program, os.path.join(REPOSITORY, "run.py"), *flags, stderr=log)
         since, before = time.time(), last_save(output)
         # Some die in their start, which takes longer than all else, the others when they have saved where they begin.
         dies_in_its_start = number % 4 == 3
-        while not dies_in_its_start and last_save(output) == before and process.poll() is None:
+        while not dies_in_its_start and last_save(output) == before and process.is_alive():
             assert time.time() < since + 1200
             time.sleep(0.02)
         start = start or time.time() - since
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            # All waits together are shorter than what the whole run did after its first checkpoint.
-            process.wait(rng.uniform(0.0, start if dies_in_its_start else max(seconds - start, 0.0) / (KILLS + 1)))
-        process.send_signal(signal.SIGKILL)
-        ends.append(process.wait())
+        # All waits together are shorter than what the whole run did after its first checkpoint.
+        process.join(rng.uniform(0.0, start if dies_in_its_start else max(seconds - start, 0.0) / (KILLS + 1)))
+        process.kill()
+        process.join()
+        ends.append(process.exitcode)
         at = f"step {step_of(output)}" if os.path.isdir(output) and checkpoint.latest(output) else "no step"
         print(f"kill {len(ends)}: exit code {ends[-1]}, {at}", flush=True)
     bert_lstm_ner.train(get_args_parser(flags))
-    log.seek(0)
-    assert set(ends) <= {-signal.SIGKILL, 0} and -signal.SIGKILL in ends, log.read()[-3000:]
+    assert set(ends) <= {-signal.SIGKILL, 0} and -signal.SIGKILL in ends, log.read_text()[-3000:]
     assert_as(whole, output, given)
 
 
@@ -294,19 +291,19 @@ def test_a_disk_too_full_for_the_graph_keeps_the_checkpoint(given, whole, tmp_pa
 def test_a_run_stopped_in_a_process_of_its_own(given, tmp_path):
     """The exit code, and one line behind the log."""
     output = str(tmp_path / "output")
-    command = [sys.executable, os.path.join(REPOSITORY, "run.py"), *given, "-output_dir", output]
-    process = subprocess.Popen([*command, "-num_train_epochs", "1000"], stderr=subprocess.PIPE, encoding="utf-8")
+    flags = [*given, "-output_dir", output, "-num_train_epochs", "1000"]
+    process = forking.start(forking.program, os.path.join(REPOSITORY, "run.py"), *flags, stderr=tmp_path / "log")
     deadline = time.time() + 1200
     while not os.path.exists(os.path.join(output, "model.ckpt-6.index")) and time.time() < deadline:
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.02)
     # While it lives, it is alone.
     with pytest.raises(UserError, match=f"^{re.escape(output)}: another run .process {process.pid} on .*"):
         train(given, output)
-    process.send_signal(signal.SIGINT)
-    _, log = process.communicate(timeout=1200)
-    step = step_of(output)
-    assert process.returncode == 130
+    os.kill(process.pid, signal.SIGINT)
+    process.join(1200)
+    log, step = (tmp_path / "log").read_text(), step_of(output)
+    assert process.exitcode == 130
     assert log.splitlines()[-1] == (
         f"stopped by SIGINT at step {step} of 6000, saved in {output}/model.ckpt-{step}; "
         f"the same command goes on from there"
@@ -333,10 +330,10 @@ def end_by_signal(given, output, module, function, place):
         f"{module}.{function} = with_signal\n"
         "run_program(lambda: bert_lstm_ner.train(get_args_parser()))\n"
     )
-    command = [sys.executable, str(program), *given, "-output_dir", output]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=1200, encoding="utf-8")
-    assert done.returncode == 143 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.splitlines()[-1]
+    exit_code = forking.run(forking.program, program, *given, "-output_dir", output, stderr=place / "log")
+    said = (place / "log").read_text()
+    assert exit_code == 143 and "Traceback" not in said, said
+    return said.splitlines()[-1]
 
 
 @pytest.mark.one_tensorflow

@@ -8,8 +8,6 @@ import glob
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -17,7 +15,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint, estimator
-from tests import selection
+from tests import forking, selection
 from tests.bert.training.test_strategies import write_task
 from tests.paths import REPOSITORY
 from train import bert_lstm_ner, run_dir
@@ -49,7 +47,7 @@ def alone(given, tmp_path_factory):
 
 
 class Run:
-    """The launcher with tasks of run.py.
+    """The launcher with tasks of run.py, all of them forks of a process that has loaded TensorFlow.
 
     Attributes:
       log: its standard error, where it is to be read while the run goes on.
@@ -58,20 +56,19 @@ class Run:
     def __init__(self, output, *flags, launcher=("-workers=2",)):
         self.output = output
         self.log = str(output) + ".log"
-        command = [sys.executable, "-m", "bert.launch", *launcher, "--", os.path.join(REPOSITORY, "run.py")]
-        command += [*flags, "-output_dir", str(output)]
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, cwd=REPOSITORY, stderr=log, stdout=subprocess.DEVNULL)
+        command = [*launcher, "--", os.path.join(REPOSITORY, "run.py"), *flags, "-output_dir", str(output)]
+        self.process = forking.start(forking.launcher, *command, stderr=self.log)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
         self.process.kill()  # and with it the tasks
-        self.process.wait()
+        self.process.join()
 
     def wait(self, exit_code=0):
-        assert self.process.wait(timeout=LIMIT) == exit_code, self.read_log()[-5000:]
+        self.process.join(LIMIT)
+        assert self.process.exitcode == exit_code, self.read_log()[-5000:]
 
     def read_log(self):
         with open(self.log) as reader:
@@ -84,19 +81,17 @@ class Run:
             steps = [int(path[:-6].rpartition("-")[2]) for path in glob.glob(str(self.output / "model.ckpt-*.index"))]
             if max(steps, default=-1) >= step:
                 return
-            assert self.process.poll() is None, self.read_log()[-5000:]
+            assert self.process.is_alive(), self.read_log()[-5000:]
             time.sleep(0.05)
         raise AssertionError(f"no step {step}: {self.read_log()[-5000:]}")
 
     def signal(self, task, signum):
         """A signal to a task, as "worker 0"."""
-        type, index = task.split()
-        wanted = f'"task": {{"type": "{type}", "index": {index}}}'
         for folder in glob.glob("/proc/[0-9]*"):
             try:
-                with open(folder + "/environ") as environ, open(folder + "/stat") as stat:
+                with open(folder + "/comm") as comm, open(folder + "/stat") as stat:
                     parent = int(stat.read().rpartition(")")[2].split()[1])
-                    if parent == self.process.pid and wanted in environ.read():
+                    if parent == self.process.pid and comm.read().strip() == task:
                         os.kill(int(os.path.basename(folder)), signum)
                         return
             except OSError:  # it has ended between our looks
