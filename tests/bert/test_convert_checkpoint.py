@@ -598,11 +598,8 @@ def test_the_case_of_a_release_that_is_known(tmp_path, convert):
 @pytest.mark.one_tensorflow
 def test_as_a_program(tmp_path):
     hf_models.write_model(tmp_path / "hf")
-    flags, files = (
-        [f"--input_dir={tmp_path}/hf", f"--output_dir={tmp_path}/google"],
-        (tmp_path / "out", tmp_path / "err"),
-    )
-    exit_code = forking.run(forking.program, convert_checkpoint.__file__, *flags, stdout=files[0], stderr=files[1])
-    printed, said = (file.read_text() for file in files)
-    assert exit_code == 0 and printed == "" and len(said.splitlines()) == 1, said
+    flags = [f"--input_dir={tmp_path}/hf", f"--output_dir={tmp_path}/google"]
+    out, err = tmp_path / "out", tmp_path / "err"
+    exit_code = forking.run(forking.program, convert_checkpoint.__file__, *flags, stdout=out, stderr=err)
+    assert exit_code == 0 and out.read_text() == "" and len(err.read_text().splitlines()) == 1, err.read_text()
     assert sorted(os.listdir(str(tmp_path))) == ["err", "google", "hf", "out"]
