@@ -22,6 +22,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("project")
 
+LEFT_FILES = pytest.StashKey()  # paths of the test files that this TensorFlow has nothing to add to
+
 
 def pytest_addoption(parser):
     parser.addoption("--everything", action="store_true", help="run all tests on this TensorFlow, see selection.py")
@@ -31,6 +33,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.stash[LEFT_FILES] = set()
     for name, meaning in selection.MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     # The process that hands tests out to others runs none: they would wait for what it loads.
@@ -52,18 +55,42 @@ def prepare_tensorflow():
     gc.set_threshold(20000, 5, 5)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """A file none of whose tests would run here is not even loaded."""
+    path = str(collection_path)
+    if os.path.basename(path).startswith("test_") and runs_a_selection(config) and selection.runs_elsewhere(path):
+        config.stash[LEFT_FILES].add(path)
+        return True
+    return None
+
+
+def runs_a_selection(config):
+    return not config.getoption("--everything") and not selection.is_reference()
+
+
 def pytest_collection_modifyitems(config, items):
     selection.slowest_first(items)
-    if not selection.is_reference() and not config.getoption("--everything"):
+    if runs_a_selection(config):
         selection.skip_what_runs_elsewhere(items)
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # of a process that others hand tests to: they hear of it
+        session.config.workeroutput["left_files"] = sorted(session.config.stash[LEFT_FILES])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.stash[LEFT_FILES].update(getattr(node, "workeroutput", {}).get("left_files", []))
+
+
+def pytest_terminal_summary(terminalreporter, config):
     skipped = terminalreporter.stats.get("skipped", [])
-    count = sum(selection.REASON in str(report.longrepr) for report in skipped)
-    if count:
-        left = f"{count} tests were left to TensorFlow {selection.REFERENCE}; --everything runs them"
-        terminalreporter.write_sep("=", left)
+    tests = sum(selection.REASON in str(report.longrepr) for report in skipped)
+    files = len(config.stash[LEFT_FILES])
+    if tests or files:
+        left = f"{files} files and {tests} more tests were left to TensorFlow {selection.REFERENCE}"
+        terminalreporter.write_sep("=", f"{left}; --everything runs them")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Which tests run on which TensorFlow, and in what order.
 
-All tests run on the reference TensorFlow, 2.15. On any other one these are skipped, and counted loudly:
+All tests run on the reference TensorFlow, 2.15. On any other one these are left out, and counted loudly:
 
 - the tests of a file that does not touch TensorFlow: neither it nor any module of ours that it imports, directly or
   not, imports TensorFlow. Nothing lists these files: their imports say it. A test in such a file that starts a program
@@ -40,6 +40,7 @@ SLOWEST = (
 )
 
 
+@functools.lru_cache(maxsize=None)
 def is_reference():
     import tensorflow.compat.v1 as tf
 
@@ -59,6 +60,14 @@ def skip_what_runs_elsewhere(items):
             continue
         if item.get_closest_marker("one_tensorflow") or not touches_tensorflow(str(item.fspath)):
             item.add_marker(pytest.mark.skip(reason=REASON))
+
+
+def runs_elsewhere(path):
+    """Whether a TensorFlow other than the reference has nothing to add to any test of a file."""
+    if touches_tensorflow(path):
+        return False
+    with open(path, encoding="utf-8") as reader:
+        return "every_tensorflow" not in reader.read()
 
 
 @functools.lru_cache(maxsize=None)
