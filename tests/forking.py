@@ -5,6 +5,7 @@ not a fresh one: of signals, kills, exit codes, two runs at once. What a program
 `subprocess`.
 """
 
+import atexit
 import ctypes
 import json
 import multiprocessing
@@ -20,6 +21,9 @@ from tests.paths import REPOSITORY
 
 # startup comes first, as in the programs.
 PRELOADED = ["bert.system.startup", "bert.launch", "run", "train.bert_lstm_ner", "train.predictor", "bert.run_squad"]
+
+# From Python 3.12 on a process crashes that finalizes Python within a function of multiprocessing.
+CAN_FINALIZE = sys.version_info < (3, 12)
 
 _context = multiprocessing.get_context("forkserver")
 
@@ -145,4 +149,13 @@ def _become(command, env, preexec_fn):
     except BaseException:
         traceback.print_exc()
     finally:
-        ctypes.pythonapi.Py_Exit(code)  # as any Python ends, which os._exit does not
+        end(code)
+
+
+def end(code):
+    """Ends a forked process as any Python ends, as far as this one can within multiprocessing; os._exit does not."""
+    if CAN_FINALIZE:
+        ctypes.pythonapi.Py_Exit(code)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert import launch
 from bert.runtime import checkpoint, estimator
 from tests import forking, selection
 from tests.bert.training.test_strategies import write_task
@@ -49,15 +50,22 @@ def alone(given, tmp_path_factory):
 class Run:
     """The launcher with tasks of run.py, all of them forks of a process that has loaded TensorFlow.
 
+    Args:
+      output: pathlib.Path, the output directory.
+      flags: flags of run.py.
+      launcher: flags of the launcher.
+      is_forked: False if its tasks are to be processes of their own, as they always are but in tests.
+
     Attributes:
       log: its standard error, where it is to be read while the run goes on.
     """
 
-    def __init__(self, output, *flags, launcher=("-workers=2",)):
+    def __init__(self, output, *flags, launcher=("-workers=2",), is_forked=True):
         self.output = output
         self.log = str(output) + ".log"
         command = [*launcher, "--", os.path.join(REPOSITORY, "run.py"), *flags, "-output_dir", str(output)]
-        self.process = forking.start(forking.launcher, *command, stderr=self.log)
+        how = [forking.launcher] if is_forked else [forking.program, launch.__file__]
+        self.process = forking.start(*how, *command, stderr=self.log)
 
     def __enter__(self):
         return self
@@ -143,7 +151,8 @@ def test_kills_and_a_signal_cost_nothing_but_time(given, alone, tmp_path):
     assert "[worker 0] stopped by SIGTERM; the chief saves and says where; the same command goes on" in log
     assert not [name for name in os.listdir(str(output)) if "tmp" in name or "temp" in name or "lock" in name]
 
-    with Run(output, *flags, launcher=together) as run:
+    # The ends of the tasks are to be those of all processes, with servers that wait for calls.
+    with Run(output, *flags, launcher=together, is_forked=forking.CAN_FINALIZE) as run:
         run.wait()
         assert "Traceback" not in run.read_log()
     found, expected = losses_of(output), losses_of(alone)
