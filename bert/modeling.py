@@ -10,16 +10,36 @@ rows = batch * seq_len.
 
 import collections
 import copy
-import math
+import os
+import sys
+
+if not __package__:  # imported as `modeling`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
-from bert.encoder.config import BertConfig  # noqa: F401
+from bert.encoder.attention import (  # noqa: F401
+    attend,
+    attention_layer,
+    create_attention_mask_from_input_mask,
+    scores_of_mask,
+)
+from bert.encoder.config import BertConfig
+from bert.encoder.embeddings import embedding_lookup, embedding_postprocessor
 from bert.encoder.kernels import gelu
-from bert.encoder.layers import create_initializer, dense, dropout, get_activation, get_shape_list, layer_norm
-
-MASKED_SCORE = -10000.0  # added to the attention scores of padding; the released checkpoints were trained with it
+from bert.encoder.layers import (  # noqa: F401
+    assert_rank,
+    create_initializer,
+    dense,
+    dropout,
+    get_activation,
+    get_shape_list,
+    layer_norm,
+    layer_norm_and_dropout,
+    reshape_from_matrix,
+    reshape_to_matrix,
+)
 
 
 class BertModel:
@@ -62,12 +82,7 @@ class BertModel:
             config.hidden_dropout_prob = 0.0
             config.attention_probs_dropout_prob = 0.0
             compute = kernels.without_gradient(compute)
-        if config.hidden_size % config.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {config.hidden_size} is not a multiple of "
-                f"num_attention_heads {config.num_attention_heads}"
-            )
-
+        _check_heads(config)
         batch, seq_len = get_shape_list(input_ids, expected_rank=2)
         if input_mask is None:
             input_mask = tf.ones([batch, seq_len], tf.int32)
@@ -76,11 +91,26 @@ class BertModel:
 
         with tf.variable_scope(scope, default_name="bert"):
             with tf.variable_scope("embeddings"):
-                self.embedding_output, self.embedding_table = _embed(
-                    config, input_ids, token_type_ids, use_one_hot_embeddings
+                words, self.embedding_table = embedding_lookup(
+                    input_ids,
+                    config.vocab_size,
+                    config.hidden_size,
+                    config.initializer_range,
+                    use_one_hot_embeddings=use_one_hot_embeddings,
+                )
+                self.embedding_output = embedding_postprocessor(
+                    words,
+                    use_token_type=True,
+                    token_type_ids=token_type_ids,
+                    token_type_vocab_size=config.type_vocab_size,
+                    initializer_range=config.initializer_range,
+                    max_position_embeddings=config.max_position_embeddings,
+                    dropout_prob=config.hidden_dropout_prob,
                 )
             with tf.variable_scope("encoder"):
-                self.all_encoder_layers = _encode(config, self.embedding_output, input_mask, compute)
+                # The same scores are added for every head and every query.
+                mask_scores = scores_of_mask(input_mask[:, None, :])  # [batch, 1, 1, seq_len]
+                self.all_encoder_layers = _encode(config, self.embedding_output, mask_scores, compute)
             self.sequence_output = self.all_encoder_layers[-1]  # [batch, seq_len, hidden]
             with tf.variable_scope("pooler"):
                 first_token = self.sequence_output[:, 0, :]  # [batch, hidden]
@@ -107,54 +137,74 @@ class BertModel:
         return self.embedding_table
 
 
-def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
-    """The sum of word, segment and position embeddings, normalised, with dropout.
+def transformer_model(
+    input_tensor,
+    attention_mask=None,
+    hidden_size=768,
+    num_hidden_layers=12,
+    num_attention_heads=12,
+    intermediate_size=3072,
+    intermediate_act_fn=gelu,
+    hidden_dropout_prob=0.1,
+    attention_probs_dropout_prob=0.1,
+    initializer_range=0.02,
+    do_return_all_layers=False,
+):
+    """The encoder's layers alone, with Google BERT's arguments: on any vectors, with any attention mask.
 
     Args:
-      input_ids, token_type_ids: int [batch, seq_len].
+      input_tensor: float [batch, seq_len, hidden].
+      attention_mask: [batch, seq_len, seq_len], 1 where a token (row) may look at another one (column), else 0.
+      hidden_size: width of the input and of every layer.
+      num_hidden_layers, num_attention_heads, intermediate_size, hidden_dropout_prob, attention_probs_dropout_prob,
+        initializer_range: as of BertConfig.
+      intermediate_act_fn: as BertConfig's hidden_act.
+      do_return_all_layers: return all layers, not the last one alone.
 
     Returns:
-      (embeddings [batch, seq_len, hidden], word table [vocab_size, hidden]).
+      float [batch, seq_len, hidden], or a list of num_hidden_layers of them, the lowest layer first.
+
+    Raises:
+      ValueError: hidden_size is not a multiple of num_attention_heads, or not the input's width.
     """
-    batch, seq_len = get_shape_list(input_ids)
-    hidden = config.hidden_size
-    if isinstance(seq_len, int) and seq_len > config.max_position_embeddings:
+    config = BertConfig(
+        vocab_size=None,
+        hidden_size=hidden_size,
+        num_hidden_layers=num_hidden_layers,
+        num_attention_heads=num_attention_heads,
+        intermediate_size=intermediate_size,
+        hidden_act=intermediate_act_fn,
+        hidden_dropout_prob=hidden_dropout_prob,
+        attention_probs_dropout_prob=attention_probs_dropout_prob,
+        initializer_range=initializer_range,
+    )
+    _check_heads(config)
+    width = get_shape_list(input_tensor, expected_rank=3)[2]
+    if width != hidden_size:
+        raise ValueError(f"the input is {width} wide; expected hidden_size, {hidden_size}")
+    layers = _encode(config, input_tensor, scores_of_mask(attention_mask), kernels.REFERENCE)
+    return layers if do_return_all_layers else layers[-1]
+
+
+def _check_heads(config):
+    """ValueError where the heads cannot share the width evenly."""
+    if config.hidden_size % config.num_attention_heads:
         raise ValueError(
-            f"a sequence of {seq_len} tokens is longer than "
-            f"the encoder's max_position_embeddings, {config.max_position_embeddings}"
+            f"hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}"
         )
 
-    def table(name, rows):
-        return tf.get_variable(name, [rows, hidden], initializer=create_initializer(config.initializer_range))
 
-    words = table("word_embeddings", config.vocab_size)  # [vocab_size, hidden]
-    if use_one_hot_embeddings:
-        one_hot = tf.one_hot(tf.reshape(input_ids, [-1]), config.vocab_size)  # [rows, vocab_size]
-        embedded = tf.reshape(tf.matmul(one_hot, words), [batch, seq_len, hidden])
-    else:
-        embedded = tf.gather(words, input_ids)  # [batch, seq_len, hidden]
-
-    # The segment table is so small that a one-hot matmul is faster than a gather on every device.
-    segments = tf.one_hot(tf.reshape(token_type_ids, [-1]), config.type_vocab_size)  # [rows, type_vocab_size]
-    segment_rows = tf.matmul(segments, table("token_type_embeddings", config.type_vocab_size))  # [rows, hidden]
-    embedded += tf.reshape(segment_rows, [batch, seq_len, hidden])
-    embedded += table("position_embeddings", config.max_position_embeddings)[:seq_len]  # [seq_len, hidden], broadcast
-    return dropout(layer_norm(embedded), config.hidden_dropout_prob), words
-
-
-def _encode(config, embedded, input_mask, compute):
+def _encode(config, embedded, mask_scores, compute):
     """The stack of Transformer layers.
 
     Args:
       embedded: float32 [batch, seq_len, hidden].
-      input_mask: int [batch, seq_len].
+      mask_scores: float32 [batch, 1, 1 or seq_len, seq_len], see attention.scores_of_mask.
 
     Returns:
       List of float32 [batch, seq_len, hidden], the lowest layer first.
     """
     batch, seq_len, hidden = get_shape_list(embedded, expected_rank=3)
-    # The same scores are added for every head and every query.
-    mask_scores = (1.0 - tf.cast(input_mask, tf.float32))[:, None, None, :] * MASKED_SCORE  # [batch, 1, 1, seq_len]
     # Layers work on two dimensions, so that their matmuls need no reshapes.
     rows = tf.cast(tf.reshape(embedded, [-1, hidden]), compute.dtype)  # [rows, hidden]
     layers = []
@@ -201,7 +251,7 @@ def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, see
     Args:
       weights: dict of tensors, see `_layer_weights`.
       rows: [rows, hidden] of compute.dtype.
-      mask_scores: float32 [batch, 1, 1, seq_len].
+      mask_scores: as of `_encode`.
       seeds: int32 [3], for the dropout of the attention weights and of both outputs.
 
     Returns:
@@ -229,14 +279,15 @@ def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, see
             product(rows, scope), weights[f"{scope}/bias"], seq_len, config.num_attention_heads
         )
 
-    scores = tf.matmul(heads("query"), heads("key"), transpose_b=True)  # [batch, heads, seq_len, seq_len]
-    scale = 1.0 / math.sqrt(config.hidden_size // config.num_attention_heads)
-    attention = compute.kernels.attention_weights(  # [batch, heads, seq_len, seq_len]
-        scores, mask_scores, scale, config.attention_probs_dropout_prob, seeds[0]
+    context = attend(  # [rows, hidden]
+        heads("query"),
+        heads("key"),
+        heads("value"),
+        mask_scores,
+        config.attention_probs_dropout_prob,
+        seeds[0],
+        compute.kernels,
     )
-    context = tf.matmul(attention, heads("value"))  # [batch, heads, seq_len, head_size]
-    context = tf.transpose(context, [0, 2, 1, 3])  # [batch, seq_len, heads, head_size]
-    context = tf.reshape(context, [-1, config.hidden_size])  # [rows, hidden]
     projected = product(context, "attention/output/dense")  # [rows, hidden]
     attended = residual_norm(projected, rows, "attention/output", seeds[1])  # [rows, hidden]
 

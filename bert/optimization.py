@@ -5,7 +5,12 @@ as one device with the whole batch, and several accumulated batches the same as 
 """
 
 import collections
+import os
 import re
+import sys
+
+if not __package__:  # imported as `optimization`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import tensorflow.compat.v1 as tf
 
@@ -160,12 +165,10 @@ def build_train_step(
     to_apply = [
         (gradient if replicas == 1 else gradient / replicas, var) for gradient, var in zip(gradients, variables)
     ]
-    if apply_when is None:
-        train_op = optimizer.apply_gradients(to_apply, global_step=global_step)
-        return TrainStep(train_op, learning_rate, norm, loss, means, number)
     applied = optimizer.apply_gradients(to_apply)
     with tf.control_dependencies([applied]):
-        done = [global_step.assign_add(tf.cast(apply_when, global_step.dtype))]
+        made = 1 if apply_when is None else tf.cast(apply_when, global_step.dtype)
+        done = [global_step.assign_add(made)]
         if due is not None:
             done.append(reset())
         if scale_loss:
@@ -281,6 +284,9 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
 
     Slots are saved as `<variable>/adam_m` and `<variable>/adam_v`.
 
+    As Google's, `apply_gradients` and `minimize` do not advance the global step, even if they are given one: whoever
+    builds the training op does, once an update.
+
     Args:
       learning_rate: float or scalar tensor.
       weight_decay_rate: as in the formula.
@@ -311,6 +317,11 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         self.exclude_from_weight_decay = exclude_from_weight_decay
         self.options = options
         self._update = kernels.compiled(self._moved) if options.fused else self._moved
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        """As every optimizer's, but `global_step` is ignored. Pairs without a gradient are left out."""
+        del global_step
+        return super().apply_gradients(grads_and_vars, name=name)
 
     def _create_slots(self, var_list):
         for var in var_list:

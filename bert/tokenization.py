@@ -11,9 +11,14 @@ three rare ones whose class Unicode has changed (U+166D, U+1734, U+A9BD).
 """
 
 import collections
+import os
 import re
 import string
+import sys
 import unicodedata
+
+if not __package__:  # imported as `tokenization`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from bert.system import lines
 from bert.system.errors import UserError

@@ -22,7 +22,7 @@ class BertConfig:
       num_hidden_layers: Transformer layers.
       num_attention_heads: attention heads in each layer.
       intermediate_size: width of the feed-forward layer.
-      hidden_act: activation of the feed-forward layer: gelu, relu, tanh, linear or a function.
+      hidden_act: activation of the feed-forward layer: a name that layers.get_activation takes, or a function.
       hidden_dropout_prob: fraction dropped from embeddings and from each sublayer's output.
       attention_probs_dropout_prob: fraction dropped from the attention weights.
       max_position_embeddings: longest sequence, in tokens.

@@ -67,6 +67,11 @@ def gelu(x):
     return x * 0.5 * (1.0 + tf.math.erf(x / math.sqrt(2.0)))
 
 
+def gelu_tanh(x):
+    """The tanh form of gelu, an approximation from the same paper; Google BERT's code has it since 2019."""
+    return x * 0.5 * (1.0 + tf.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * tf.pow(x, 3))))
+
+
 def normalize(x, gamma, beta):
     """LayerNorm (Ba et al., 2016): mean 0 and variance 1 in the last dimension, then scale by gamma and shift by beta.
 
@@ -97,9 +102,13 @@ def bias_to_heads(x, bias, seq_len, heads):
     Returns:
       [batch, heads, seq_len, head_size].
     """
-    shifted = tf.cast(_float(x) + bias, x.dtype)  # [rows, hidden]
+    return split_heads(tf.cast(_float(x) + bias, x.dtype), seq_len, heads)
+
+
+def split_heads(x, seq_len, heads):
+    """The rows [rows, hidden] of all heads, side by side, as [batch, heads, seq_len, head_size]."""
     head_size = x.shape.as_list()[-1] // heads
-    split = tf.reshape(shifted, [-1, seq_len, heads, head_size])  # [batch, seq_len, heads, head_size]
+    split = tf.reshape(x, [-1, seq_len, heads, head_size])  # [batch, seq_len, heads, head_size]
     return tf.transpose(split, [0, 2, 1, 3])  # [batch, heads, seq_len, head_size]
 
 

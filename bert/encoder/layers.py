@@ -4,7 +4,7 @@ import six
 import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
-from bert.encoder.kernels import gelu
+from bert.encoder.kernels import gelu, gelu_tanh
 
 
 def dense(rows, units, name, initializer_range, activation=None):
@@ -46,6 +46,11 @@ def layer_norm(input_tensor, name=None):
     return kernels.normalize(input_tensor, gamma, beta)
 
 
+def layer_norm_and_dropout(input_tensor, dropout_prob, name=None):
+    """`layer_norm`, then `dropout`."""
+    return dropout(layer_norm(input_tensor, name), dropout_prob)
+
+
 def dropout(input_tensor, dropout_prob):
     """Sets a fraction `dropout_prob` of the elements to 0 and scales the rest by 1 / (1 - dropout_prob).
 
@@ -54,11 +59,12 @@ def dropout(input_tensor, dropout_prob):
     return kernels.dropout(input_tensor, dropout_prob)
 
 
-def get_activation(activation):
+def get_activation(activation_string):
     """The activation function that `hidden_act` names.
 
     Args:
-      activation: "gelu", "relu", "tanh" or "linear"; None or "" as "linear"; or a function.
+      activation_string: "gelu", the exact form, which is that of the release; "gelu_new" or "gelu_tanh", the tanh form,
+        which Google's code has since 2019; "relu", "tanh" or "linear"; None or "" as "linear"; or a function.
 
     Returns:
       The function; None for "linear".
@@ -66,13 +72,20 @@ def get_activation(activation):
     Raises:
       ValueError: the name is another one.
     """
-    if not activation or callable(activation):
-        return activation or None
-    named = {"linear": None, "relu": tf.nn.relu, "gelu": gelu, "tanh": tf.tanh}
+    if not activation_string or callable(activation_string):
+        return activation_string or None
+    named = {
+        "linear": None,
+        "relu": tf.nn.relu,
+        "gelu": gelu,
+        "gelu_new": gelu_tanh,
+        "gelu_tanh": gelu_tanh,
+        "tanh": tf.tanh,
+    }
     try:
-        return named[str(activation).lower()]
+        return named[str(activation_string).lower()]
     except KeyError:
-        raise ValueError(f"hidden_act is '{activation}'; expected one of {sorted(named)}")
+        raise ValueError(f"hidden_act is '{activation_string}'; expected one of {sorted(named)}")
 
 
 def create_initializer(initializer_range=0.02):
@@ -96,14 +109,46 @@ def get_shape_list(tensor, expected_rank=None, name=None):
     """
     static = tensor.shape.as_list()
     if expected_rank is not None:
-        allowed = [expected_rank] if isinstance(expected_rank, six.integer_types) else list(expected_rank)
-        if len(static) not in allowed:
-            raise ValueError(
-                "tensor {} has rank {} (shape {}); expected rank {}".format(
-                    name or tensor.name, len(static), static, " or ".join(map(str, allowed))
-                )
-            )
+        assert_rank(tensor, expected_rank, name)
     if None not in static:
         return static
     dynamic = tf.shape(tensor)
     return [dynamic[i] if size is None else size for i, size in enumerate(static)]
+
+
+def assert_rank(tensor, expected_rank, name=None):
+    """ValueError unless a tensor has the expected rank; arguments as `get_shape_list`."""
+    static = tensor.shape.as_list()
+    allowed = [expected_rank] if isinstance(expected_rank, six.integer_types) else list(expected_rank)
+    if len(static) not in allowed:
+        raise ValueError(
+            "tensor {} has rank {} (shape {}); expected rank {}".format(
+                name or tensor.name, len(static), static, " or ".join(map(str, allowed))
+            )
+        )
+
+
+def reshape_to_matrix(input_tensor):
+    """A tensor [..., width] as rows, [n, width]; one that has them already stays as it is.
+
+    Raises:
+      ValueError: the tensor has fewer than two dimensions.
+    """
+    if input_tensor.shape.ndims < 2:
+        raise ValueError(f"tensor {input_tensor.name} has rank {input_tensor.shape.ndims}; expected 2 or more")
+    if input_tensor.shape.ndims == 2:
+        return input_tensor
+    return tf.reshape(input_tensor, [-1, input_tensor.shape.as_list()[-1]])
+
+
+def reshape_from_matrix(output_tensor, orig_shape_list):
+    """Rows [n, width] in the shape of the tensor that `reshape_to_matrix` made them from, but for the width.
+
+    Args:
+      output_tensor: [n, width].
+      orig_shape_list: the shape of that tensor, see `get_shape_list`.
+    """
+    if len(orig_shape_list) == 2:
+        return output_tensor
+    width = get_shape_list(output_tensor, expected_rank=2)[-1]
+    return tf.reshape(output_tensor, list(orig_shape_list[:-1]) + [width])

@@ -208,6 +208,8 @@ def write(directory, architecture, weights, config, pieces, do_lower_case):
       do_lower_case: whether text is lower-cased.
     """
     values = dict({"layer_norm_eps": LAYER_NORM_EPSILON}, **config.to_dict())
+    if values["hidden_act"] == "gelu_tanh":
+        values["hidden_act"] = "gelu_new"  # the name that both know
     values.update(architectures=[architecture], model_type="bert", torch_dtype="float32")
     values.update(pad_token_id=pieces.index("[PAD]") if "[PAD]" in pieces else 0)
     if "classifier.bias" in weights:

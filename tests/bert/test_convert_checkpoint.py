@@ -397,7 +397,7 @@ def reshaped(name, *shape):
         ({"model_type": "roberta"}, r"config\.json: model_type is 'roberta'; expected a BERT"),
         ({"model_type": None, "architectures": ["AlbertModel"]}, r"config\.json: architectures is \['AlbertModel'\]"),
         ({"architectures": "BertModel"}, r"config\.json: architectures is 'BertModel'; expected a list"),
-        ({"hidden_act": "gelu_new"}, r"config\.json: .*gelu_new"),
+        ({"hidden_act": "quick_gelu"}, r"config\.json: .*quick_gelu"),
         ({"position_embedding_type": "relative_key"}, r"config\.json: position_embedding_type is 'relative_key'"),
         ({"is_decoder": True}, r"config\.json: is_decoder is True; expected False"),
         ({"hidden_size": "6"}, r"config\.json: hidden_size is '6'; expected a whole number"),

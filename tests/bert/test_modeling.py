@@ -60,6 +60,7 @@ def outputs_of(model):
 
 NUMPY_ACTIVATIONS = {
     "gelu": lambda x: 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),
+    "gelu_new": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
     "linear": lambda x: x,
@@ -152,6 +153,7 @@ def test_outputs_equal_numpy(one_hot, kind_of_variables, evaluate):
     [
         {"hidden_act": "relu"},
         {"hidden_act": "tanh", "intermediate_size": 5},
+        {"hidden_act": "gelu_new"},
         {"hidden_act": "linear", "num_attention_heads": 1},
         {"hidden_act": "gelu", "num_attention_heads": 12, "num_hidden_layers": 3, "type_vocab_size": 2},
     ],
@@ -337,6 +339,7 @@ def test_get_activation(graph):
     assert modeling.get_activation("gelu") is modeling.gelu
     assert modeling.get_activation("ReLU") is tf.nn.relu
     assert modeling.get_activation("tanh") is tf.tanh
+    assert modeling.get_activation("gelu_tanh") is modeling.get_activation("gelu_new") is not modeling.gelu
     assert modeling.get_activation(math.sin) is math.sin
     for nothing in ("linear", "", None):
         assert modeling.get_activation(nothing) is None

@@ -298,7 +298,22 @@ def test_classic_use(kind_of_variables, evaluate):
     for _ in range(100):
         evaluate(train_op)
     np.testing.assert_allclose(evaluate(w), target, rtol=1e-2, atol=1e-2)
-    assert evaluate(global_step) == 100
+    assert evaluate(global_step) == 0  # whoever builds the training op advances it, see the next test
+
+
+def test_a_training_op_copied_from_googles_counts_each_step_once(kind_of_variables, evaluate):
+    w = tf.get_variable("w", initializer=[3.0])
+    global_step = tf.train.get_or_create_global_step()
+    optimizer = optimization.AdamWeightDecayOptimizer(learning_rate=0.1)
+    pairs = list(zip(tf.gradients(tf.square(w), [w]), [w]))
+    applied = optimizer.apply_gradients(pairs, global_step=global_step)
+    train_op = tf.group(applied, [global_step.assign(global_step + 1)])
+    ours = optimization.create_optimizer(tf.reduce_sum(tf.square(w)), 0.1, 8, 0, False)
+    for _ in range(3):
+        evaluate(train_op)
+    assert evaluate(global_step) == 3
+    evaluate(ours)
+    assert evaluate(global_step) == 4
 
 
 def test_minimize_as_every_optimizer_has_it(evaluate):
