@@ -159,12 +159,17 @@ def test_switches(name):
     args = parse("--" + name, "-batch_size", "3")
     assert getattr(args, name) is True and args.batch_size == 3
     assert getattr(parse("-" + name, "-" + name, "false"), name) is False
+    # absl's way to say false.
+    assert getattr(parse("-no" + name), name) is getattr(parse("-" + name, "--no" + name), name) is False
+    assert getattr(parse("--no" + name, "-" + name), name) is True
 
 
 WRONG = [
     (["-no_such_flag"], "-no_such_flag"),
     (["--no_such_flag=3"], "--no_such_flag=3"),
     (["stray"], "stray"),
+    (["--nobatch_size"], "--nobatch_size"),
+    (["--nodo_train=true"], "-nodo_train"),
     (["-do_train", "perhaps"], "expected true or false, got 'perhaps'"),
     (["-do_train="], "expected true or false"),
     (["-batch_size", "0"], "expected a whole number of at least 1, got '0'"),

@@ -49,13 +49,14 @@ class FlagParser(argparse.ArgumentParser):
         raise UserError(f"{message} (-help lists the flags)")
 
 
-def add_flag(parser, name, **kwargs):
-    """A flag with a value: `-name VALUE`, `--name=VALUE`."""
-    return parser.add_argument("-" + name, "--" + name, dest=name, **kwargs)
+def add_flag(parser, name, target=None, **kwargs):
+    """A flag with a value: `-name VALUE`, `--name=VALUE`; `target`: the attribute that it sets, default its name."""
+    return parser.add_argument("-" + name, "--" + name, dest=target or name, **kwargs)
 
 
 def add_switch(parser, name, default, **kwargs):
-    """A Boolean: `-name`, `-name true`, `--name=false`."""
+    """A Boolean: `-name`, `-name true`, `--name=false`; and absl's `--noname` for false, which -help does not list."""
+    add_flag(parser, f"no{name}", target=name, action="store_false", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return add_flag(
         parser, name, default=default, nargs="?", const=True, type=parse_bool, metavar="true|false", **kwargs
     )
