@@ -14,8 +14,10 @@ bytes each. The same -random_seed gives the same files with any number of proces
 import os
 import sys
 
-if not __package__:  # run as a file: its own directory is no place to import from
+if __name__ == "__main__" and not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+elif not __package__:  # imported as `create_pretraining_data`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from bert.system import startup  # noqa: I001  before TensorFlow
 

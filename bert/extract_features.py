@@ -10,8 +10,10 @@ program, or one .npz file, whose arrays `write_npz` describes.
 import os
 import sys
 
-if not __package__:  # run as a file: its own directory is no place to import from
+if __name__ == "__main__" and not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+elif not __package__:  # imported as `extract_features`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from bert.system import startup  # noqa: I001  before TensorFlow
 from bert.runtime.vector_flags import check_features_flags as check_flags

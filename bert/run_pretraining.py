@@ -10,8 +10,10 @@ In: what create_pretraining_data writes. Out, in -output_dir: checkpoints, which
 import os
 import sys
 
-if not __package__:  # run as a file: its own directory is no place to import from
+if __name__ == "__main__" and not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+elif not __package__:  # imported as `run_pretraining`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from bert.system import startup  # noqa: I001, F401  before TensorFlow
 from bert.pretraining.flags import check_flags, parse_args

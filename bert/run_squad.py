@@ -10,8 +10,10 @@ come with answers.
 import os
 import sys
 
-if not __package__:  # run as a file, `python bert/run_squad.py`
+if __name__ == "__main__" and not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+elif not __package__:  # imported as `run_squad`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 from bert.squad.flags import check_flags, parse_args

@@ -9,8 +9,10 @@ the same order, id, text and values, with tabs between. Values have 6 decimals a
 import os
 import sys
 
-if not __package__:  # run as a file: its own directory is no place to import from
+if __name__ == "__main__" and not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+elif not __package__:  # imported as `sentence2vec`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from bert.system import startup  # noqa: I001  before TensorFlow
 from bert.runtime.vector_flags import parse_sentence_flags as parse_flags

@@ -8,6 +8,12 @@
 The config is a JSON file or a dict, with some of KEYS.
 """
 
+import os
+import sys
+
+if not __package__:  # imported as `sentence2veclib`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 from bert.system import startup  # noqa: I001, F401  before TensorFlow
 
 import contextlib
