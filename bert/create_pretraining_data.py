@@ -29,6 +29,17 @@ import tempfile
 from tqdm import tqdm
 
 from bert.pretraining import corpus, examples
+from bert.pretraining.instances import (  # noqa: F401  for scripts that import them from here
+    MaskedLmInstance,
+    TrainingInstance,
+    create_float_feature,
+    create_instances_from_document,
+    create_int_feature,
+    create_masked_lm_predictions,
+    create_training_instances,
+    truncate_seq_pair,
+    write_instance_to_example_files,
+)
 from bert.system import signals
 from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import find_files, make_dir

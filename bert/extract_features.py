@@ -33,8 +33,17 @@ import zipfile
 import numpy as np
 from tqdm import tqdm
 
+from bert.data.pairs import truncate_seq_pair as _truncate_seq_pair  # noqa: F401
 from bert.runtime import devices, encoding
 from bert.runtime.encoder_files import EncoderFiles
+from bert.runtime.features import (  # noqa: F401  for scripts that import them from here
+    InputExample,
+    InputFeatures,
+    convert_examples_to_features,
+    input_fn_builder,
+    model_fn_builder,
+    read_examples,
+)
 from bert.system import lines
 from bert.system.files import atomic_open, atomic_path, check_output
 

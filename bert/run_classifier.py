@@ -10,8 +10,10 @@ eval_results.txt, test_results.tsv, export/<timestamp>/.
 import os
 import sys
 
-if not __package__:  # run as a file, `python bert/run_classifier.py`
+if __name__ == "__main__" and not __package__:  # run as a file: its own directory is no place to import from
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+elif not __package__:  # imported as `run_classifier`, by a script in this folder
+    sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 from bert.classification.flags import check_flags, parse_args, splits_used
@@ -28,8 +30,25 @@ from tqdm import tqdm
 
 from bert.classification import inputs as classification_inputs
 from bert.classification import model, tasks
+from bert.classification.examples import (  # noqa: F401  for scripts that import them from here
+    ColaProcessor,
+    DataProcessor,
+    InputExample,
+    InputFeatures,
+    MnliProcessor,
+    MrpcProcessor,
+    PaddingInputExample,
+    XnliProcessor,
+    convert_examples_to_features,
+    convert_single_example,
+    file_based_convert_examples_to_features,
+    file_based_input_fn_builder,
+    input_fn_builder,
+)
+from bert.classification.model import create_model
 from bert.data import pairs
 from bert.data.batches import Reading
+from bert.data.pairs import truncate_seq_pair as _truncate_seq_pair  # noqa: F401
 from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, init_weights, prediction
@@ -129,10 +148,11 @@ def model_fn_builder(
     learning_rate,
     num_train_steps,
     num_warmup_steps,
-    train_batch_size,
+    use_tpu,
+    use_one_hot_embeddings,
     compute=kernels.REFERENCE,
 ):
-    """The classifier as an Estimator's model function, from the parameters of Google BERT's function of this name.
+    """The classifier as an Estimator's model function, from Google BERT's arguments; `make_model_fn` does the work.
 
     Args:
       bert_config: BertConfig.
@@ -140,18 +160,20 @@ def model_fn_builder(
       init_checkpoint: checkpoint prefix to start from, or None for random weights.
       learning_rate: peak learning rate.
       num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
-      train_batch_size: examples a step, for the log.
+      use_tpu: ignored; the Estimator's tf.distribute strategy says so.
+      use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
       compute: kernels.Compute, how the encoder computes.
 
     Returns:
       model_fn(features, labels, mode, params), as of `make_model_fn`.
     """
+    del use_tpu
     start = init_weights.of_prefix(init_checkpoint, _variables(bert_config, num_labels))
-    training = Training(start, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
-    return make_model_fn(bert_config, num_labels, training, compute)
+    training = Training(start, learning_rate, num_train_steps, num_warmup_steps, None)
+    return make_model_fn(bert_config, num_labels, training, compute, use_one_hot_embeddings)
 
 
-def make_model_fn(bert_config, num_labels, training=None, compute=kernels.REFERENCE):
+def make_model_fn(bert_config, num_labels, training=None, compute=kernels.REFERENCE, use_one_hot_embeddings=False):
     """The classifier as an Estimator's model function.
 
     Args:
@@ -159,34 +181,40 @@ def make_model_fn(bert_config, num_labels, training=None, compute=kernels.REFERE
       num_labels: number of labels; 1 for regression.
       training: strategies.Training; None for a model function that only predicts.
       compute: kernels.Compute, how the encoder computes.
+      use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
 
     Returns:
       model_fn(features, labels, mode, params). Features: int [batch, seq_len] `input_ids`, `input_mask`,
-      `segment_ids`, and [batch] `label_ids` where they are known. Predictions: `probabilities` [batch, num_labels] and,
-      with labels, `loss` [batch].
+      `segment_ids`, and [batch] `label_ids` where they are known, `is_real_example` where some do not count in
+      evaluation. Predictions: `probabilities` [batch, num_labels] and, with labels, `loss` [batch]. Metrics of
+      evaluation: `eval_loss` and, unless it is a regression, `eval_accuracy`.
     """
 
     def model_fn(features, labels, mode, params):
         is_training = mode == ModeKeys.TRAIN
+        label_ids = features.get("label_ids", labels)
         with strategies.start_weights(training):
-            loss, per_example_loss, _, probabilities = model.create_model(
+            loss, per_example_loss, logits, probabilities = create_model(
                 bert_config,
                 is_training,
                 features["input_ids"],
                 features["input_mask"],
                 features["segment_ids"],
-                features.get("label_ids", labels),
+                label_ids,
                 num_labels,
-                strategies.on_tpu(),
+                use_one_hot_embeddings or strategies.on_tpu(),
                 compute,
             )
         if is_training:
-            return strategies.training_spec(loss, training, compute)
+            return strategies.training_spec(loss, strategies.with_batch_size(training, params), compute)
 
         predictions = {"probabilities": probabilities}
         if per_example_loss is not None:
             predictions["loss"] = per_example_loss
-        return EstimatorSpec(mode, loss=loss, predictions=predictions)
+        scores = None
+        if mode == ModeKeys.EVAL:
+            scores = model.eval_metrics(per_example_loss, label_ids, logits, features.get("is_real_example"))
+        return EstimatorSpec(mode, loss=loss, predictions=predictions, eval_metric_ops=scores)
 
     return model_fn
 

@@ -28,6 +28,7 @@ import tensorflow.compat.v1 as tf
 
 from bert import modeling
 from bert.data.batches import Reading
+from bert.pretraining.model import gather_indexes, get_masked_lm_output, get_next_sentence_output  # noqa: F401
 from bert.encoder import kernels
 from bert.pretraining import model
 from bert.pretraining import records as pretraining_records
@@ -116,18 +117,18 @@ def model_fn_builder(
     learning_rate,
     num_train_steps,
     num_warmup_steps,
-    train_batch_size,
-    use_one_hot_embeddings=False,
+    use_tpu,
+    use_one_hot_embeddings,
     compute=kernels.REFERENCE,
 ):
-    """Pre-training as an Estimator's model function, from the parameters of Google BERT's function of this name.
+    """Pre-training as an Estimator's model function, from Google BERT's arguments; `make_model_fn` does the work.
 
     Args:
       bert_config: BertConfig.
       init_checkpoint: checkpoint prefix to start from, or None for random weights.
       learning_rate: peak learning rate.
       num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
-      train_batch_size: examples a step, for the log.
+      use_tpu: ignored; the Estimator's tf.distribute strategy says so.
       use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
       compute: kernels.Compute, how the encoder computes.
 
@@ -136,9 +137,19 @@ def model_fn_builder(
       evaluation it gives the metrics `masked_lm_accuracy`, `masked_lm_loss`, `next_sentence_accuracy` and
       `next_sentence_loss`, means over all predictions and all examples.
     """
+    del use_tpu
     start = init_weights.of_prefix(init_checkpoint, _variables(bert_config))
-    training = Training(start, learning_rate, num_train_steps, num_warmup_steps, train_batch_size)
+    training = Training(start, learning_rate, num_train_steps, num_warmup_steps, None)
     return make_model_fn(bert_config, training, use_one_hot_embeddings, compute)
+
+
+def input_fn_builder(input_files, max_seq_length, max_predictions_per_seq, is_training, num_cpu_threads=4):
+    """An input function over record files, from Google BERT's arguments; see records.input_fn_builder.
+
+    In evaluation it gives every record once. `num_cpu_threads` is ignored.
+    """
+    del num_cpu_threads
+    return pretraining_records.input_fn_builder(input_files, max_seq_length, max_predictions_per_seq, is_training)
 
 
 def _variables(config):
@@ -170,7 +181,7 @@ def make_model_fn(bert_config, training, use_one_hot_embeddings=False, compute=k
             use_one_hot_embeddings=use_one_hot_embeddings or strategies.on_tpu(),
             compute=compute,
         )
-        masked_lm = model.get_masked_lm_output(
+        masked_lm = get_masked_lm_output(
             bert_config,
             encoder.get_sequence_output(),
             encoder.get_embedding_table(),
@@ -178,7 +189,7 @@ def make_model_fn(bert_config, training, use_one_hot_embeddings=False, compute=k
             features["masked_lm_ids"],
             features["masked_lm_weights"],
         )
-        next_sentence = model.get_next_sentence_output(
+        next_sentence = get_next_sentence_output(
             bert_config, encoder.get_pooled_output(), features["next_sentence_labels"]
         )
         return masked_lm, next_sentence
@@ -190,7 +201,7 @@ def make_model_fn(bert_config, training, use_one_hot_embeddings=False, compute=k
         loss = masked_lm[0] + next_sentence[0]
         if is_training:
             parts = {"masked_lm_loss": masked_lm[0], "next_sentence_loss": next_sentence[0]}
-            return strategies.training_spec(loss, training, compute, parts)
+            return strategies.training_spec(loss, strategies.with_batch_size(training, params), compute, parts)
 
         metrics = _metrics(features, masked_lm, next_sentence)
         return EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)

@@ -39,6 +39,16 @@ from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.squad import metrics, model, records
 from bert.squad import questions as squad_questions
 from bert.squad.answers import answer_question
+from bert.squad.examples import (  # noqa: F401  for scripts that import them from here
+    FeatureWriter,
+    InputFeatures,
+    SquadExample,
+    convert_examples_to_features,
+    input_fn_builder,
+    read_squad_examples,
+)
+from bert.squad.model import create_model  # noqa: F401
+from bert.squad.predictions import RawResult, get_final_text, write_predictions  # noqa: F401
 from bert.squad.windows import SPECIAL_PIECES
 from bert.system import run_lock
 from bert.system.files import atomic_open, make_dir, sha256, write_results
@@ -141,21 +151,24 @@ def model_fn_builder(
     learning_rate,
     num_train_steps,
     num_warmup_steps,
-    use_one_hot_embeddings=False,
+    use_tpu,
+    use_one_hot_embeddings,
     compute=kernels.REFERENCE,
 ):
-    """An Estimator's model function, from the parameters of Google BERT's function of this name.
+    """An Estimator's model function, from Google BERT's arguments; `make_model_fn` does the work.
 
     Args:
       bert_config: BertConfig.
       init_checkpoint: checkpoint prefix to start from, or None for random weights.
       learning_rate: peak learning rate.
       num_train_steps, num_warmup_steps: steps of the learning rate's schedule.
+      use_tpu: ignored; the Estimator's tf.distribute strategy says so.
       use_one_hot_embeddings, compute: see BertModel.
 
     Returns:
-      model_fn(features, labels, mode, params), as of `make_model_fn`; params["batch_size"] is for the log.
+      model_fn(features, labels, mode, params), as of `make_model_fn`.
     """
+    del use_tpu
     start = init_weights.of_prefix(init_checkpoint, _variables(bert_config))
     training = Training(start, learning_rate, num_train_steps, num_warmup_steps, None)
     return make_model_fn(bert_config, training, use_one_hot_embeddings, compute)
@@ -166,7 +179,7 @@ def make_model_fn(bert_config, training=None, use_one_hot_embeddings=False, comp
 
     Args:
       bert_config: BertConfig.
-      training: strategies.Training, whose batch size is that of params; None for a model function that only predicts.
+      training: strategies.Training; None for a model function that only predicts.
       use_one_hot_embeddings, compute: see BertModel.
 
     Returns:
@@ -191,7 +204,7 @@ def make_model_fn(bert_config, training=None, use_one_hot_embeddings=False, comp
         start_losses = model.position_losses(start_logits, features["start_positions"], features["input_mask"])
         end_losses = model.position_losses(end_logits, features["end_positions"], features["input_mask"])
         loss = tf.reduce_mean(start_losses + end_losses) / 2.0
-        return strategies.training_spec(loss, training._replace(batch_size=params["batch_size"]), compute)
+        return strategies.training_spec(loss, strategies.with_batch_size(training, params), compute)
 
     return model_fn
 

@@ -32,6 +32,15 @@ from bert.system.errors import run_program
 from bert.training import loop as training_loop
 from bert.training import strategies
 from train import run_dir, tf_metrics
+from train.data.examples import (  # noqa: F401  for scripts that import them from here
+    DataProcessor,
+    InputExample,
+    InputFeatures,
+    NerProcessor,
+    convert_single_example,
+    filed_based_convert_examples_to_features,
+    write_tokens,
+)
 from train.data.labels import OUTSIDE, PIECE, SPECIAL, read_labels
 from train.data.records import file_based_input_fn_builder, word_starts
 from train.finetuning import advice, changes, choices, evaluation
@@ -41,8 +50,9 @@ from train.finetuning.schedule import make_schedule
 from train.finetuning.splits import make_records
 from train.finetuning.update import step_options
 from train.inference.frozen import TaggerGraph
-from train.models import build_tagger, predict_tags
+from train.models import build_tagger, create_model, predict_tags  # noqa: F401
 from train.report import page
+from train.run_dir import adam_filter, get_last_checkpoint  # noqa: F401
 from train.serving import saved_model
 from train.tagger.settings import TaggerSettings
 from train.tagger.variables import head_shapes

@@ -1,4 +1,7 @@
-"""The models: encoder and tagging head, then tags and their probabilities; encoder and classifier."""
+"""The models: encoder and tagging head, then tags and their probabilities; encoder and classifier.
+
+`create_model` and what follows it, up to `Model`, have the archive's parameters, for scripts written against it.
+"""
 
 import collections
 import functools
@@ -8,6 +11,10 @@ import tensorflow.compat.v1 as tf
 from bert import modeling
 from bert.classification import model
 from bert.encoder import kernels
+from bert.tokenization import convert_to_unicode
+from train.data import schemes
+from train.data.examples import DataProcessor, InputExample, InputFeatures  # noqa: F401  for scripts
+from train.data.labels import CLS, SEP
 from train.lstm_crf_layer import BLSTM_CRF
 from train.tagger import decoding
 from train.tagger.shapes import check_shapes
@@ -32,9 +39,9 @@ def create_model(
     lstm_size=1,
     cell="lstm",
     num_layers=1,
-    crf_only=False,
+    crf_only=None,
 ):
-    """The tagger on all pieces, decoded without constraint.
+    """The tagger on all pieces, decoded without constraint, with the archive's arguments.
 
     Args:
       bert_config: BertConfig.
@@ -43,16 +50,26 @@ def create_model(
       labels: int [batch, seq_len], 0 at padding; None where they are not known.
       num_labels: number of label ids, padding included.
       use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
-      dropout_rate: fraction dropped in the head.
+      dropout_rate: fraction dropped in the head; in the archive, whose default is 1.0, it is the fraction kept.
       lstm_size: RNN units in each direction.
       cell: "lstm" or "gru".
       num_layers: RNN layers.
-      crf_only: leave the RNN out.
+      crf_only: leave the RNN out. Default: where lstm_size is 1, the value of whoever does not mention it; the
+        archive, and so its checkpoints, never had the RNN.
+
+    Raises:
+      ValueError: dropout_rate is 1.0 or more in training, or a shape is not as above.
 
     Returns:
       (total_loss, logits, trans, pred_ids): scalar mean over sentences, None without labels; float [batch, seq_len,
       num_labels]; float [num_labels, num_labels]; int32 [batch, seq_len].
     """
+    if is_training and dropout_rate >= 1.0:
+        raise ValueError(
+            f"dropout_rate is {dropout_rate}; expected the fraction dropped, below 1 (in the archive it is the fraction "
+            f"kept: its 1.0 is 0.0 here)"
+        )
+    crf_only = lstm_size == 1 if crf_only is None else crf_only
     vectors, lengths = _encode(bert_config, is_training, input_ids, input_mask, segment_ids, use_one_hot_embeddings)
     head = BLSTM_CRF(
         embedded_chars=vectors,
@@ -82,7 +99,70 @@ def create_classification_model(bert_config, is_training, input_ids, input_mask,
       (loss, per_example_loss, logits, probabilities): scalar mean, [batch], [batch, num_labels] twice; the losses are
       None without labels.
     """
-    return model.create_model(bert_config, is_training, input_ids, input_mask, segment_ids, labels, num_labels)
+    return model.create_model(bert_config, is_training, input_ids, input_mask, segment_ids, labels, num_labels, False)
+
+
+def convert_id_to_label(pred_ids_result, idx2label, batch_size):
+    """Label ids as labels: up to the padding, without [CLS] and [SEP].
+
+    Args:
+      pred_ids_result: int [batch, seq_len], a list or an array.
+      idx2label: dict from id to label.
+      batch_size: how many rows to convert.
+
+    Returns:
+      (labels, ids): for each row a list of str, and a list of the ids that they are from.
+    """
+    labels, ids = [], []
+    for row in pred_ids_result[:batch_size]:
+        row = list(row)
+        row = row[: row.index(0)] if 0 in row else row
+        kept = [number for number in row if idx2label[number] not in (CLS, SEP)]
+        labels.append([idx2label[number] for number in kept])
+        ids.append(kept)
+    return labels, ids
+
+
+def convert_id_str(input_ids, batch_size):
+    """Rows of pieces, str or bytes, as lists of str: up to `**PAD**`, without [CLS] and [SEP]."""
+    rows = []
+    for row in input_ids[:batch_size]:
+        row = [convert_to_unicode(piece) for piece in row]
+        row = row[: row.index("**PAD**")] if "**PAD**" in row else row
+        rows.append([piece for piece in row if piece not in (CLS, SEP)])
+    return rows
+
+
+def decode_labels(labels, batch_size):
+    """As `convert_id_str`, for labels."""
+    return convert_id_str(labels, batch_size)
+
+
+def result_to_json(self, string, tags):
+    """The entities of a text as a JSON value; unlike the archive's, each starts at its first character.
+
+    Args:
+      self: an object whose `append(word, start, end, type)` is called for each entity; None for none.
+      string: str, or a list of words.
+      tags: list of str, one for each character or word; of a scheme with B, I, E and S.
+
+    Returns:
+      {"entities": [{"word", "start", "end", "type"}, ...]}, `end` exclusive.
+    """
+    found = []
+    for kind, start, end in schemes.entities(list(tags), None):
+        word = "".join(string[start:end])
+        if self is not None:
+            self.append(word, start, end, kind)
+        found.append({"word": word, "start": start, "end": end, "type": kind})
+    return {"entities": found}
+
+
+class Model:
+    """An empty base class, which scripts written against the archive may derive from."""
+
+    def __init__(self, *args, **kwargs):
+        pass
 
 
 def build_tagger(

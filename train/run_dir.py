@@ -238,3 +238,15 @@ def write_labels(output_dir, labels, ids):
 def checkpoint_to_use(output_dir):
     """The prefix of the best checkpoint, else of the newest, else None."""
     return checkpoint.latest(os.path.join(output_dir, BEST)) or checkpoint.latest(output_dir)
+
+
+def get_last_checkpoint(model_path):
+    """The prefix of the newest checkpoint in a directory, None if there is none; it has the archive's name."""
+    return checkpoint.latest(model_path)
+
+
+def adam_filter(model_path):
+    """Writes a directory's newest checkpoint to model.ckpt there, without the optimizer's variables, as the archive."""
+    prefix = get_last_checkpoint(model_path)
+    if prefix is not None:
+        checkpoint.write_without_slots(prefix, os.path.join(model_path, CHECKPOINT))

@@ -27,7 +27,7 @@ def create_model(
     segment_ids,
     labels,
     num_labels,
-    use_one_hot_embeddings=False,
+    use_one_hot_embeddings,
     compute=kernels.REFERENCE,
 ):
     """The classifier's graph.
@@ -75,6 +75,26 @@ def create_model(
 def head_shapes(config, num_labels):
     """The shape of every variable that `create_model` adds to the encoder: dict from name to list of ints."""
     return {WEIGHTS: [num_labels, config.hidden_size], BIAS: [num_labels]}
+
+
+def eval_metrics(per_example_loss, label_ids, logits, is_real_example=None):
+    """An Estimator's metrics of evaluation: `eval_loss` and, unless it is a regression, `eval_accuracy`.
+
+    Args:
+      per_example_loss: float [batch].
+      label_ids: int [batch], or float [batch] in regression.
+      logits: float [batch, num_labels].
+      is_real_example: int [batch], 0 where an example does not count; None: all count.
+
+    Returns:
+      dict from name to (value, update_op).
+    """
+    weights = None if is_real_example is None else tf.cast(is_real_example, tf.float32)
+    found = {"eval_loss": tf.metrics.mean(per_example_loss, weights=weights)}
+    if logits.shape.as_list()[1] != tasks.REGRESSION_LABELS:
+        best = tf.argmax(logits, axis=1, output_type=tf.int32)
+        found["eval_accuracy"] = tf.metrics.accuracy(label_ids, best, weights=weights)
+    return found
 
 
 def score(task, expected, probabilities, losses, batch_size):
@@ -141,6 +161,7 @@ def export_saved_model(export_dir, prefix, bert_config, task, vocab_file, settin
                 fed["segment_ids"],
                 None,
                 tasks.num_outputs(task),
+                use_one_hot_embeddings=False,
                 compute=compute,
             )
         outputs = _outputs(task, probabilities)

@@ -168,7 +168,7 @@ def tsv_task_of(data_dir, header):
         text, or begins with a line that looks like a header.
     """
     path = os.path.join(data_dir, "train.tsv")
-    rows = _rows(path)
+    rows = read_rows(path)
     first = rows[0][1]
     if len(first) not in (2, 3):
         raise UserError(f"{path}:1: {_columns(first)}; expected 2 (text, label) or 3 (text, text, label), tabs between")
@@ -237,7 +237,7 @@ def read_examples(task, layout, data_dir):
         label that the task does not have, or has no example. The message names file and line.
     """
     path = os.path.join(data_dir, layout.file)
-    rows = _rows(path)
+    rows = read_rows(path)
     needed = 1 + max(column for column in (layout.text_a, layout.text_b, layout.label) if column is not None)
     width = len(rows[0][1])
     if task.name == TSV:
@@ -284,8 +284,8 @@ def _label(task, path, number, text):
     return label
 
 
-def _rows(path):
-    """[(line number, columns)] of a file; empty lines at its end are left out."""
+def read_rows(path):
+    """[(line number, columns)] of a tab-separated file; empty lines at its end are left out."""
     with lines.open_bytes(path, "one example per line, in UTF-8") as stream:
         text = lines.decode(stream.read(), path).rstrip("\r\n")
     if not text:

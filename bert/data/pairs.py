@@ -31,6 +31,12 @@ def encode(tokenizer, text_a, text_b, max_seq_length):
     return join(tokenizer, tokens_a, tokens_b, max_seq_length)
 
 
+def encode_if_any(tokenizer, text_a, text_b, max_seq_length):
+    """As `encode`, but a second text without any piece counts as none, as in Google BERT's programs."""
+    tokens_b = tokenizer.tokenize(text_b) if text_b else None
+    return join(tokenizer, tokenizer.tokenize(text_a), tokens_b or None, max_seq_length)
+
+
 def join(tokenizer, tokens_a, tokens_b, max_seq_length):
     """As `encode`, for texts that are lists of pieces already."""
     tokens_a, tokens_b = truncate(tokens_a, tokens_b, max_seq_length)
@@ -57,6 +63,12 @@ def truncate(tokens_a, tokens_b, max_seq_length):
     keep_a = min(len(tokens_a), max(room - len(tokens_b), room - room // 2))
     keep_b = min(len(tokens_b), room - keep_a)
     return tokens_a[:keep_a], tokens_b[:keep_b]
+
+
+def truncate_seq_pair(tokens_a, tokens_b, max_length):
+    """Cuts two lists of pieces, in place, to `max_length` together; in Google BERT's modules `_truncate_seq_pair`."""
+    kept_a, kept_b = truncate(tokens_a, tokens_b, max_length + 3)
+    del tokens_a[len(kept_a) :], tokens_b[len(kept_b) :]
 
 
 def padded(features, max_seq_length):

@@ -184,9 +184,23 @@ def mask(first, second, is_random, settings, rng):
     Of those, 80% become [MASK], 10% stay and 10% become a random piece of the vocabulary.
     """
     tokens = [settings.cls] + first + [settings.sep] + second + [settings.sep]
+    tokens, chosen, labels = mask_words(tokens, _words(tokens, len(first), settings), settings, rng)
+    return Example(tokens, len(first) + 2, chosen, labels, is_random)
+
+
+def mask_words(tokens, words, settings, rng):
+    """Masks pieces as `mask`.
+
+    Args:
+      tokens: list of pieces, changed in place.
+      words: list of lists of positions, each masked as a whole or not at all.
+
+    Returns:
+      (tokens, positions, labels): the list itself; of the masked pieces their positions, ascending, and what was there.
+    """
     count = min(settings.max_predictions_per_seq, max(1, int(round(len(tokens) * settings.masked_lm_prob))))
     chosen = []
-    for word in shuffled(_words(tokens, len(first), settings), rng):
+    for word in shuffled(words, rng):
         if len(chosen) + len(word) <= count:
             chosen.extend(word)
         if len(chosen) == count:
@@ -199,7 +213,7 @@ def mask(first, second, is_random, settings, rng):
             tokens[position] = settings.mask
         elif draw < 0.9:
             tokens[position] = below(rng, settings.vocab_size)
-    return Example(tokens, len(first) + 2, chosen, labels, is_random)
+    return tokens, chosen, labels
 
 
 def _words(tokens, first, settings):

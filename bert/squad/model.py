@@ -42,6 +42,12 @@ def span_logits(bert_config, is_training, features, use_one_hot_embeddings=False
     return tf.unstack(logits, axis=2)
 
 
+def create_model(bert_config, is_training, input_ids, input_mask, segment_ids, use_one_hot_embeddings):
+    """As `span_logits`, with Google BERT's arguments: (start_logits, end_logits), each float [batch, seq_len]."""
+    features = {"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids}
+    return tuple(span_logits(bert_config, is_training, features, use_one_hot_embeddings))
+
+
 def position_losses(logits, positions, input_mask):
     """Cross entropy of the right position over all that are not padding: float [batch].
 

@@ -40,18 +40,18 @@ def read_training(path, with_negative):
     """
 
     questions, misplaced = [], []
-    for question, qa, where in _read(path):
-        if with_negative and _field(qa, "is_impossible", bool, where):
+    for question, qa, where in read_all(path):
+        if with_negative and field(qa, "is_impossible", bool, where):
             questions.append(question)
             continue
-        answers = _field(qa, "answers", list, where)
+        answers = field(qa, "answers", list, where)
         if not answers:
             hint = "" if with_negative else ", or -version_2_with_negative for a file of SQuAD 2.0"
             raise UserError(f"{where}: no answer; expected one{hint}")
-        text = _field(answers[0], "text", str, where)
+        text = field(answers[0], "text", str, where)
         if not text.strip():
             raise UserError(f"{where}: the answer is empty; expected a text")
-        start = _field(answers[0], "answer_start", int, where)
+        start = field(answers[0], "answer_start", int, where)
         span = _locate(text, start, question.context)
         if span is None:
             found = question.context[start : start + len(text)] if start >= 0 else ""
@@ -82,29 +82,36 @@ def read_prediction(path):
 
     seen = set()
     questions = []
-    for question, qa, where in _read(path):
+    for question, qa, where in read_all(path):
         if question.id in seen:
             raise UserError(f"{path}: two questions have the id {question.id}; expected each once")
         seen.add(question.id)
         if "answers" in qa:
-            answers = _field(qa, "answers", list, where)
-            question = question._replace(answers=tuple(_field(answer, "text", str, where) for answer in answers))
+            answers = field(qa, "answers", list, where)
+            question = question._replace(answers=tuple(field(answer, "text", str, where) for answer in answers))
         questions.append(question)
     return questions
 
 
-def _read(path):
-    """Yields (Question without answers and span, its JSON object, its place for error messages)."""
+def read_all(path):
+    """The questions of a SQuAD file.
+
+    Yields:
+      (Question without answers and span, its JSON object, its place for error messages).
+
+    Raises:
+      UserError: the file is not of this form.
+    """
     found = False
-    for i, article in enumerate(_field(read_json(path), "data", list, path)):
-        for j, paragraph in enumerate(_field(article, "paragraphs", list, f"{path}: data[{i}]")):
+    for i, article in enumerate(field(read_json(path), "data", list, path)):
+        for j, paragraph in enumerate(field(article, "paragraphs", list, f"{path}: data[{i}]")):
             place = f"{path}: data[{i}] paragraphs[{j}]"
-            context = _field(paragraph, "context", str, place)
-            for qa in _field(paragraph, "qas", list, place):
-                name = _field(qa, "id", str, place)
+            context = field(paragraph, "context", str, place)
+            for qa in field(paragraph, "qas", list, place):
+                name = field(qa, "id", str, place)
                 where = f"{path}: question {name}"
                 found = True
-                yield Question(name, _field(qa, "question", str, where), context, None, None), qa, where
+                yield Question(name, field(qa, "question", str, where), context, None, None), qa, where
     if not found:
         raise UserError(f"{path}: no question in it; expected at least one")
 
@@ -123,7 +130,7 @@ def _locate(text, start, context):
     return None
 
 
-def _field(holder, name, kind, where):
+def field(holder, name, kind, where):
     """holder[name]; UserError where it is missing or not of the expected type."""
     if not isinstance(holder, dict) or name not in holder:
         raise UserError(f"{where}: expected an object with '{name}', as in a SQuAD file")

@@ -25,7 +25,7 @@ class TrainingLog(tf.train.SessionRunHook):
       loss: scalar tensor; None for the Estimator's own loss.
       learning_rate, gradient_norm: scalar tensors; None to log none, as on a TPU, where tensors of a step stay.
       total_steps: global step at which training ends.
-      examples_per_call: examples in one run of the training op.
+      examples_per_call: examples in one run of the training op; None where it is not known.
     """
 
     def __init__(self, loss, learning_rate, gradient_norm, total_steps, examples_per_call):
@@ -65,7 +65,8 @@ class TrainingLog(tf.train.SessionRunHook):
             for name in ("learning_rate", "gradient_norm")
             if name in values
         ]
-        parts.append(f"{calls * self._examples_per_call / (time.time() - self._since):.1f} examples/s")
+        if self._examples_per_call:
+            parts.append(f"{calls * self._examples_per_call / (time.time() - self._since):.1f} examples/s")
         log.info("%s", "  ".join(parts))
         self._last_step = step
         self._start_interval()

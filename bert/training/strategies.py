@@ -24,7 +24,7 @@ from bert.training.progress import TrainingLog
 
 # How a model is trained. start: init_weights.StartWeights that its variables start from, None for random values;
 # learning_rate: the peak; steps: global step at which training ends; warmup_steps: steps in which the rate rises;
-# batch_size: examples in a global batch.
+# batch_size: examples in a global batch, for the log; None where only the Estimator's params know it.
 Training = collections.namedtuple("Training", ["start", "learning_rate", "steps", "warmup_steps", "batch_size"])
 
 
@@ -158,6 +158,11 @@ def start_weights(training):
       training: Training, or None for a model function that does not train.
     """
     return init_weights.starting_from(training.start if training else None)
+
+
+def with_batch_size(training, params):
+    """A Training with the batch size of an Estimator's params, where it has none itself and they have one."""
+    return training._replace(batch_size=training.batch_size or params.get("batch_size"))
 
 
 def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS):

@@ -76,7 +76,14 @@ def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=Non
 
 
 def file_based_input_fn_builder(
-    input_file, seq_length, is_training, drop_remainder, label_ids, batch_size, trim=True, reading=batches.PLAIN
+    input_file,
+    seq_length,
+    is_training,
+    drop_remainder,
+    label_ids=None,
+    batch_size=None,
+    trim=None,
+    reading=batches.PLAIN,
 ):
     """An input function over a record file.
 
@@ -88,27 +95,29 @@ def file_based_input_fn_builder(
       seq_length: max_seq_length of the file.
       is_training: shuffle and repeat.
       drop_remainder: leave out a last batch that is not full, for static shapes.
-      label_ids: dict from label to id.
+      label_ids: dict from label to id; None, as in the archive: the features have no `word_start`.
       batch_size: windows a batch, over all replicas; a `batch_size` in the estimator's params goes before.
-      trim: cut each batch to its longest window.
+      trim: cut each batch to its longest window; default: where there are label_ids, as the archive never did.
       reading: batches.Reading.
 
     Returns:
       input_fn(params) giving batches of features: the four fields, int32 [batch, seq_len], and `word_start`, 1 at the
       first piece of each word.
     """
+    trim = label_ids is not None if trim is None else trim
     columns = {name: tf.io.FixedLenFeature([seq_length], tf.int64) for name in FIELDS}
     make_batches = batches.training_batches if is_training else batches.batches_once
-    trimmed = FIELDS + ("word_start",) if trim else ()
+    names = FIELDS + (("word_start",) if label_ids else ())
 
     def parse(serialized):
         features = batches.parse_batch(serialized, columns)
-        features["word_start"] = word_starts(features["label_ids"], label_ids)
+        if label_ids:
+            features["word_start"] = word_starts(features["label_ids"], label_ids)
         return features
 
     def input_fn(params=None):
         size = (params or {}).get("batch_size", batch_size)
-        return make_batches(input_file, parse, size, reading, trimmed, drop_remainder)
+        return make_batches(input_file, parse, size, reading, names if trim else (), drop_remainder)
 
     return input_fn
 

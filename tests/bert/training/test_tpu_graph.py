@@ -52,9 +52,9 @@ MODELS = {
     "lstm": tagger,
     "gru, first pieces": lambda dropout: tagger(dropout, "-cell=gru", "-subword_labels=first"),
     "crf_only": lambda dropout: tagger(dropout, "-crf_only"),
-    "classifier": lambda dropout: run_classifier.model_fn_builder(config(dropout), 3, None, 0.01, 10, 2, BATCH),
-    "squad": lambda dropout: run_squad.model_fn_builder(config(dropout), None, 0.01, 10, 2),
-    "pretraining": lambda dropout: run_pretraining.model_fn_builder(config(dropout), None, 0.01, 10, 2, BATCH),
+    "classifier": lambda dropout: run_classifier.model_fn_builder(config(dropout), 3, None, 0.01, 10, 2, True, False),
+    "squad": lambda dropout: run_squad.model_fn_builder(config(dropout), None, 0.01, 10, 2, True, False),
+    "pretraining": lambda dropout: run_pretraining.model_fn_builder(config(dropout), None, 0.01, 10, 2, True, False),
 }
 TAGGERS = ("lstm", "gru, first pieces", "crf_only")
 

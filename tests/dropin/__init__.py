@@ -1,0 +1,1 @@
+"""What scripts written against Google BERT's modules and the archive's rely on."""
