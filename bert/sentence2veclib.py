@@ -5,7 +5,8 @@
     with Sentence2Vec("sentence2vec.json") as sentence2vec:
         vectors = sentence2vec.encode(["a sentence", "another ||| with a second text", ("as a", "pair")])
 
-The config is a JSON file or a dict, with some of KEYS.
+The config is a JSON file or a dict, with some of KEYS. The archive's keys are known too: `feature_pooling_layer` is
+`layer`; `bert_model_root` and `use_one_hot_embeddings` change nothing.
 """
 
 import os
@@ -16,6 +17,7 @@ if not __package__:  # imported as `sentence2veclib`, by a script in this folder
 
 from bert.system import startup  # noqa: I001, F401  before TensorFlow
 
+import collections
 import contextlib
 
 import numpy as np
@@ -33,6 +35,11 @@ POOLINGS = {
     "first": (lambda rows: rows[0], True),
     "last": (lambda rows: rows[-1], True),
 }
+
+
+# unique_id: its index; sentence: str; vector: list of float.
+SentenceVecTuple = collections.namedtuple("SentenceVecTuple", ["unique_id", "sentence", "vector"])
+DECIMALS = 6
 
 
 class Sentence2Vec(contextlib.AbstractContextManager):
@@ -93,6 +100,11 @@ class Sentence2Vec(contextlib.AbstractContextManager):
         pairs = (encoding.split_pair(text) if isinstance(text, str) else text for text in texts)
         for tokens, values in self._encoder.encode(pairs):
             yield self._vector(tokens, values[:, 0])
+
+    def run(self, sentence_list):
+        """As `encode`, with the archive's result: a list of SentenceVecTuple, values rounded to 6 decimals."""
+        vectors = np.round(self.encode(sentence_list).astype(np.float64), DECIMALS).tolist()
+        return [SentenceVecTuple(i, *pair) for i, pair in enumerate(zip(sentence_list, vectors))]
 
     def _vector(self, tokens, rows):
         """float32 [size]: the vector of one text; tokens: list of str, rows: float32 [tokens, hidden]."""

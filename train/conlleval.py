@@ -17,6 +17,8 @@ Out: the report, as UTF-8.
              tag may be a type alone. Without it the last three are recognised
     -b WORD  a line whose first column is this ends a sentence, in place of -X-; '': there is no such line
 
+--delimiter, --otag and --boundary are the same as -d, -o and -b.
+
 label_dev.txt and label_test.txt beside a run.json are read as the run read them: by its scheme, and -X- is a word.
 
 chunks.py reads the tags. Source: the task and its measures, Tjong Kim Sang and Buchholz, "Introduction to the
@@ -29,24 +31,32 @@ import sys
 if __name__ == "__main__" and not __package__:  # run as a file, `python train/conlleval.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+import argparse
 import getopt
 from collections import Counter, namedtuple
 
 from bert.system.errors import UserError, run_program
 from bert.system.files import read_json
 from bert.system.lines import decode, reading
-from train.chunks import READINGS, chunks, recognise, same_tag
+from train import chunks as reading_of_tags
+from train.chunks import READINGS, chunks, ends_chunk, recognise, same_tag, starts_chunk
 
 USAGE = "python -m train.conlleval [-d CHAR] [-r] [-l] [-o TAG] [-s SCHEME] [-b WORD] [file]"
 STDIN = "standard input"
+LONG = {"-b": "boundary", "-d": "delimiter", "-o": "otag"}
 OF_RUNS = ("label_dev.txt", "label_test.txt")  # the tagged files in -output_dir
 
+ANY_SPACE = "<SPACE>"  # as a delimiter: runs of spaces and tabs
 BOUNDARY = "-X-"  # a line whose first column is this ends a sentence, as an empty line does
 
 Options = namedtuple("Options", "delimiter raw latex otag boundary scheme")
 Options.__new__.__defaults__ = (None, False, False, "O", BOUNDARY, None)
 
 Metrics = namedtuple("Metrics", "tp fp fn prec rec fscore")
+
+
+class FormatError(UserError):
+    """A line is not in the format."""
 
 
 class EvalCounts:
@@ -104,8 +114,8 @@ def evaluate(iterable, options=None, name="input"):
       EvalCounts.
 
     Raises:
-      UserError: a line has fewer than two columns or not as many as the first, or the delimiter is not one
-        character.
+      FormatError: a line has fewer than two columns or not as many as the first.
+      UserError: the delimiter is not one character.
     """
     given = {field: getattr(options, field, None) for field in Options._fields}
     options = Options(**{field: value for field, value in given.items() if value is not None})
@@ -117,6 +127,8 @@ def evaluate(iterable, options=None, name="input"):
 
 def _sentences(lines, options, name):
     """Yields (gold tags, predicted tags) for each sentence, possibly empty ones."""
+    if options.delimiter == ANY_SPACE:
+        options = options._replace(delimiter=None)
     if options.delimiter is not None and len(options.delimiter) != 1:
         raise UserError(f"the delimiter is {options.delimiter!r}, expected one character")
     gold, guessed = [], []
@@ -126,7 +138,7 @@ def _sentences(lines, options, name):
         if columns:
             width = width or len(columns)
             if len(columns) != width:
-                raise UserError(
+                raise FormatError(
                     f"{name}, line {number}: unexpected number of features: {len(columns)} ({width}), "
                     "expected as many columns as in the first line"
                 )
@@ -134,7 +146,7 @@ def _sentences(lines, options, name):
             yield gold, guessed
             gold, guessed = [], []
         elif len(columns) < 2:
-            raise UserError(f"{name}, line {number}: 1 column found, expected the gold and the predicted tag")
+            raise FormatError(f"{name}, line {number}: 1 column found, expected the gold and the predicted tag")
         else:
             gold.append(_chunk_tag(columns[-2], options))
             guessed.append(_chunk_tag(columns[-1], options))
@@ -167,15 +179,36 @@ def metrics(counts):
 
     `tp`, `fp`, `fn` are numbers of chunks, `prec`, `rec`, `fscore` fractions from 0 to 1, 0 where undefined.
     """
-    overall = _metrics(counts.correct_chunk, counts.found_guessed, counts.found_correct)
-    return overall, {name: _metrics(*numbers) for name, *numbers in counts.by_type()}
+    overall = calculate_metrics(counts.correct_chunk, counts.found_guessed, counts.found_correct)
+    return overall, {name: calculate_metrics(*numbers) for name, *numbers in counts.by_type()}
 
 
-def _metrics(correct, guessed, gold):
+def calculate_metrics(correct, guessed, total):
+    """The Metrics of `correct` chunks of `guessed` ones, where the gold has `total`."""
     precision = correct / guessed if guessed else 0.0
-    recall = correct / gold if gold else 0.0
+    recall = correct / total if total else 0.0
     fscore = 2 * precision * recall / (precision + recall) if correct else 0.0
-    return Metrics(correct, guessed - correct, gold - correct, precision, recall, fscore)
+    return Metrics(correct, guessed - correct, total - correct, precision, recall, fscore)
+
+
+def parse_tag(t):
+    """(tag, type) of a label, ("B", "PER") of `B-PER`."""
+    return reading_of_tags.parse_tag(t)
+
+
+def start_of_chunk(prev_tag, tag, prev_type, type_):
+    """Whether a chunk starts at a tag, such as B with the type PER, given its left neighbour."""
+    return starts_chunk((prev_tag, prev_type), (tag, type_))
+
+
+def end_of_chunk(prev_tag, tag, prev_type, type_):
+    """Whether a chunk ends before a tag, given its left neighbour."""
+    return ends_chunk((prev_tag, prev_type), (tag, type_))
+
+
+def uniq(iterable):
+    """A list of the different items, in the order in which they come first."""
+    return list(dict.fromkeys(iterable))
 
 
 def percentages(correct, guessed, gold):
@@ -254,12 +287,13 @@ def _read_lines(file, name):
 def _parse_command_line(arguments):
     """Returns (Options, path or None), or None where help was asked for."""
     try:
-        flags, paths = getopt.gnu_getopt(arguments, "d:rlo:s:b:h", ["help"])
+        flags, paths = getopt.gnu_getopt(arguments, "d:rlo:s:b:h", ["help", *(f"{name}=" for name in LONG.values())])
     except getopt.GetoptError as error:
         raise UserError(f"{error}; usage: {USAGE}") from error
     if len(paths) > 1:
         raise UserError(f"{len(paths)} files given, expected one at most; usage: {USAGE}")
-    given = dict(flags)
+    short = {f"--{name}": flag for flag, name in LONG.items()}
+    given = {short.get(flag, flag): value for flag, value in flags}
     if "-h" in given or "--help" in given:
         return None
     delimiter = given.get("-d")
@@ -274,6 +308,18 @@ def _parse_command_line(arguments):
     if options.scheme not in (None, *READINGS):
         raise UserError(f"-s {options.scheme}: expected one of {', '.join(READINGS)}")
     return options, paths[0] if paths else None
+
+
+def parse_args(argv):
+    """The command line, without the program's name, as a Namespace: `file`, None for standard input, and Options."""
+    command = _parse_command_line(argv)
+    if command is None:
+        sys.stdout.write(__doc__)
+        sys.exit(0)
+    options, path = command
+    delimiter = ANY_SPACE if options.delimiter is None else options.delimiter
+    boundary = BOUNDARY if options.boundary is None else options.boundary
+    return argparse.Namespace(file=path, **options._replace(delimiter=delimiter, boundary=boundary)._asdict())
 
 
 def _of_run(path):
@@ -304,8 +350,8 @@ def _settle(options, path, lines):
     return options._replace(scheme=scheme)
 
 
-def main():
-    command = _parse_command_line(sys.argv[1:])
+def main(argv=None):
+    command = _parse_command_line((sys.argv if argv is None else argv)[1:])
     if command is None:
         sys.stdout.write(__doc__)
         return

@@ -66,7 +66,7 @@ def create_model(
     """
     if is_training and dropout_rate >= 1.0:
         raise ValueError(
-            f"dropout_rate is {dropout_rate}; expected the fraction dropped, below 1 (in the archive it is the fraction "
+            f"dropout_rate is {dropout_rate}; expected the fraction dropped, below 1 (the archive's is the fraction "
             f"kept: its 1.0 is 0.0 here)"
         )
     crf_only = lstm_size == 1 if crf_only is None else crf_only

@@ -18,6 +18,8 @@ import numpy as np
 
 from train.chunks import chunks
 
+OF_NO_ENTITY = ("O", "X", "[CLS]", "[SEP]")
+
 LabelScore = collections.namedtuple("LabelScore", ["support", "correct", "accuracy"])
 
 
@@ -69,6 +71,36 @@ def label_accuracy(gold, predicted, labels):
         (label, _score(support, correct))
         for label, support, correct in zip(labels, matrix.sum(axis=1).tolist(), matrix.diagonal().tolist())
     )
+
+
+def compute(prediction, label_ids, label_list, labels=None):
+    """Prints for each label how often the tagging is right about it: whether a word has it or not.
+
+    In the archive the labels are written into the function, and padding counts as right.
+
+    Args:
+        prediction, label_ids: predicted and gold label ids, [batch, seq_len]; positions with the gold id 0, which is
+            padding, do not count.
+        label_list: labels in the order of their ids, from 1.
+        labels: those to print; default: all but O, X, [CLS] and [SEP].
+
+    Returns:
+        OrderedDict from label to that share, 0 to 1.
+
+    >>> _ = compute([[1, 2, 0]], [[1, 1, 0]], ["O", "B-PER"])
+    accuracy: B-PER 0.50
+    """
+    prediction, label_ids = np.asarray(prediction), np.asarray(label_ids)
+    counts = label_ids != 0
+    ids = {label: number for number, label in enumerate(label_list, 1)}
+    if labels is None:
+        labels = [label for label in label_list if label not in OF_NO_ENTITY]
+    shares = collections.OrderedDict()
+    for label in labels:
+        agrees = (prediction[counts] == ids[label]) == (label_ids[counts] == ids[label])
+        shares[label] = float(agrees.mean()) if agrees.size else 0.0
+        print(f"accuracy: {label} {shares[label]:.2f}")
+    return shares
 
 
 def label_table(gold, predicted, labels):

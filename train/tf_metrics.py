@@ -55,10 +55,46 @@ def fbeta(labels, predictions, num_classes, pos_indices=None, weights=None, aver
     if beta < 0:
         raise ValueError(f"beta is {beta}, expected at least 0")
 
+    return _streaming(_fbeta(beta), labels, predictions, num_classes, pos_indices, weights, average)
+
+
+def safe_div(numerator, denominator):
+    """The ratio of two tensors, elementwise, as float32; 0 where the denominator is 0."""
+    return tf.math.divide_no_nan(tf.cast(numerator, tf.float32), tf.cast(denominator, tf.float32))
+
+
+def pr_re_fbeta(cm, pos_indices, beta=1):
+    """Precision, recall and F-beta of some classes together ("micro"), from a confusion matrix.
+
+    Args:
+        cm: [num_classes, num_classes], gold by predicted.
+        pos_indices: the ids to score.
+        beta: as of `fbeta`.
+
+    Returns:
+        (precision, recall, fbeta), float32 scalars.
+    """
+    return metrics_from_confusion_matrix(cm, pos_indices, beta=beta)
+
+
+def metrics_from_confusion_matrix(cm, pos_indices=None, average="micro", beta=1):
+    """Precision, recall and F-beta from a confusion matrix, as scalars; arguments as `pr_re_fbeta` and `fbeta`.
+
+    Raises:
+        ValueError: as of `fbeta`.
+    """
+    matrix = tf.cast(cm, tf.float32)
+    num_classes = matrix.shape.as_list()[0]
+    classes = list(range(num_classes)) if pos_indices is None else list(pos_indices)
+    _check(classes, num_classes, average)
+    return tuple(_averaged(score, matrix, classes, average) for score in (_precision, _recall, _fbeta(beta)))
+
+
+def _fbeta(beta):
     def score(correct, predicted, gold):
         return tf.math.divide_no_nan((1.0 + beta**2) * correct, beta**2 * gold + predicted)
 
-    return _streaming(score, labels, predictions, num_classes, pos_indices, weights, average)
+    return score
 
 
 def _precision(correct, predicted, gold):

@@ -38,6 +38,8 @@ KEYS = {
     "precision": ("fp32", lambda value: value in PRECISIONS, "one of " + ", ".join(PRECISIONS)),
     "xla": (False, lambda value: isinstance(value, bool), "true or false"),
 }
+LAYER_IN_ARCHIVE = "feature_pooling_layer"
+WITHOUT_EFFECT = ("bert_model_root", "use_one_hot_embeddings")  # keys of the archive
 PATHS = ("bert_config_file", "vocab_file", "init_checkpoint")
 
 
@@ -133,7 +135,7 @@ def check_config(values, name):
     """Checks a config and fills in defaults.
 
     Args:
-      values: dict with some of KEYS.
+      values: dict with some of KEYS, or of the archive's keys.
       name: what to call the config in an error.
 
     Returns:
@@ -144,6 +146,13 @@ def check_config(values, name):
     """
     if not isinstance(values, dict):
         raise UserError(f"{name}: expected a JSON object with the keys {', '.join(KEYS)}")
+    values = {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
+    if LAYER_IN_ARCHIVE in values:
+        layer = values.pop(LAYER_IN_ARCHIVE)
+        if values.setdefault("layer", layer) != layer:
+            raise UserError(
+                f"{name}: {LAYER_IN_ARCHIVE} is {layer!r} and layer {values['layer']!r}; expected one of them"
+            )
     for key, value in values.items():
         if key not in KEYS:
             raise UserError(f"{name}: unknown key {key!r}; expected {', '.join(KEYS)}")
