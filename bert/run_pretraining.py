@@ -28,10 +28,10 @@ import tensorflow.compat.v1 as tf
 
 from bert import modeling
 from bert.data.batches import Reading
-from bert.pretraining.model import gather_indexes, get_masked_lm_output, get_next_sentence_output  # noqa: F401
 from bert.encoder import kernels
 from bert.pretraining import model
 from bert.pretraining import records as pretraining_records
+from bert.pretraining.model import gather_indexes, get_masked_lm_output, get_next_sentence_output  # noqa: F401
 from bert.runtime import checkpoint, devices, encoder_files, init_weights
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import run_lock

@@ -31,7 +31,7 @@ from bert.system import run_lock
 from bert.system.errors import run_program
 from bert.training import loop as training_loop
 from bert.training import strategies
-from train import run_dir, tf_metrics
+from train import run_dir
 from train.data.examples import (  # noqa: F401  for scripts that import them from here
     DataProcessor,
     InputExample,
@@ -41,7 +41,7 @@ from train.data.examples import (  # noqa: F401  for scripts that import them fr
     filed_based_convert_examples_to_features,
     write_tokens,
 )
-from train.data.labels import OUTSIDE, PIECE, SPECIAL, read_labels
+from train.data.labels import PIECE, read_labels
 from train.data.records import file_based_input_fn_builder, word_starts
 from train.finetuning import advice, changes, choices, evaluation
 from train.finetuning import loop as finetuning_loop
@@ -54,6 +54,7 @@ from train.models import build_tagger, create_model, predict_tags  # noqa: F401
 from train.report import page
 from train.run_dir import adam_filter, get_last_checkpoint  # noqa: F401
 from train.serving import saved_model
+from train.tagger.metrics import estimator_metrics
 from train.tagger.settings import TaggerSettings
 from train.tagger.variables import head_shapes
 from train.train_helper import get_args_parser
@@ -145,7 +146,7 @@ def make_model_fn(
             return EstimatorSpec(mode, predictions=predictions)
         # Of words where it is known which pieces begin one, else of pieces.
         counted = tf.cast(features["input_mask"] if word_start is None else word_start, tf.float32)
-        metrics = _metrics(tagger.losses, label_ids, pred_ids, counted, settings.num_labels, label_map)
+        metrics = estimator_metrics(tagger.losses, label_ids, pred_ids, counted, settings.num_labels, label_map)
         return EstimatorSpec(mode, loss=tf.reduce_mean(tagger.losses), eval_metric_ops=metrics)
 
     def training_spec(tagger):
@@ -173,29 +174,6 @@ def _settings(args, bert_config, num_labels, label_map, scheme):
         raise ValueError(f"num_labels {num_labels}: expected {len(names) + 1}, the labels of the label_map and padding")
     settings = TaggerSettings.of_flags(args, names, scheme, bert_config.to_dict())
     return settings if label_map else settings._replace(constrain=False), label_map or {}
-
-
-def _metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):
-    """The Estimator's evaluation metrics, label by label; scores of entities come from conlleval.
-
-    Args:
-      losses: float [batch].
-      label_ids, pred_ids: int [batch, seq_len].
-      counted: float [batch, seq_len], 1 where a label counts.
-      num_labels: number of label ids, padding included.
-      label_map: dict from label to id; empty, it leaves precision, recall and F1 out.
-
-    Returns:
-      dict from name to (value, update_op).
-    """
-    metrics = {
-        "eval_loss": tf.metrics.mean(losses),
-        "accuracy": tf.metrics.accuracy(label_ids, pred_ids, weights=counted),
-    }
-    entity_ids = [i for label, i in label_map.items() if label not in SPECIAL + (OUTSIDE,)]
-    for name in ("precision", "recall", "f1") if entity_ids else ():  # none in data of O alone
-        metrics[name] = getattr(tf_metrics, name)(label_ids, pred_ids, num_labels, entity_ids, counted)
-    return metrics
 
 
 def train(args):
