@@ -33,6 +33,7 @@ STAIRS = {
         "inference",
         "serving finetuning",
         "predictor bert_lstm_ner",
+        "bert_lstm_ner_cg_estimator bert_lstm_ner_cg_variable",
         "bulk",
         "predict predict_beam serving_client check_data",
         "commands",
@@ -49,6 +50,8 @@ TRAINERS = {
     "bert.run_classifier",
     "bert.run_squad",
     "train.bert_lstm_ner",
+    "train.bert_lstm_ner_cg_estimator",
+    "train.bert_lstm_ner_cg_variable",
 } | TRAINING
 WITHOUT_TENSORFLOW = (
     "bert/system/ bert/data/lengths.py bert/data/shards.py bert/data/example_bytes.py bert/runtime/flags.py "

@@ -176,11 +176,13 @@ def _settings(args, bert_config, num_labels, label_map, scheme):
     return settings if label_map else settings._replace(constrain=False), label_map or {}
 
 
-def train(args):
+def train(args, on_dev=None):
     """The whole run: checks the inputs, then trains, evaluates, predicts and exports, as the flags say.
 
     Args:
       args: Namespace of train_helper.get_args_parser.
+      on_dev: function from -output_dir to a function that is called with the step and an evaluation.Evaluated at each
+        evaluation during training; None for none.
 
     Returns:
       dict: "dev" and "test", the scores of the splits that were evaluated, see evaluation.scores_of; "export", the
@@ -202,10 +204,10 @@ def train(args):
     # Two runs may export at once, each to a new directory; all other runs write to the same files.
     writes = args.do_train or args.do_eval or args.do_predict or args.filter_adam_var
     with run_lock.locked(args.output_dir, writes and is_chief):
-        return _run(args, load_inputs(args), distribution)
+        return _run(args, load_inputs(args), distribution, on_dev)
 
 
-def _run(args, inputs, distribution):
+def _run(args, inputs, distribution, on_dev):
     is_chief = distribution.task.is_chief
     state = inputs.state
     if args.do_train and is_chief:
@@ -220,8 +222,12 @@ def _run(args, inputs, distribution):
         lambda compute: TaggerGraph(inputs.settings, compute, with_losses=True)
     )
 
+    look_at = on_dev(args.output_dir) if on_dev and args.do_train else None
+
     def dev_scores(prefix):
         evaluated = _evaluate(args, inputs, records["dev"], "dev", prefix, tagger_graph)
+        if look_at:
+            look_at(checkpoint.step_of(prefix), evaluated)
         return evaluation.scores_of(evaluated.counts, evaluated.tagged.loss)
 
     if args.do_train:

@@ -33,12 +33,13 @@ def build_graph(prefix, settings, compute=kernels.REFERENCE, with_losses=False):
     Returns:
       FrozenGraph.
     """
-    features = _placeholders(with_losses)
+    features = placeholders(with_losses)
     with frozen_weights(prefix):
         return build_outputs(features, settings, compute)
 
 
-def _placeholders(with_losses):
+def placeholders(with_losses):
+    """The inputs of `build_outputs`, to be fed: dict from name to int32 [batch, seq_len]."""
     names = ["input_ids", "input_mask", "segment_ids", "word_start"] + (["label_ids"] if with_losses else [])
     return {name: tf.placeholder(tf.int32, [None, None], name) for name in names}
 
@@ -146,7 +147,7 @@ class TaggerGraph:
             return weights[name]
 
         with tf.Graph().as_default() as graph, tf.variable_scope("", custom_getter=placeholder):
-            built = build_outputs(_placeholders(with_losses), settings, compute)
+            built = build_outputs(placeholders(with_losses), settings, compute)
         self._graph_def = graph.as_graph_def()
         # Names and shapes instead of tensors, which would keep the graph itself.
         self._weights = [(name, weight.name, weight.shape, weight.dtype) for name, weight in weights.items()]
