@@ -169,7 +169,6 @@ SIGNATURES = {
         compute(prediction, label_ids, label_list)
     """,
     "train.conlleval": """
-        FormatError()
         EvalCounts()
         Metrics(tp, fp, fn, prec, rec, fscore)
         parse_args(argv)
