@@ -84,7 +84,7 @@ def test_an_archive_style_script(tmp_path):
         *("-do_train", "-do_eval", "True", "-do_predict", "true", "-learning_rate", "1e-3", "-num_train_epochs", "1.0"),
         *("-dropout_rate", "0.5", "-clip", "0.5", "-warmup_proportion", "0.1", "-lstm_size", "8", "-num_layers", "1"),
         *("-cell", "lstm", "-save_checkpoints_steps", "500", "-save_summary_steps", "500", "-filter_adam_var", "True"),
-        *("-do_lower_case", "True", "-clean", "True", "-device_map", "0", "-ner", "ner", "-verbose"),
+        *("-do_lower_case", "True", "-clean", "True", "-device_map", "-1", "-ner", "ner", "-verbose"),
         *("-label_list", "O,B-PER,I-PER,B-LOC,X,[CLS],[SEP]"),
     )
     assert "processed" in done.stdout
