@@ -302,8 +302,8 @@ def test_a_damaged_run(finished, tmp_path):
     "name,value,expected",
     [
         ("lstm_size", 9, "rnn_layer/bidirectional_rnn/fw/lstm_cell/kernel has the shape"),
-        ("lstm_size", "x", "lstm_size x; expected a whole number above 0"),
-        ("num_layers", 0, "num_layers 0; expected a whole number above 0"),
+        ("lstm_size", "x", "lstm_size x; expected 1 to 65536"),
+        ("num_layers", 0, "num_layers 0; expected 1 to 256"),
         ("cell", "foo", "cell foo; expected lstm or gru"),
         ("crf_only", True, "head crf_only; "),
         ("subword_labels", "q", "subword_labels q; expected x or first"),

@@ -142,6 +142,32 @@ def cut_places(text, words):
     return places
 
 
+SECTION = 1 << 20  # characters; each takes some 250 bytes while its section is tagged
+_LOOKED_AT = 1 << 12  # characters in which the end of a section is looked for
+
+
+def sections(text, longest=SECTION):
+    """Cuts a text that is too long to be tagged as a whole: at the last end of a sentence in reach, else at a pause.
+
+    Args:
+      text: str.
+      longest: characters in a section at most, more than _LOOKED_AT.
+
+    Returns:
+      list of (start, end), one after another; a single one where the text is no longer than that.
+    """
+    found, start = [], 0
+    while len(text) - start > longest:
+        tail = start + longest - _LOOKED_AT
+        words = split_words(text[tail : start + longest])
+        places = cut_places(text[tail : start + longest], words)
+        best = max(range(1, len(words)), key=lambda i: (places[i], i), default=None)
+        end = start + longest if best is None else tail + words[best][0]
+        found.append((start, end))
+        start = end
+    return found + [(start, len(text))]
+
+
 def _parts(text, kinds, before, here):
     """Whether there is a pause between two adjacent words, which begin at these offsets: the first is punctuation."""
     if not _is_punctuation(text, kinds, before) or text[before] in _OPENING - _CLOSING:

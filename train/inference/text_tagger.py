@@ -12,7 +12,7 @@ from bert.tokenization import FullTokenizer
 from train.data import units
 from train.data.labels import CLS, OUTSIDE, SEP, SPECIAL
 from train.data.schemes import split_tag
-from train.data.text import cut_places, split_words
+from train.data.text import SECTION, cut_places, sections, split_words
 from train.data.windows import encode_words, join_scores, join_windows, settle_seams
 from train.inference.entities import Token, entities
 
@@ -85,7 +85,7 @@ class TextTagger(contextlib.AbstractContextManager):
         if isinstance(texts, str):
             return self([texts])[0]
         texts = _checked_texts(texts)
-        tokens, scheme = self._tokens(texts)
+        tokens, scheme = self._tokens_by_groups(texts)
         return [entities(text, of_text, scheme) for text, of_text in zip(texts, tokens)]
 
     def tokens(self, texts):
@@ -102,7 +102,7 @@ class TextTagger(contextlib.AbstractContextManager):
         """
         if isinstance(texts, str):
             return self.tokens([texts])[0]
-        return self._tokens(_checked_texts(texts))[0]
+        return self._tokens_by_groups(_checked_texts(texts))[0]
 
     def tag_words(self, sentences):
         """Tags sentences that are cut into words, each exactly as -do_predict tags it in a data file.
@@ -122,6 +122,17 @@ class TextTagger(contextlib.AbstractContextManager):
         tags = units.word_tags(cut, tags, settings.scheme, settings.constrain)
         scores = units.word_scores(cut, scores)
         return [list(zip(*columns)) for columns in zip(tags, scores)]
+
+    def _tokens_by_groups(self, texts):
+        """As `_tokens`, for any number of texts of any length: a limited number of characters at a time."""
+        tokens, scheme = [[] for _ in texts], None
+        parts = ((i, start, end) for i, text in enumerate(texts) for start, end in sections(text, SECTION))
+        for group in _groups(parts):
+            found, scheme = self._tokens([texts[i][start:end] for i, start, end in group])
+            for (i, start, _), of_part in zip(group, found):
+                moved = [token._replace(start=token.start + start, end=token.end + start) for token in of_part]
+                tokens[i] += moved if start else of_part
+        return tokens, scheme
 
     def _tokens(self, texts):
         """For each text the list of its Tokens; and the name of the scheme that their tags are written in, or None."""
@@ -150,6 +161,20 @@ class TextTagger(contextlib.AbstractContextManager):
             parts = settle_seams(parts, ids, settings.labels, settings.scheme)
         tags = join_windows(sizes, parts, ids, settings.labels, settings.required_scheme)
         return tags, join_scores(sizes, parts, [prediction.scores for prediction in predictions])
+
+
+def _groups(parts):
+    """Yields lists of (text, start, end) of at most SECTION characters together, and of one at least."""
+    group, characters = [], 0
+    for part in parts:
+        size = part[2] - part[1]
+        if group and characters + size > SECTION:
+            yield group
+            group, characters = [], 0
+        group.append(part)
+        characters += size
+    if group:
+        yield group
 
 
 def _checked_texts(texts):

@@ -16,6 +16,7 @@ from train.data.text import (
     SENTENCE_END,
     Splitter,
     cut_places,
+    sections,
     split_words,
 )
 from train.data.text import (
@@ -234,3 +235,17 @@ def test_a_long_text_takes_time_of_its_length():
         "." * 300000,
     ):
         cut_places(text, split_words(text))
+
+
+def test_sections_end_at_sentences_and_are_the_whole_text():
+    sentence = "Ann met Bob in Rome. "
+    text = sentence * 1000
+    found = sections(text, 5000)
+    assert [start for start, _ in found[1:]] == [end for _, end in found[:-1]] and found[-1][1] == len(text)
+    assert all(start % len(sentence) == 0 and end - start <= 5000 for start, end in found) and len(found) == 5
+    assert sections("", 5000) == [(0, 0)] and sections(text) == [(0, len(text))]
+    for other in ("北" * 12000, " " * 12000, "x" * 12000, "a " * 6000):  # where no sentence ends
+        found = sections(other, 5000)
+        assert 3 <= len(found) <= 15 and found[-1][1] == 12000
+        words = [word for start, end in found for word in split_words(other[start:end])]
+        assert len(words) == len(split_words(other)) or other[0] == "x"

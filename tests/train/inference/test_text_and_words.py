@@ -10,6 +10,7 @@ from train.data.schemes import entities
 from train.data.splitting import WordCounts
 from train.data.text import CHARACTERS, MARKS, Splitter
 from train.data.windows import Prediction, encode
+from train.inference import text_tagger
 from train.inference.text_tagger import TextTagger
 from train.tagger.settings import EARLIER, TaggerSettings
 
@@ -64,7 +65,9 @@ def test_text_gives_what_words_give(lines, space, chosen, tmp_path):
     tags = {tag for sentence in sentences for tag in sentence.tags} | counts.unit_tags(splitter, "BIOES")
     values = dict(EARLIER, cell="lstm", lstm_size=8, num_layers=1, crf_only=False, subword_labels="x", constrain=True)
     values.update(max_seq_length=64, do_lower_case=True, labels=label_list(tags), scheme="BIOES")
-    values.update(bert_config={"max_position_embeddings": 64}, word_units="text", splitter=splitter.to_json())
+    values.update(
+        bert_config={"vocab_size": 30, "max_position_embeddings": 64}, word_units="text", splitter=splitter.to_json()
+    )
     tokenizer = FullTokenizer(str(tmp_path / "vocab.txt"))
     tagger = ByHeart(tokenizer, TaggerSettings.from_json(values, "the test"), sentences)
 
@@ -78,3 +81,39 @@ def test_text_gives_what_words_give(lines, space, chosen, tmp_path):
             text += word
         expected = [(kind, spans[a][0], spans[b - 1][1]) for kind, a, b in entities(sentence.tags, "BIOES")]
         assert [(entity.type, entity.start, entity.end) for entity in tagger(text)] == expected
+
+
+class AlwaysAnn(TextTagger):
+    """Takes each Ann for a person, and notes how many characters it is given at once."""
+
+    def __init__(self, tokenizer, settings):
+        super().__init__(tokenizer, settings)
+        self.at_once = []
+
+    def _tokens(self, texts):
+        self.at_once.append(sum(map(len, texts)))
+        return super()._tokens(texts)
+
+    def _tag_windows(self, windows):
+        ids = {"ann": self.settings.label_ids["S-PER"]}
+        label_ids = [[ids.get(token, self.settings.label_ids["O"]) for token in window.tokens] for window in windows]
+        return [Prediction(each, [0.5] * len(each)) for each in label_ids]
+
+    def close(self):
+        pass
+
+
+def test_long_texts_and_many_are_tagged_a_part_at_a_time(tmp_path, monkeypatch):
+    (tmp_path / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    values = dict(EARLIER, cell="lstm", lstm_size=8, num_layers=1, crf_only=False, subword_labels="x", constrain=True)
+    values.update(max_seq_length=16, do_lower_case=True, labels=label_list(["S-PER"]), scheme="BIOES")
+    values.update(bert_config={"vocab_size": 30, "max_position_embeddings": 64})
+    tagger = AlwaysAnn(FullTokenizer(str(tmp_path / "vocab.txt")), TaggerSettings.from_json(values, "the test"))
+    long = "Bob and Ann, lee. Ann x " * 1000
+    texts = ["", "Ann", long, "u s", *["Bob lee and Ann"] * 1000, long + "Ann"]
+    expected, tokens = tagger(texts), tagger.tokens(texts)
+    assert len(tagger.at_once) == 2
+    monkeypatch.setattr(text_tagger, "SECTION", 5000)
+    assert tagger(texts) == expected and tagger.tokens(texts) == tokens and tagger(long) == expected[2]
+    assert len(tagger.at_once) > 30 and max(tagger.at_once[2:]) <= 5000
+    assert [long[entity.start : entity.end] for entity in expected[2]] == ["Ann"] * 2000 and tagger([]) == []
