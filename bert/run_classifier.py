@@ -72,7 +72,7 @@ def main(argv=None):
     with run_lock.locked(args.output_dir, is_chief and writes):
         inputs = load_inputs(args)
         if is_chief and args.do_train:
-            checkpoint.remove_unfinished(args.output_dir)
+            loop.remove_leftovers(args.output_dir)
         run(args, inputs, distribution)
 
 

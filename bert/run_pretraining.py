@@ -55,7 +55,7 @@ def main(argv=None):
         with run_lock.locked(args.output_dir, is_chief):
             inputs = load_inputs(args)
             if is_chief and args.do_train:
-                checkpoint.remove_unfinished(args.output_dir)
+                loop.remove_leftovers(args.output_dir)
             run(args, inputs, distribution)
     except tf.errors.DataLossError as error:
         raise UserError(f"{args.input_file}: a record in it is damaged: {error.message}")

@@ -83,7 +83,7 @@ def run(args):
         inputs = load_inputs(args)
         if args.do_train:
             if is_chief:
-                checkpoint.remove_unfinished(args.output_dir)
+                loop.remove_leftovers(args.output_dir)
             train(args, inputs, distribution)
         if not is_chief:
             return None

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint_files, release
 from bert.system import signals
-from bert.system.errors import UserError, cannot_be_written, first_line
+from bert.system.errors import UserError, cannot_be_written, first_line, shown_list
 from bert.system.files import atomic_open, check_no_pattern, is_leftover, sync
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ UNFINISHED_SHARD = re.compile(r"part-\d{5}-of-\d{5}\.")
 UNFINISHED_FILE = re.compile(
     r"(model\.ckpt-\d+\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|(checkpoint|model\.ckpt.*\.meta)\.tmp[0-9a-f]{32})$"
 )
+FILE_OF_STEP = re.compile(r"(model\.ckpt-(\d+))\.(index|meta|data-\d{5}-of-\d{5})$")
 FILE = re.compile(r".+\.(index|meta|data-\d{5}-of-\d{5})$")
 
 
@@ -223,11 +224,48 @@ def newest_whole(directory):
     return None
 
 
-def make_latest(prefix):
-    """Writes a checkpoint's name, as the newest, into the file `checkpoint` beside it."""
-    name = os.path.basename(prefix)
+def make_latest(prefix, older=()):
+    """Writes a checkpoint's name, as the newest, into the file `checkpoint` beside it.
+
+    Args:
+      prefix: checkpoint prefix.
+      older: prefixes or names of the other checkpoints that a saver is to know, from the oldest to the newest.
+    """
+    names = [os.path.basename(each) for each in (*older, prefix)]
     with atomic_open(os.path.join(os.path.dirname(prefix), "checkpoint")) as writer:
-        writer.write(f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
+        writer.write(f'model_checkpoint_path: "{names[-1]}"\n')
+        writer.writelines(f'all_model_checkpoint_paths: "{name}"\n' for name in names)
+
+
+def remove_outdated(directory, keep):
+    """Removes the checkpoints of a run that a kill kept from being removed when newer ones took their place.
+
+    Those that are left are listed in the file `checkpoint`, so that a saver removes them in their turn. What is newer
+    than the newest that this file names stays.
+
+    Args:
+      directory: directory of the run.
+      keep: how many checkpoints the run keeps.
+    """
+    newest = os.path.basename(_named(directory) or "")
+    names = [os.path.basename(prefix) for prefix in _by_step(directory)]
+    names = [name for name in names if FILE_OF_STEP.match(name + ".index")]
+    if newest not in names:
+        return
+    kept = names[names.index(newest) :][:keep]
+    listed = tf.train.get_checkpoint_state(directory).all_model_checkpoint_paths
+    if {os.path.basename(prefix) for prefix in listed} != set(kept):
+        make_latest(os.path.join(directory, newest), kept[:0:-1])
+    step, removed = int(newest.rpartition("-")[2]), set()
+    for file in sorted(os.listdir(directory), reverse=True):  # the index before the data
+        numbered = FILE_OF_STEP.match(file)
+        if numbered and int(numbered.group(2)) < step and numbered.group(1) not in kept:
+            os.remove(os.path.join(directory, file))
+            removed.add(numbered.group(1))
+    if removed:
+        log.info(
+            "%s: removed what an interrupted run left of older checkpoints: %s", directory, shown_list(sorted(removed))
+        )
 
 
 def remove_since(directory, step):

@@ -82,10 +82,25 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_
             if write_extra:
                 write_extra(temporary)
             sync_tree(temporary)
-            os.replace(temporary, final)
+            return _publish(temporary, export_dir, timestamp)
         except (tf.errors.OpError, OSError) as error:
             raise cannot_be_written(final, error)
-    return final
+
+
+def _publish(temporary, export_dir, number):
+    """Renames a directory to the first number from this one on that is free; returns the new path.
+
+    Another export of the same second may have taken a number that was free before.
+    """
+    while True:
+        final = os.path.join(export_dir, str(number))
+        try:
+            os.rename(temporary, final)
+            return final
+        except OSError:
+            if not os.path.exists(final):
+                raise
+            number += 1
 
 
 def _write_model(directory, build_signatures, assets):

@@ -14,6 +14,7 @@ from bert.training import divergence, stopping, strategies
 from bert.training.distribution import DeviceRequest, Distribution, join_run
 
 log = logging.getLogger(__name__)
+KEPT_CHECKPOINTS = 5  # the newest ones
 PROFILE = "profile"  # directory of -profile in -output_dir
 
 
@@ -52,6 +53,12 @@ def start(args, batch_flag="train_batch_size"):
     return join_run(DeviceRequest.from_dict(vars(args), batch_flag), args.output_dir, args.do_train)
 
 
+def remove_leftovers(output_dir):
+    """Removes what an interrupted run left in its directory: unfinished checkpoints, and outdated ones."""
+    checkpoint.remove_unfinished(output_dir)
+    checkpoint.remove_outdated(output_dir, KEPT_CHECKPOINTS)
+
+
 def profile_hooks(output_dir, steps):
     """The hooks of -profile, which write timelines of about five of `steps` steps to output_dir/profile."""
     folder = os.path.join(output_dir, PROFILE)
@@ -76,6 +83,7 @@ def make_estimator(model_fn, settings, batch_size, distribution=None):
         model_dir=settings.output_dir,
         seed=settings.seed,
         save_summary_steps=settings.save_checkpoints_steps,
+        keep_checkpoint_max=KEPT_CHECKPOINTS,
     )
 
 

@@ -23,8 +23,12 @@ def keep_as_best(output_dir, prefix):
     """
     best = os.path.join(output_dir, run_dir.BEST)
     make_dir(best)
-    name = os.path.basename(prefix)
     _add_checkpoint(best, prefix)
+    _remove_others(best, os.path.basename(prefix))
+
+
+def _remove_others(best, name):
+    """Removes the checkpoints in best/ whose name is another one."""
     for file in os.listdir(best):
         if re.match(run_dir.CHECKPOINT_FILE + "$", file) and file != "checkpoint" and not file.startswith(name + "."):
             os.remove(os.path.join(best, file))
@@ -115,7 +119,10 @@ def match_state(output_dir, state):
     state["evaluations"] = [scores for scores in state["evaluations"] if scores["step"] <= step]
     best = state["best"]
     kept = checkpoint.latest(os.path.join(output_dir, run_dir.BEST))
-    if best is None or (kept and checkpoint.is_whole(kept) and checkpoint.step_of(kept) == best["step"]):
+    if best is None:
+        return
+    if kept and checkpoint.is_whole(kept) and checkpoint.step_of(kept) == best["step"]:
+        _remove_others(os.path.dirname(kept), os.path.basename(kept))  # a kill may have left the one before
         return
     source = os.path.join(output_dir, f"{run_dir.CHECKPOINT}-{best['step']}")
     if checkpoint.is_whole(source):

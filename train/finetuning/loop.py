@@ -35,6 +35,7 @@ def train(args, state, distribution, schedule, model_fn, input_fn, evaluate):
     task = distribution.task
     if task.is_chief:
         checkpoints.match_state(args.output_dir, state)
+        checkpoint.remove_outdated(args.output_dir, _number_kept(args, task, schedule))
         run_dir.write_state(args.output_dir, state)  # which an evaluator reads
     # An evaluator has no part in the checkpoints, and the chief none in the evaluator's run.json.
     forget = functools.partial(checkpoints.forget_since, args.output_dir, state)
@@ -66,13 +67,17 @@ def train(args, state, distribution, schedule, model_fn, input_fn, evaluate):
         run_dir.write_state(args.output_dir, state)
 
 
+def _number_kept(args, task, schedule):
+    """How many checkpoints are kept beside the best one."""
+    if not task.has_evaluator:
+        return KEPT_CHECKPOINTS
+    return max(KEPT_CHECKPOINTS, -(-schedule.eval_every // args.save_checkpoints_steps) + 3)  # it reads them later
+
+
 def _fit(args, distribution, schedule, model_fn, input_fn, listeners, loss_check):
     """Makes the Estimator and trains it; `listeners` hear of each checkpoint; loss_check: divergence.LossCheck."""
     task = distribution.task
     loop_length = strategies.loop_length(args.iterations_per_loop, schedule.eval_every)
-    keep = KEPT_CHECKPOINTS
-    if task.has_evaluator:  # it reads them later
-        keep = max(keep, -(-schedule.eval_every // args.save_checkpoints_steps) + 3)
     estimator = strategies.make_estimator(
         model_fn,
         distribution,
@@ -81,7 +86,7 @@ def _fit(args, distribution, schedule, model_fn, input_fn, listeners, loss_check
         model_dir=args.output_dir,
         seed=args.seed,
         save_summary_steps=args.save_summary_steps,
-        keep_checkpoint_max=keep,
+        keep_checkpoint_max=_number_kept(args, task, schedule),
     )
     hooks = [loss_check]
     if task.is_chief:

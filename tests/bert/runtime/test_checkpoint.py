@@ -336,3 +336,24 @@ def test_checkpoints_from_a_step_on_are_removed(tmp_path):
         "bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001"
     }  # fmt: skip
     assert checkpoint.remove_since(str(tmp_path / "missing"), 0) is None
+
+
+def test_what_a_kill_left_of_older_checkpoints_is_removed(tmp_path):
+    """Of those that the run keeps none is, nor one that is newer, nor one that is no run's."""
+    foreign = ["bert_model.ckpt", "biobert-2", "model.ckpt"]
+    for name in [f"model.ckpt-{step}" for step in (3, 6, 8, 9, 12)] + foreign:
+        checkpoint.write(str(tmp_path / name), {"v": np.zeros(2, np.float32)})
+    for name in ("model.ckpt-2.data-00000-of-00001", "model.ckpt-6.meta", "model.ckpt-6.mine"):
+        (tmp_path / name).write_text("")
+    checkpoint.remove_outdated(str(tmp_path), 2)  # no file `checkpoint`: nothing says what is kept
+    assert (tmp_path / "model.ckpt-3.index").exists()
+    checkpoint.make_latest(str(tmp_path / "model.ckpt-9"))
+    for _ in range(2):
+        checkpoint.remove_outdated(str(tmp_path), 2)
+        left = {f"{name}{end}" for name in foreign for end in (".index", ".data-00000-of-00001")}
+        left |= {f"model.ckpt-{step}{end}" for step in (8, 9, 12) for end in (".index", ".data-00000-of-00001")}
+        assert {path.name for path in tmp_path.iterdir()} == left | {"checkpoint", "model.ckpt-6.mine"}
+        state = tf.train.get_checkpoint_state(str(tmp_path))
+        assert [path[-1] for path in state.all_model_checkpoint_paths] == ["8", "9"]
+        assert checkpoint.latest(str(tmp_path)) == str(tmp_path / "model.ckpt-9")
+    checkpoint.remove_outdated(str(tmp_path / "missing"), 2)

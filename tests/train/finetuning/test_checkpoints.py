@@ -24,6 +24,19 @@ def test_the_best_checkpoint_replaces_the_one_before(tmp_path):
         assert kept[f"model.ckpt-{step}.meta"] == f"{step}.meta" and f"model.ckpt-{step}" in kept["checkpoint"]
 
 
+def test_a_kill_amid_the_replacement_of_the_best_checkpoint(tmp_path):
+    """The next start removes the one before."""
+    state = dict(run_dir.new_state(str(tmp_path), {}, {}), best={"step": 8, "f1": 0.5})
+    for step in (4, 8):
+        checkpoint.write(str(tmp_path / f"model.ckpt-{step}"), {"global_step": np.int64(step)})
+    checkpoints.keep_as_best(str(tmp_path), str(tmp_path / "model.ckpt-4"))
+    checkpoints._add_checkpoint(str(tmp_path / "best"), str(tmp_path / "model.ckpt-8"))
+    checkpoints.match_state(str(tmp_path), state)
+    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == [
+        "checkpoint", "model.ckpt-8.data-00000-of-00001", "model.ckpt-8.index"
+    ]  # fmt: skip
+
+
 def test_the_best_checkpoint_does_not_change_when_its_step_is_saved_again(graph, tmp_path):
     """TensorFlow writes into an index that is there already."""
     variable = tf.get_variable("v", initializer=tf.zeros([1000]))
