@@ -56,6 +56,7 @@ def _feed(placeholders, batch):
 def training_step(options, num_labels):
     """A function that trains on one batch, by the model function of train/bert_lstm_ner.py."""
     devices.prepare()
+    tf.set_random_seed(_args(options).seed)
     features = _placeholders()
     model_fn = model_fn_builder(
         _config(options), num_labels, None, 1e-5, 10000, 0, _args(options), IDS, "BIO", _compute(options)

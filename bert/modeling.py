@@ -18,7 +18,7 @@ if not __package__:  # imported as `modeling`, by a script in this folder
 
 import tensorflow.compat.v1 as tf
 
-from bert.encoder import kernels
+from bert.encoder import kernels, masks
 from bert.encoder.attention import (  # noqa: F401
     attend,
     attention_layer,
@@ -234,7 +234,7 @@ def _layer_weights(config):
 def _computed_layer(config, compute, weights, rows, mask_scores, seq_len):
     """`_transformer_layer` with new seeds; compute.recompute: the backward pass computes it again, with these seeds."""
     has_dropout = config.hidden_dropout_prob or config.attention_probs_dropout_prob
-    seeds = kernels.new_seeds(3) if has_dropout else [None] * 3
+    seeds = masks.new_seeds(3) if has_dropout else [None] * 3
     names = sorted(weights)
 
     def layer(rows, *values):

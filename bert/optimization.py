@@ -217,6 +217,28 @@ def mean_over_replicas(tensors):
     return tf.distribute.get_replica_context().merge_call(reduce, args=tuple(tensors))
 
 
+def calls_so_far(accumulation_steps=1):
+    """How often the training op has run, int32 []; call it before `build_train_step`.
+
+    The number follows from the global step. So it is right after a restart too, when accumulation begins the update
+    anew that was not complete.
+
+    Args:
+      accumulation_steps: as in StepOptions.
+    """
+    # The cast copies the value, which is that of before the update as long as a gradient depends on it.
+    updates = tf.cast(tf.train.get_or_create_global_step(), tf.int32)
+    if accumulation_steps == 1:
+        return updates
+    return updates * accumulation_steps + tf.identity(_calls_of_update())
+
+
+def _calls_of_update():
+    """The variable with the number of calls whose gradients are accumulated for the next update."""
+    with tf.variable_scope("gradient_accumulation", reuse=tf.AUTO_REUSE):
+        return _local_variable("calls", [], tf.int32, 0)
+
+
 def _accumulate(gradients, variables, steps):
     """Accumulates gradients over `steps` calls, in local variables of each replica.
 
@@ -225,8 +247,8 @@ def _accumulate(gradients, variables, steps):
       gradients. due: bool scalar tensor, whether this is the last call, so the update is due. reset: function that
       makes the op to run after the update, which sets the sums to zero if the update was due.
     """
+    calls = _calls_of_update()
     with tf.variable_scope("gradient_accumulation", reuse=tf.AUTO_REUSE):
-        calls = _local_variable("calls", [], tf.int32, 0)
         sums = [_local_variable(_name(var), var.shape, var.dtype.base_dtype, 0.0) for var in variables]
     call = tf.identity(calls) + 1
     due = tf.equal(call, steps)

@@ -193,7 +193,7 @@ def make_model_fn(bert_config, num_labels, training=None, compute=kernels.REFERE
     def model_fn(features, labels, mode, params):
         is_training = mode == ModeKeys.TRAIN
         label_ids = features.get("label_ids", labels)
-        with strategies.start_weights(training):
+        with strategies.building(training, is_training):
             loss, per_example_loss, logits, probabilities = create_model(
                 bert_config,
                 is_training,
@@ -239,7 +239,7 @@ def train(args, inputs, distribution):
     loop.announce_training(
         len(data.examples), num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint
     )
-    compute = _choose_compute(args, inputs, num_train_steps - start_step, announce=True)
+    compute = _choose_compute(args, inputs, num_train_steps, announce=True)
     input_fn = classification_inputs.input_fn_builder(
         path,
         args.max_seq_length,

@@ -196,7 +196,7 @@ def make_model_fn(bert_config, training, use_one_hot_embeddings=False, compute=k
 
     def model_fn(features, labels, mode, params):
         is_training = mode == ModeKeys.TRAIN
-        with strategies.start_weights(training):
+        with strategies.building(training, is_training):
             masked_lm, next_sentence = heads(features, is_training)
         loss = masked_lm[0] + next_sentence[0]
         if is_training:
@@ -240,8 +240,7 @@ def train(args, inputs, distribution):
         is_training=True,
         reading=Reading(args.seed, start_step, share=distribution.share),
     )
-    steps = args.num_train_steps - start_step
-    estimator = _estimator(args, inputs, args.train_batch_size, steps, distribution)
+    estimator = _estimator(args, inputs, args.train_batch_size, args.num_train_steps, distribution)
     settings = loop.RunSettings.from_dict(vars(args))
     loop.train(settings, estimator, distribution, input_fn, args.num_train_steps, start_step)
 

@@ -189,7 +189,7 @@ def make_model_fn(bert_config, training=None, use_one_hot_embeddings=False, comp
 
     def model_fn(features, labels, mode, params):
         is_training = mode == ModeKeys.TRAIN
-        with strategies.start_weights(training):
+        with strategies.building(training, is_training):
             start_logits, end_logits = model.span_logits(
                 bert_config, is_training, features, use_one_hot_embeddings or strategies.on_tpu(), compute
             )
@@ -227,7 +227,7 @@ def train(args, inputs, distribution):
         distribution.release_others(args.output_dir, trains=False)
         return
     loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint)
-    compute = _choose_compute(args, inputs, num_train_steps - start_step, announce=True)
+    compute = _choose_compute(args, inputs, num_train_steps, announce=True)
     training = Training(inputs.start, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size)
     model_fn = make_model_fn(inputs.config, training, compute=compute)
     input_fn = records.input_fn_builder(

@@ -184,6 +184,27 @@ FAULTS = [
         "tests/bert/data/test_batches.py",
     ),
     Fault(
+        "dropout begins anew when a run goes on amid an update",
+        "bert/optimization.py",
+        "return updates * accumulation_steps + tf.identity(_calls_of_update())",
+        "return updates + tf.identity(_calls_of_update())",
+        "tests/bert/test_optimization.py",
+    ),
+    Fault(
+        "all replicas drop the same",
+        "bert/training/strategies.py",
+        "calls_so_far(accumulation_steps) * replicas + tf.cast(replica, tf.int32)",
+        "calls_so_far(accumulation_steps) * replicas",
+        "tests/bert/training/test_strategies.py",
+    ),
+    Fault(
+        "dropout has new random numbers after a restart",
+        "bert/encoder/masks.py",
+        "    if draws is not None:\n        return draws.new(count)\n",
+        "",
+        "tests/bert/encoder/test_masks.py",
+    ),
+    Fault(
         "records come in another order than in earlier versions",
         "bert/data/batches.py",
         "seed=seed + pool,",

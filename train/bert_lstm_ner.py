@@ -129,7 +129,7 @@ def make_model_fn(
         word_start = features.get("word_start")
         if word_start is None and settings.subword_labels == "first":
             raise ValueError("-subword_labels first needs the feature word_start, or label_ids and a label_map")
-        with strategies.start_weights(training):
+        with strategies.building(training, is_training, options.accumulation_steps):
             tagger = build_tagger(
                 settings, features, is_training, label_ids, dropout_rate, compute, strategies.on_tpu()
             )
@@ -310,7 +310,7 @@ def _train(args, inputs, state, records, distribution, dev_scores):
     schedule = _schedule(args, records.count, latest, inputs.start, distribution, f1_can_rise)
     if is_chief:
         changes.check_steps_left(args.output_dir, inputs.state, inputs.training, schedule, state)
-    hidden_size, steps = inputs.bert_config.hidden_size, schedule.steps_left
+    hidden_size, steps = inputs.bert_config.hidden_size, schedule.last_step
     compute = devices.choose_compute(args.precision, hidden_size, steps, args.recompute, args.xla, announce=is_chief)
     training = strategies.Training(
         None if latest else inputs.start,

@@ -16,6 +16,8 @@ import math
 
 import tensorflow.compat.v1 as tf
 
+from bert.encoder import masks
+
 LAYER_NORM_EPSILON = 1e-12
 
 # One implementation of each operation; the plain functions document them. PLAIN: the plain functions. FUSED: kernels
@@ -43,11 +45,6 @@ def can_fuse():
     return tf.__version__.startswith("2.")
 
 
-def new_seeds(count):
-    """Seeds for dropout, int32 [count]; new ones in every run of the graph."""
-    return tf.random.uniform([count], maxval=2**31 - 1, dtype=tf.int32)
-
-
 def dropout(x, rate, seed=None):
     """Sets a fraction `rate` of the elements to 0 and scales the others by 1 / (1 - rate).
 
@@ -58,7 +55,7 @@ def dropout(x, rate, seed=None):
     """
     if not rate:
         return x
-    keep = _random_mask(tf.shape(x), rate, new_seeds(1)[0] if seed is None else seed)
+    keep = masks.random_mask(tf.shape(x), rate, masks.new_seeds(1)[0] if seed is None else seed)
     return tf.where_v2(keep, x * tf.cast(1.0 / (1.0 - rate), x.dtype), tf.zeros([], x.dtype))
 
 
@@ -167,43 +164,9 @@ def _standardize(x, row_mean):
     return centred * inverse, inverse
 
 
-def _random_mask(shape, rate, seed):
-    """bool [shape], false for a fraction `rate`, rounded to 1/65536: 16 random bits for each element."""
-    count = tf.reduce_prod(shape)
-    words = tf.random.stateless_uniform(
-        [(count + 1) // 2], tf.stack([seed, 0]), minval=-(2**31), maxval=2**31 - 1, dtype=tf.int32
-    )
-    # Shifted and masked: the XLA of TensorFlow 1.15 cannot compile a bitcast to 16 bits.
-    halves = tf.concat([words, tf.bitwise.right_shift(words, 16)], axis=0)[:count]
-    return tf.reshape(tf.bitwise.bitwise_and(halves, 0xFFFF) >= int(round(rate * 65536)), shape)
-
-
-def _hashed_mask(shape, rate, seed):
-    """bool [shape], false for a fraction `rate`, from a hash of each element's index (the finalizer of MurmurHash3).
-
-    A kernel computes the mask again wherever it needs it: that costs less than reading one from memory.
-    """
-    count = tf.reduce_prod(shape)
-    x = tf.reshape(tf.range(count), shape) * _int32(0x9E3779B9) + seed
-    x = _xor_shifted(x, 16) * _int32(0x85EBCA6B)
-    x = _xor_shifted(x, 13) * _int32(0xC2B2AE35)
-    return _xor_shifted(x, 16) >= _int32(int(round(rate * 2**32)) + 2**31)
-
-
-def _int32(bits):
-    """The signed number with these 32 bits: on the CPU, TensorFlow 2 multiplies unsigned numbers only under XLA."""
-    return (bits + 2**31) % 2**32 - 2**31
-
-
-def _xor_shifted(x, count):
-    """x ^ (x >> count), with a logical shift."""
-    shifted = tf.bitwise.right_shift(tf.bitcast(x, tf.uint32), tf.constant(count, tf.uint32))
-    return tf.bitwise.bitwise_xor(x, tf.bitcast(shifted, tf.int32))
-
-
 def _drop(x, rate, seed):
     """Dropout inside a kernel."""
-    return tf.where_v2(_hashed_mask(tf.shape(x), rate, seed), x * (1.0 / (1.0 - rate)), 0.0) if rate else x
+    return tf.where_v2(masks.hashed_mask(tf.shape(x), rate, seed), x * (1.0 / (1.0 - rate)), 0.0) if rate else x
 
 
 def recomputed(function):

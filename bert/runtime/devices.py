@@ -48,7 +48,8 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
     Args:
       precision: one of flags.PRECISIONS; auto: the fastest here of those with float32's range.
       hidden_size: width of the encoder.
-      steps: about how many batches will be computed; for a few, nothing is compiled.
+      steps: about how many batches will be computed; for a few, nothing is compiled. In training those of the whole
+        run, so that one that goes on computes as it did before.
       recompute: recompute each layer in the backward pass instead of keeping its activations.
       xla: whether XLA fuses kernels; None: where it pays.
       announce: say in the log what was chosen and why.

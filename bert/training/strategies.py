@@ -5,6 +5,7 @@ Estimator is a plain one.
 """
 
 import collections
+import contextlib
 import copy
 import functools
 import math
@@ -13,7 +14,8 @@ import zlib
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from bert.optimization import STEP_DEFAULTS, build_train_step
+from bert.encoder import masks
+from bert.optimization import STEP_DEFAULTS, build_train_step, calls_so_far
 from bert.runtime import devices, init_weights
 from bert.runtime.estimator import Estimator, EstimatorSpec, EvalSpec, ModeKeys, TrainSpec, train_and_evaluate
 from bert.system import signals
@@ -151,13 +153,32 @@ def _look_for_variables_every_second():
     tf.train.SessionManager.__init__ = functools.partialmethod(init, recovery_wait_secs=1)
 
 
-def start_weights(training):
-    """A context in which the variables that are made start from the weights of a Training; for model functions.
+@contextlib.contextmanager
+def building(training, is_training, accumulation_steps=1):
+    """A context in which a model function builds its model.
+
+    Variables start from the weights of the Training. In training dropout follows from the graph's seed, the global
+    step and the replica alone: a run that was interrupted goes on as one that was not.
 
     Args:
       training: Training, or None for a model function that does not train.
+      is_training: whether the model is built for training.
+      accumulation_steps: as in optimization.StepOptions.
     """
-    return init_weights.starting_from(training.start if training else None)
+    with contextlib.ExitStack() as contexts:
+        contexts.enter_context(init_weights.starting_from(training.start if training else None))
+        if is_training:
+            contexts.enter_context(masks.following(_batch_number(accumulation_steps)))
+        yield
+
+
+def _batch_number(accumulation_steps):
+    """The number of the batch that this replica computes, among those of all replicas from the first step on."""
+    task, replicas = cluster.task(), tf.distribute.get_strategy().num_replicas_in_sync
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    if replicas == 1 and task.is_one_of_many:  # with parameter servers each task is a replica
+        replicas, replica = len(task.trainers), task.number
+    return calls_so_far(accumulation_steps) * replicas + tf.cast(replica, tf.int32)
 
 
 def with_batch_size(training, params):

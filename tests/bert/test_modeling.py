@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import modeling
-from bert.encoder import kernels
+from bert.encoder import kernels, masks
 from bert.system.errors import UserError
 
 BATCH, SEQ_LEN = 3, 7
@@ -627,7 +627,7 @@ def test_recomputed_layers_draw_no_new_seeds(monkeypatch, graph):
         draws.append(count)
         return tf.range(count) + 100 * len(draws)
 
-    monkeypatch.setattr(kernels, "new_seeds", constant_seeds)
+    monkeypatch.setattr(masks, "new_seeds", constant_seeds)
     config = small_config(hidden_dropout_prob=0.4, attention_probs_dropout_prob=0.4)
     ids, segments = random_inputs(config)
     found = []

@@ -256,6 +256,21 @@ def test_accumulators_are_in_no_checkpoint(kind_of_variables, graph):
     assert {var.op.name for var in tf.local_variables()} == accumulators
 
 
+@pytest.mark.parametrize("accumulation_steps", [1, 3])
+def test_calls_are_counted_from_what_a_checkpoint_holds(accumulation_steps, kind_of_variables, evaluate):
+    """A start anew has the step, and begins the accumulation of an update again."""
+    calls = optimization.calls_so_far(accumulation_steps)
+    w = tf.get_variable("w", initializer=[1.0])
+    loss = tf.reduce_sum(tf.square(w)) * tf.cast(calls, tf.float32)  # a gradient depends on it, as on a mask
+    step = optimization.build_train_step(loss, 0.1, 8, 0, StepOptions(accumulation_steps=accumulation_steps))
+    last = 2 * accumulation_steps + 1
+    assert [evaluate([calls, step])[0] for _ in range(last)] == list(range(last))
+    evaluate(tf.variables_initializer(tf.local_variables()))
+    begun = tf.train.get_global_step()
+    again = int(evaluate(begun)) * accumulation_steps
+    assert [evaluate([calls, step])[0] for _ in range(3)] == [again, again + 1, again + 2]
+
+
 @pytest.mark.parametrize("accumulation_steps", [1, 2])
 def test_rates_of_their_own_and_frozen_variables(accumulation_steps, kind_of_variables, evaluate):
     data = inputs_and_targets(6)

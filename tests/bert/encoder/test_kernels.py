@@ -1,13 +1,11 @@
 """The encoder's elementwise work: plain functions against numpy in float64, fused kernels against the plain ones."""
 
-import math
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from scipy import special, stats
 
-from bert.encoder import kernels
+from bert.encoder import kernels, masks
 
 ROWS, WIDTH, HEADS = 12, 8, 2
 BATCH, SEQ_LEN = 3, 4
@@ -172,43 +170,6 @@ def test_fused_attention_dropout_against_float64(evaluate):
     assert_close(gradient, numeric_gradients(function, [scores], dy)[0], 1e-5)
 
 
-MASKS = {"random": kernels._random_mask, "hashed": kernels._hashed_mask}
-
-
-@pytest.mark.parametrize("mask", sorted(MASKS))
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_masks_drop_at_the_rate_and_independently(mask, rate, evaluate):
-    shape = [701, 700]  # an odd number of elements
-    seeds = [tf.constant(seed) for seed in (1, 2)]
-    first, second = (keep.astype(np.float64) for keep in evaluate([MASKS[mask](shape, rate, seed) for seed in seeds]))
-    deviation = math.sqrt(rate * (1 - rate) / first.size)
-    for keep in (first, second):
-        assert abs(keep.mean() - (1 - rate)) < 5 * deviation
-        for axis in (0, 1):  # no row or column differs from the others by more than chance
-            chi = ((keep.mean(axis) - (1 - rate)) ** 2).sum() / (rate * (1 - rate) / keep.shape[axis])
-            assert stats.chi2.sf(chi, keep.shape[1 - axis]) > 1e-6
-    flat = first.ravel()
-    for other in [second.ravel()] + [np.roll(flat, lag) for lag in (1, 2, 3, 64, 700, 768)]:
-        assert abs(np.corrcoef(flat, other)[0, 1]) < 5 / math.sqrt(flat.size)
-
-
-def test_hashed_mask_is_what_it_says(evaluate):
-    found = evaluate(kernels._hashed_mask([40, 50], 0.3, tf.constant(123456)))
-    np.testing.assert_array_equal(found, murmur_mask(2000, 0.3, 123456).reshape(40, 50))
-
-
-def test_seeds_are_new_in_every_run_and_masks_follow_from_them(evaluate):
-    seeds = kernels.new_seeds(2)
-    values = tf.ones([50, 50])
-    once, again, other = (kernels.dropout(values, 0.4, seed) for seed in (seeds[0], seeds[0], seeds[1]))
-    runs = [evaluate([seeds, once, again, other]) for _ in range(2)]
-    for _, first, second, third in runs:
-        np.testing.assert_array_equal(first, second)
-        assert (first != third).any()
-    assert (runs[0][0] != runs[1][0]).all()
-    assert (runs[0][1] != runs[1][1]).any()
-
-
 @fused_only
 def test_kernels_take_any_shape_at_run_time(evaluate):
     """One graph, batches of several lengths: each compiled at its first use."""
@@ -221,7 +182,7 @@ def test_kernels_take_any_shape_at_run_time(evaluate):
 
 def test_recomputed_has_the_same_value_and_gradient(evaluate):
     arrays = [tf.constant(random(4, 3), tf.float32), tf.constant(random(3, 5), tf.float32)]
-    seed = kernels.new_seeds(1)[0]
+    seed = masks.new_seeds(1)[0]
     calls = []
 
     def function(x, w):

@@ -3,13 +3,14 @@
 The replicas are CPU devices of one process (-num_cpus). Without dropout the same global batches give the same losses.
 """
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert.encoder import kernels
+from bert.encoder import kernels, masks
 from bert.optimization import StepOptions
 from bert.runtime import checkpoint, devices, estimator
 from bert.system.errors import UserError
@@ -257,6 +258,40 @@ def test_variables_start_from_their_names_and_the_seed():
     first, second = start(0), start(3)
     np.testing.assert_array_equal(first, second)
     assert np.abs(np.array(first[0]) - np.array(first[1])).min() > 1e-6
+
+
+@pytest.mark.parametrize(
+    "task,devices_of_strategy,expected",
+    [
+        (None, [], [7]),
+        (None, ["/cpu:0", "/cpu:1"], [14, 15]),  # each replica
+        (("worker", 0), [], [15]),  # with parameter servers each task is a replica
+    ],
+)
+def test_dropout_follows_from_the_number_of_a_replica_s_batch(
+    task, devices_of_strategy, expected, machine, monkeypatch, graph
+):
+    """After seven steps. It is on in training alone."""
+    machine(task=task, ps=["c:1"], **TWO_WORKERS)
+    numbers = []
+
+    def following(number):
+        numbers.append(number)
+        return contextlib.ExitStack()
+
+    def build():
+        with strategies.building(None, False), strategies.building(None, True):
+            pass
+
+    monkeypatch.setattr(masks, "following", following)
+    strategy = tf.distribute.MirroredStrategy(devices_of_strategy) if devices_of_strategy else None
+    with strategy.scope() if strategy else contextlib.ExitStack():
+        step = tf.train.create_global_step()
+        strategy.extended.call_for_each_replica(build) if strategy else build()
+    with tf.Session(config=devices.session_config(cpus=2)) as session:
+        session.run(tf.global_variables_initializer())
+        session.run(step.assign(7))
+        assert session.run(numbers) == expected
 
 
 def test_a_worker_looks_for_variables_every_second(monkeypatch, graph):
