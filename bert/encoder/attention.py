@@ -5,8 +5,8 @@ import math
 import tensorflow.compat.v1 as tf
 
 from bert.encoder.kernels import PLAIN, split_heads
-from bert.encoder.masks import new_seeds
 from bert.encoder.layers import dense, get_activation, get_shape_list, reshape_to_matrix
+from bert.encoder.masks import new_seeds
 
 MASKED_SCORE = -10000.0  # added to the attention scores of padding; the released checkpoints were trained with it
 
