@@ -78,6 +78,7 @@ def open_checkpoint(prefix):
         # TensorFlow 1.15 raises another error where the directory is missing.
         if isinstance(error, tf.errors.NotFoundError) or not tf.gfile.IsDirectory(os.path.dirname(prefix) or "."):
             raise no_such
+        checkpoint_files.check_no_pointer(prefix)
         raise UserError(f"{prefix}: cannot be read as a checkpoint: {first_line(error)}")
 
 
@@ -323,6 +324,7 @@ def read_tensor(reader, prefix, name):
     try:
         return reader.get_tensor(name)
     except READ_ERRORS as error:
+        checkpoint_files.check_no_pointer(prefix)
         raise UserError(f"{prefix}: the checkpoint is cut off or damaged at {name}: {first_line(error)}")
 
 

@@ -1,5 +1,6 @@
 """Which checkpoint the files of a directory hold, told by their names. Loads no TensorFlow."""
 
+import glob
 import os
 import re
 
@@ -14,6 +15,7 @@ _PIECE = re.compile(r"(.+)\.data-\d{5}-of-\d{5}$")
 _BEING_WRITTEN = re.compile(r"\.tmp-\d+(\.|$)|\.tempstate\d+|_temp(_[0-9a-f]+)?/")
 # What a model of Hugging Face is called: an owner or none, then a name.
 _HUGGING_FACE_NAME = re.compile(r"([\w.-]+/)?[\w.-]*(bert|electra)[\w.-]*$", re.IGNORECASE)
+_LFS_POINTER = b"version https://git-lfs"
 # How files of other frameworks begin.
 _FOREIGN_FILES = (
     (b"PK\x03\x04", "a file of PyTorch"),
@@ -115,6 +117,17 @@ def check_no_foreign_file(path):
         if pieces:
             found = shown_list(pieces, longest=80)
             raise UserError(f"{path}: only a piece of a checkpoint, {found}; expected {name}.index too")
+
+
+def check_no_pointer(prefix):
+    """UserError where a file of a checkpoint is what `git clone` leaves of a large file without Git LFS."""
+    for path in sorted(glob.glob(glob.escape(prefix) + ".*")):
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                    raise UserError(
+                        f"{path}: a pointer of Git LFS; expected the file itself, which git lfs pull fetches"
+                    )
 
 
 def is_hugging_face_name(path):

@@ -6,6 +6,7 @@ import posixpath
 import re
 import shutil
 
+from bert.runtime.checkpoint_files import is_hugging_face_directory, not_ours
 from bert.system import archives
 from bert.system.directories import complete_directory
 from bert.system.errors import UserError, shown_list
@@ -61,6 +62,8 @@ def _members(path, archive):
             raise UserError(f"{path}: it has a file '{info.filename}', outside of it; expected none such")
     files = [info for info in files if not info.filename.startswith("__MACOSX/")]
     indexes = [info.filename for info in files if info.filename.endswith(".index")]
+    if not indexes and is_hugging_face_directory([posixpath.basename(info.filename) for info in files]):
+        raise not_ours(path, "a model of Hugging Face, no TensorFlow checkpoint in it")
     if len(indexes) != 1:
         found = shown_list(sorted(indexes)) or "none"
         raise UserError(f"{path}: expected one checkpoint in it, as bert_model.ckpt.index; found {found}")

@@ -30,7 +30,7 @@ def opened(path, file=None):
     except NotImplementedError as error:  # of a later version of the format
         raise UserError(f"{path}: cannot be unpacked: {error}")
     except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, OverflowError, struct.error, zlib.error) as error:
-        raise UserError(f"{path}: damaged, or no zip file: {error or 'cut off'}")
+        raise UserError(f"{path}: damaged, or no zip file: {error or 'cut off'}; expected it whole")
 
 
 def check_members(path, archive, members):

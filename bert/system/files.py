@@ -86,7 +86,7 @@ def parse_json(content):
     """The JSON value in a str or in UTF-8 bytes; ValueError where there is none, or one that nothing here writes."""
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
-        return json.loads(text, parse_int=_whole_number)
+        return json.loads(text[text.startswith("\ufeff") :], parse_int=_whole_number)  # a byte order mark may begin it
     except RecursionError:
         raise ValueError("too many brackets")
 

@@ -6,11 +6,17 @@ at the beginning of a file is passed over. What cannot be read is a UserError th
 
 import contextlib
 import os
+import re
 
 from bert.system.errors import UserError
 
 UTF_8 = "a UTF-8 file"
 _COUNTED_AT_ONCE = 1 << 20  # bytes
+# How files of other encodings begin: with a mark, or with two characters of ASCII.
+_WIDE = {
+    "UTF-32": re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]", re.DOTALL),
+    "UTF-16": re.compile(rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]", re.DOTALL),
+}
 
 
 @contextlib.contextmanager
@@ -45,6 +51,8 @@ def decode(content, name, number=1, expected=UTF_8):
     Raises:
       UserError: a byte is not UTF-8.
     """
+    if number == 1:
+        _check_no_wide_encoding(content, name, expected)
     try:
         return _text(content, number == 1)
     except UnicodeDecodeError as error:
@@ -148,6 +156,13 @@ def read_range(path, start, end, longest, expected):
 def _text(content, begins_file):
     text = content.decode("utf-8")
     return text[1:] if begins_file and text.startswith("\ufeff") else text
+
+
+def _check_no_wide_encoding(content, name, expected):
+    """UserError where the beginning of a file shows that its characters have two or four bytes each."""
+    kind = next((kind for kind, starts in _WIDE.items() if starts.match(content)), None)
+    if kind:
+        raise UserError(f"{name}: a {kind} file; expected {expected} (iconv -f {kind} -t UTF-8 OLD > NEW writes one)")
 
 
 def _without_end(line):

@@ -13,7 +13,7 @@ import io
 import logging
 import os
 
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 from bert.system.files import parse_json
 from bert.system.lines import decode, numbered, open_bytes
 from train.data import schemes
@@ -25,6 +25,7 @@ from train.data.text import MARKS, split_words
 log = logging.getLogger(__name__)
 
 ENDINGS = (".jsonl", ".json")
+OTHER_NAMES = {"train": ("training",), "dev": ("valid", "val", "validation", "development"), "test": ("testing",)}
 SCHEME = "BIO"  # of the tags made of spans
 LISTED = 10  # places of each kind in the log
 _JSON = "a JSON object with a text and its entities on each line, or a JSON array of these"
@@ -107,7 +108,7 @@ def find_file(data_dir, split):
     """The data file of a split: train.txt, or train.jsonl or train.json where that is there.
 
     Raises:
-      UserError: there are several.
+      UserError: there are several; or none, but one with another name.
     """
     names = [f"{split}{ending}" for ending in (".txt",) + ENDINGS]
     found = [name for name in names if os.path.exists(os.path.join(data_dir, name))]
@@ -115,7 +116,13 @@ def find_file(data_dir, split):
         raise UserError(
             f"{os.path.join(data_dir, found[0])}: {found[1]} is there too; expected one file for each split"
         )
-    return os.path.join(data_dir, (found or names)[0])
+    path = os.path.join(data_dir, (found or names)[0])
+    if not found and os.path.isdir(data_dir):
+        stems = (split, *OTHER_NAMES[split])
+        others = sorted(name for name in os.listdir(data_dir) if name.lower().partition(".")[0] in stems)
+        if others:
+            raise UserError(f"{path}: no such file; expected that name, not {shown_list(others)}")
+    return path
 
 
 def find_blocks(path):

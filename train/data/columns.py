@@ -25,6 +25,7 @@ Format.__new__.__defaults__ = (None, None, None, None, None)
 BY_DEFAULT = Format(FIRST_AND_LAST, None, SPACE)
 
 SHOWN = 40  # characters of a line or a word in a message
+TAG = re.compile(r"[BIESLUMW]-\S")  # how the tag of an entity begins
 _FLAG = re.compile(r"(word|tag)=([1-9]\d{0,5}|last)")
 
 
@@ -126,6 +127,27 @@ def pick(columns, form, path, number, needs_tag=True):
         which = ("the word", "the tag")[found.index("")]
         raise UserError(f"{path}:{number}: the column of {which} is empty; expected text in it")
     return found
+
+
+def no_tags(path, lines):
+    """The UserError for a file each line of which is one column.
+
+    Args:
+      path: the file.
+      lines: (number, line) of its first rows.
+    """
+    number, first = lines[0]
+    for separator in ",;|/_\u00a0\u3000":
+        tags = [line.rpartition(separator)[2] for _, line in lines]
+        if all(separator in line for _, line in lines) and all(tag == OUTSIDE or TAG.match(tag) for tag in tags):
+            return UserError(
+                f"{path}:{number}: {shown(first)}, with {separator!r} before the tag, as in other lines; expected a "
+                f"space or a tab there"
+            )
+    return UserError(
+        f"{path}:{number}: expected a word and its tag, found only {shown(first)}, and no tag in any line; words alone "
+        f"are for python -m train.predict -input conll"
+    )
 
 
 def shown(text, longest=SHOWN):

@@ -18,12 +18,13 @@ from train.data.recognition import LISTED, Reading, Slips, count_transitions, re
 from train.data.spelling import described, described_slips, described_spelling
 from train.data.windows import encode
 
+LONG_SENTENCE, FEW_SENTENCES = 200, 20  # words of one sentence, and sentences of one word, that are looked at twice
 LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start processes, which takes half a second each
 
 # path: the file; sentences: how many it has; tags: the set of its tags, as they are read; scheme: their tagging scheme,
 # or None; form: columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and
 # annotated.Notes; words: splitting.WordCounts; reading: recognition.Reading of its tags; slips: recognition.Slips;
-# said: what the log says of its tags, tuple of str, the first of them the scheme.
+# said: what the log says of its tags and sentences, tuple of str, the first of them the scheme.
 Corpus = collections.namedtuple(
     "Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words", "reading", "slips", "said"]
 )
@@ -65,9 +66,19 @@ def summarize(path, processes=None, given=None, scheme=None):
     tags = {reading.spelling.get(tag, tag) for tag in counts}
     spelling = {tag: read_as for tag, read_as in reading.spelling.items() if tag not in reading.guessed}
     said = described(tags, reading.scheme), described_spelling(spelling, counts), described_slips(found)
+    said += (described_division(sentences, words.words),)
     form = form._replace(spelling=reading.spelling or None)
     words.respell(reading.spelling)
     return Corpus(path, sentences, tags, reading.scheme, form, seen, words, reading, found, said)
+
+
+def described_division(sentences, words):
+    """What looks wrong in where sentences end, in words, for the log; "" where nothing does."""
+    if sentences == 1 and words > LONG_SENTENCE:
+        return f"all {words} words are one sentence; expected an empty line between sentences"
+    if sentences == words > FEW_SENTENCES:
+        return f"each of its {words} words is a sentence of its own; expected empty lines between sentences alone"
+    return ""
 
 
 def _slips_block(state, block):

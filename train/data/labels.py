@@ -6,6 +6,7 @@ piece and `X` on the others, then `[SEP]`.
 
 import collections
 import os
+import re
 
 import numpy as np
 
@@ -19,6 +20,8 @@ PIECE = "X"
 CLS = "[CLS]"
 SEP = "[SEP]"
 SPECIAL = (PIECE, CLS, SEP)  # never the tag of a word
+_EXPECTED = "a file with one label per line, or a comma-separated list"
+_NUMBERED = re.compile(r"\S.*[ \t]\d+|\d+[ \t]+\S.*")  # a line with a label and its id
 
 
 def label_list(tags):
@@ -36,7 +39,8 @@ def read_label_list(spec):
     """
     is_file = "," not in spec or os.path.isfile(spec)
     labels = []
-    for number, label in enumerate(_label_lines(spec) if is_file else spec.split(","), 1):
+    found = _label_lines(spec) if is_file else spec.split(",")
+    for number, label in enumerate(found, 1):
         label = label.strip(" \t\r")
         where = f"{spec}:{number}" if is_file else f"-label_list {shorten(spec, 100)}"
         if label == PADDING:
@@ -52,7 +56,13 @@ def read_label_list(spec):
 
 
 def _label_lines(path):
-    return [line for _, line in lines.read(path, "a file with one label per line, or a comma-separated list")]
+    found = [line for _, line in lines.read(path, _EXPECTED)]
+    filled = [line.strip(" \t\r") for line in found if line.strip(" \t\r")]
+    if filled and filled[0].startswith(("{", '["')):
+        raise UserError(f"{path}: JSON; expected {_EXPECTED}")
+    if len(filled) > 1 and all(map(_NUMBERED.fullmatch, filled)):
+        raise UserError(f"{path}: a number beside each label, as {shorten(repr(filled[0]), 60)}; expected {_EXPECTED}")
+    return found
 
 
 def label_ids(labels):

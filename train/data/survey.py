@@ -12,11 +12,13 @@ from train.data.columns import (
     FIRST_AND_LAST,
     SPACE,
     TAB,
+    TAG,
     Format,
     counted,
     is_comment,
     is_divider,
     is_wordless,
+    no_tags,
     pick,
     shown,
     spelled,
@@ -31,7 +33,6 @@ FEW = 30  # so many different values in a column may always be tags
 _COUNT = re.compile(r"\d+([-.]\d+)?")  # 3, and of a CoNLL-U file 3-4 and 3.1
 _NUMBER = re.compile(r"\d{1,9}")
 _NO_TAG = re.compile(r"[^\w-]|\d")
-_TAG = re.compile(r"[BIESLUMW]-\S")
 MARKS = ("#", "%")  # what comments begin with
 _PHRASES = frozenset("NP VP PP ADJP ADVP SBAR PRT CONJP INTJ LST UCP".split())  # types of chunks, no entities
 
@@ -243,8 +244,8 @@ class _Table:
     def looks_like_tags(self, index):
         """Whether half of a column's values are O or begin as B-PER does; chunks of phrases are none."""
         values = self.values(index)
-        tagged = sum(count for value, count in values.items() if value == OUTSIDE or _TAG.match(value))
-        types = {value[2:] for value in values if _TAG.match(value)}
+        tagged = sum(count for value, count in values.items() if value == OUTSIDE or TAG.match(value))
+        types = {value[2:] for value in values if TAG.match(value)}
         return 2 * tagged >= sum(values.values()) and not (types and types <= _PHRASES)
 
 
@@ -271,7 +272,7 @@ def _comment_flag(table, given, columns):
     numbers = {number for number, _ in begins}
     others = {found[columns[1]] for number, found in table.rows() if number not in numbers}
     unlike_tags = len(tags) > max(1, len(begins) / 2) or (tags and all(map(_NO_TAG.search, tags)))
-    if unlike_tags and not tags & (others | {OUTSIDE}) and not any(map(_TAG.match, tags)) and table.width > 1:
+    if unlike_tags and not tags & (others | {OUTSIDE}) and not any(map(TAG.match, tags)) and table.width > 1:
         lines = dict(table.seen.head)
         return _prefix([lines[number] for number in sorted(numbers)])
     return None
@@ -344,6 +345,8 @@ def _check_widths(table, given, comment, path, needs_tag):
         if comment and is_comment(line, comment):
             continue
         found = split_columns(line, table.separator)
+        if needs_tag and not given.columns and table.width == 1 and not table.odd and table.seen.rows > 1:
+            raise no_tags(path, table.seen.widths[table.separator][1][1])
         if given.columns or (needs_tag and len(found) == 1):
             pick(found, resolved, path, number, needs_tag)
         elif len(found) != table.width:
@@ -365,7 +368,7 @@ def _cut_tag(table, comment):
     last = min(widths) - 1
     longer = sorted(line for width in widths if width > last + 1 for line in widths[width][1])
     rows = [(n, split_columns(line)) for n, line in longer if not (comment and is_comment(line, comment))]
-    if last < 1 or not rows or any(not _TAG.match(columns[last]) for _, columns in rows):
+    if last < 1 or not rows or any(not TAG.match(columns[last]) for _, columns in rows):
         return None
     number, columns = rows[0]
     return number, " ".join(columns[last:])

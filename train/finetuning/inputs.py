@@ -150,9 +150,9 @@ def load_inputs(args):
         resumes = args.do_train and not (state["finished"] and state["training"] == training)
         _check_trained(args.output_dir, resumes, state, model)
     if corpus:
-        for level, said in zip((logging.INFO, logging.WARNING, logging.WARNING), corpus.said):
+        for i, said in enumerate(corpus.said):
             if said:
-                log.log(level, "%s: %s", corpus.path, said)
+                log.log(logging.WARNING if i else logging.INFO, "%s: %s", corpus.path, said)
         _say_units(corpus, settings)
     make_dir(args.output_dir)
     return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus, forms, start)

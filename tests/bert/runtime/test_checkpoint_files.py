@@ -80,3 +80,12 @@ def test_a_prefix_of_which_only_a_piece_is_there(tmp_path):
     checkpoint_files.check_no_foreign_file(str(tmp_path / "model.ckpt"))
     with pytest.raises(UserError, match=r"model\.ckpt-5: only a piece of a checkpoint, .*; expected .*\.index too"):
         checkpoint_files.check_no_foreign_file(str(tmp_path / "model.ckpt-5"))
+
+
+def test_a_pointer_of_git_lfs_is_called_so(tmp_path):
+    prefix = str(tmp_path / "bert_model.ckpt")
+    (tmp_path / "bert_model.ckpt.index").write_bytes(b"\0" * 60)
+    checkpoint_files.check_no_pointer(prefix)
+    (tmp_path / ("bert_model.ckpt" + DATA)).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(UserError, match=r"bert_model\.ckpt\.data-.*: a pointer of Git LFS; .* git lfs pull"):
+        checkpoint_files.check_no_pointer(prefix)

@@ -150,3 +150,8 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
     with files.atomic_path(str(tmp_path / "out")) as temporary, open(temporary, "wb") as writer:
         writer.write(b"12345")
     assert done == [5, "replace"]
+
+
+def test_json_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert files.read_json(str(tmp_path / "a.json")) == files.parse_json('\ufeff{"a": 1}') == {"a": 1}

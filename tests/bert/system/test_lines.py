@@ -183,3 +183,14 @@ def test_a_pipe_is_not_counted(tmp_path):
     os.mkfifo(pipe)
     assert lines.is_pipe(pipe) and lines.count(pipe, "words") is None
     assert not lines.is_pipe(str(tmp_path)) and not lines.is_pipe(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("encoding,kind", [
+    ("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32"),
+])  # fmt: skip
+def test_wide_encodings_are_called_by_their_names(path, encoding, kind):
+    write(path, "the O\nman O\n".encode(encoding))
+    expected = f"file.txt: a {kind} file; expected a UTF-8 file \\(iconv -f {kind} -t UTF-8"
+    for read in (lambda: list(lines.read(path)), lambda: lines.decode(open(path, "rb").read(), path)):
+        with pytest.raises(UserError, match=expected):
+            read()

@@ -262,6 +262,14 @@ def test_one_file_for_each_split(tmp_path):
         find_file(str(tmp_path), "dev")
 
 
+@pytest.mark.parametrize("other", ["valid.txt", "val.jsonl", "dev.conll", "Validation.TSV"])
+def test_a_split_of_another_name_is_named(other, tmp_path):
+    (tmp_path / other).write_text("")
+    with pytest.raises(UserError, match=rf"dev\.txt: no such file; expected that name, not {other}"):
+        find_file(str(tmp_path), "dev")
+    assert find_file(str(tmp_path), "test") == str(tmp_path / "test.txt")
+
+
 def test_blocks_and_processes_change_nothing(write, monkeypatch):
     values = [dict(FORMS["doccano"], label=[[i % 3, 7, "PER"]]) for i in range(40)]
     path = write(lines(*values))

@@ -52,6 +52,10 @@ def test_bad_lists(spec, message):
         (b"\xef\xbb\xbf[PAD]\r\nO\r\n", ":1: [PAD] is the padding's label"),
         (b"O\nB-\xff\n", ":2: byte 3 of the line is not UTF-8"),
         (b"\n \n", ": no label in it"),
+        (b'["O", "B-A"]', ": JSON; expected a file with one label per line"),
+        (b'{\n "O": 1}', ": JSON; expected a file with one label per line"),
+        (b"O 1\nB-A 2\n", ": a number beside each label, as 'O 1'; expected a file with one label per line"),
+        (b"1\tO\n2\tB-Full name\n", ": a number beside each label"),
     ],
 )
 def test_bad_files_are_named_with_the_line(content, message, tmp_path):

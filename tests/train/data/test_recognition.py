@@ -191,7 +191,7 @@ def test_the_scheme_and_the_slips_of_a_file(tmp_path):
     assert (corpus.scheme, corpus.tags) == ("BIO", {"B-A", "I-A", "O"})
     assert corpus.slips == (2, [(397, "'b-A' (read as B-A)"), (399, "'0' (read as O)")])
     slips = "2 tags break the scheme: :397 'b-A' (read as B-A), :399 '0' (read as O)"
-    assert corpus.said == ("tagging scheme BIO; tags B-A, I-A", "", slips)
+    assert corpus.said == ("tagging scheme BIO; tags B-A, I-A", "", slips, "")
 
 
 def test_dev_and_test_are_read_as_the_training_data(caplog):

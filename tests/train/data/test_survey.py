@@ -279,6 +279,20 @@ def test_what_may_be_tags_is_read(row, read):
     assert read(content)[0].tags == [line.split()[-1] for line in content.split("\n")]
 
 
+@pytest.mark.parametrize("separator", list(",;|/_\u00a0\u3000"))
+def test_other_separators_are_named(separator, refused):
+    rows = [f"{word}{separator}{tag}" for word, tag in zip(NAMES, TAGS)]
+    text = refused(sentences(rows))
+    assert text.startswith(f"1: {rows[0]!r}, with {separator!r} before the tag, as in other lines; expected a space or")
+
+
+def test_words_alone_are_for_prediction(refused):
+    text = refused(sentences(NAMES))
+    assert text.startswith(
+        "1: expected a word and its tag, found only 'Ann', and no tag in any line; words alone are for"
+    )
+
+
 def test_without_tags(tmp_path):
     """As train.predict reads: one column is enough, and the last one does not matter."""
 
