@@ -12,12 +12,6 @@ import pytest
 
 from tests.paths import REPOSITORY
 
-# Python files that documentation may name though they are not in this repository, with the reason.
-FOREIGN = {
-    "bert_lstm_ner_cg_estimator.py": "the archive's",
-    "bert_lstm_ner_cg_variable.py": "the archive's",
-}
-
 THIS_FILE = os.path.relpath(__file__, REPOSITORY)
 FILE = re.compile(r"(?<![\w/.*$-])((?:[\w.-]+/)*[\w-]+\.py)\b")
 PACKAGE = r"(?:bert|train|tests|benchmarks)(?:\.\w+)*"
@@ -92,7 +86,7 @@ def can_import(module, name):
 
 def missing_files(path):
     named = set(FILE.findall(documentation(path)))
-    return sorted(file for file in named if not is_there(file) and os.path.basename(file) not in FOREIGN)
+    return sorted(file for file in named if not is_there(file))
 
 
 def missing_modules(path):
@@ -121,4 +115,3 @@ def test_what_is_not_there_is_found():
     assert is_module("train.predict") and is_module("bert.system") and not is_module("train.gone")
     assert can_import("train.predictor", "Predictor") and can_import("bert", "modeling")
     assert not can_import("train.predictor", "Gone") and not can_import("bert", "gone")
-    assert not [file for file in FOREIGN if is_there(file)]
