@@ -311,7 +311,7 @@ def test_load_vocab_asks_for_no_particular_piece(vocab_file):
         (b"[UNK]\n\na\n\nb\n", [":4:", "''", "line 2"]),
         (b"[UNK]\r\nok\r\n\xe4\xb8\n", [":3: byte 1 of the line", "UTF-8"]),
         (b"\xef\xbb\xbf[UNK]\n\xff\n", [":2: byte 1 of the line"]),
-        ("[UNK]\na\n".encode("utf-16"), [":1: byte 1 of the line", "UTF-8"]),
+        ("[UNK]\na\n".encode("utf-16"), [": a UTF-16 file", "UTF-8"]),
         (b"[PAD]\n[unk]\n", ["[UNK]", "2 lines"]),
     ],
 )
