@@ -7,7 +7,6 @@ question are an empty list.
 
 import collections
 import logging
-import re
 
 from bert.system.errors import UserError
 from bert.system.files import read_json
@@ -123,11 +122,29 @@ def _locate(text, start, context):
         if context.startswith(text, start):
             start += text.index(stripped)
             return start, start + len(stripped)
-        same_but_for_space = r"\s*".join(re.escape(char) for char in text if not char.isspace())
-        found = re.compile(rf"\s*({same_but_for_space})").match(context, start)
-        if found:
-            return found.span(1)
+        return _same_but_for_space(text, start, context)
     return None
+
+
+def _same_but_for_space(text, start, context):
+    """(start, end) of a text that stands in the context from `start` on, but for white space; None if it does not.
+
+    White space at the ends is left out.
+    """
+    begin = end = _behind_space(context, min(start, len(context)))
+    for char in "".join(text.split()):
+        end = _behind_space(context, end)
+        if context[end : end + 1] != char:
+            return None
+        end += 1
+    return begin, end
+
+
+def _behind_space(text, place):
+    """The first place from `place` on that has no white space."""
+    while text[place : place + 1].isspace():
+        place += 1
+    return place
 
 
 def field(holder, name, kind, where):

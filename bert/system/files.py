@@ -86,9 +86,14 @@ def parse_json(content):
     """The JSON value in a str or in UTF-8 bytes; ValueError where there is none, or one that nothing here writes."""
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
-        return json.loads(text[text.startswith("\ufeff") :], parse_int=_whole_number)  # a byte order mark may begin it
+        return _parse(text[text.startswith("\ufeff") :])  # a byte order mark may begin it
     except RecursionError:
         raise ValueError("too many brackets")
+
+
+def _parse(text, deeper=200):
+    """Parses JSON so many calls deeper: what is nested almost too deep to be read would be too deep to be shown."""
+    return _parse(text, deeper - 1) if deeper else json.loads(text, parse_int=_whole_number)
 
 
 def _whole_number(digits):

@@ -53,6 +53,8 @@ def test_white_space_may_differ(write):
     assert span_of(write, "Warsaw", 24) == (25, 31)
     assert span_of(write, "北 京", 1, "在北京") == (1, 3)
     assert span_of(write, "a.b (c)", 0, "a.b(c)") == (0, 6)  # nothing in an answer is a pattern
+    long = "ab" * 100000  # a pattern of it would take a minute
+    assert span_of(write, long, 1, " " + long[:9] + "\n" + long[9:] + "c") == (1, len(long) + 2)
 
 
 @pytest.mark.parametrize(

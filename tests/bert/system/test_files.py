@@ -155,3 +155,27 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
 def test_json_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert files.read_json(str(tmp_path / "a.json")) == files.parse_json('\ufeff{"a": 1}') == {"a": 1}
+
+
+def test_json_that_can_be_read_can_be_shown():
+    """On a stack as deep as that of a program."""
+
+    def deeper(frames, call):
+        return deeper(frames - 1, call) if frames else call()
+
+    for depth in range(500, 1100, 50):
+        try:
+            value = files.parse_json("[" * depth + "]" * depth)
+        except ValueError as error:
+            assert str(error) == "too many brackets"
+        else:
+            assert len(deeper(100, lambda: repr(value))) == 2 * depth  # noqa: B023  called at once
+    with pytest.raises(ValueError, match="a number of 101 digits"):
+        files.parse_json("9" * 101)
+
+
+@pytest.mark.parametrize(
+    "value, expected", [("a/b", True), ("", True), ("a\0", False), ("\ud800", False), (None, False)]
+)
+def test_what_can_be_a_path(value, expected):
+    assert files.is_path(value) == expected
