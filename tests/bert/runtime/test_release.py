@@ -166,6 +166,14 @@ def test_a_link_in_a_zip_is_never_made(folder, make_zip):
     assert not any(os.path.islink(os.path.join(target, name)) for name in os.listdir(target))
 
 
+@pytest.mark.parametrize("character", ["x", "\n", "\u202e"])
+def test_names_that_no_file_can_have(character, make_zip):
+    path = make_zip(**{"uncased_L-2_H-128_A-2|" + character * 300: "x"})
+    with pytest.raises(UserError, match="File name too long"):
+        release.unpack(str(path))
+    assert os.listdir(str(path.parent)) == [path.name]
+
+
 def spoil(path, change):
     content = bytearray(path.read_bytes())
     change(content)
