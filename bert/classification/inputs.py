@@ -62,14 +62,17 @@ def read_task(path, expected, header):
 
 
 def _own_task(path, known, header):
-    try:
-        name, labels, pair = known["task_name"], known["labels"], known["pair"]
-        task = tasks.tsv_task(labels or [], pair, header)  # null are the labels of a regression
-    except (KeyError, TypeError):
+    """The tasks.Task of the user's own files that the JSON value `known` of a TASK_FILE describes."""
+    if not isinstance(known, dict) or not {"task_name", "labels", "pair"} <= set(known):
         raise UserError(f"{path}: expected a JSON object with task_name, labels and pair")
+    name, labels, pair = (known[key] for key in ("task_name", "labels", "pair"))
     if name != tasks.TSV:
-        raise UserError(f"{path}: the classifier was trained for -task_name {name}; expected {tasks.TSV}")
-    return task
+        raise UserError(f"{path}: the classifier was trained for -task_name {shorten(name, 60)}; expected {tasks.TSV}")
+    are_names = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    if not are_names or len(set(labels)) < max(len(labels), 2) or type(pair) is not bool:
+        found = shorten(f"labels {labels!r}, pair {pair!r}", 100)
+        raise UserError(f"{path}: {found}; expected two or more labels, and pair true or false")
+    return tasks.tsv_task(labels, pair, header)
 
 
 def read_split(task, split, data_dir):

@@ -13,7 +13,7 @@ import socket
 
 from bert.system import portable, signals
 from bert.system.errors import UserError
-from bert.system.files import make_dir
+from bert.system.files import make_dir, parse_json
 
 log = logging.getLogger(__name__)
 LOCK_FILE = "run.lock"
@@ -112,7 +112,7 @@ def _release(directory, descriptor):
 def _holder(descriptor):
     """Who holds the lock, in words."""
     try:
-        holder = json.loads(os.pread(descriptor, 4096, 0).decode("utf-8"))
+        holder = parse_json(os.pread(descriptor, 4096, 0))
         return f"another run (process {holder['pid']} on {holder['host']}, since {holder['since']})"
     except (OSError, ValueError, KeyError, TypeError):  # it has not written it yet, or could not
         return "another run"

@@ -17,6 +17,7 @@ import socket
 import time
 
 from bert.system.errors import UserError, shown_list
+from bert.system.files import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def task():
     """The Task that TF_CONFIG makes this process; UserError if TF_CONFIG is not valid."""
     text = os.environ.get("TF_CONFIG", "")
     try:
-        config = json.loads(text or "{}")
+        config = parse_json(text or "{}")
         addresses = {type: list(given) for type, given in config.get("cluster", {}).items() if given}
         given = config.get("task", {})
         type, index = given.get("type", CHIEF), int(given.get("index", 0))

@@ -183,3 +183,11 @@ while done < 20:
     deadline = time.time() + 60
     assert [process.wait(max(deadline - time.time(), 1)) for process in processes] == [0] * 4
     assert (tmp_path / "count").read_text() == "80"
+
+
+def test_a_lock_file_of_anything_else(tmp_path):
+    """Whoever wrote it: the lock says that there is another run."""
+    for content in (b"", b"{", b"[" * 4000, b'{"pid": 1}', b"\xff", b"9" * 4000):
+        (tmp_path / run_lock.LOCK_FILE).write_bytes(content)
+        with open(str(tmp_path / run_lock.LOCK_FILE), "rb") as reader:
+            assert run_lock._holder(reader.fileno()) == "another run"

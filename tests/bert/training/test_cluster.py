@@ -73,7 +73,7 @@ def test_what_makes_no_sense_is_refused(type, index, addresses, expected, config
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", '{"cluster": 3}', '{"task": {"index": "x"}}', '{"cluster": {"worker": 3}}']
+    ["{", "[" * 3000, "[]", '{"cluster": 3}', '{"task": {"index": "x"}}', '{"cluster": {"worker": 3}}']
     + ['{"cluster": {"chief": [1234], "worker": ["b:1"]}}', '{"task": {"type": ["chief"]}}'],
 )
 def test_what_is_no_tf_config_is_refused(text, monkeypatch):
