@@ -236,6 +236,7 @@ def test_squad_2(given, trained, tmp_path):
     assert run_squad.parse_args(["--null_score_diff_threshold", "-1.5"]).null_score_diff_threshold == -1.5
 
 
+@pytest.mark.one_tensorflow
 def test_as_a_program(given, tmp_path):
     """As shell scripts start it, from anywhere; nothing but the one line on standard error where the input is bad."""
     program = os.path.join(REPOSITORY, "bert", "run_squad.py")

@@ -209,6 +209,7 @@ def test_every_record_once_an_epoch_in_an_order_of_its_own(read, shape, seed, ba
     assert len(set(map(tuple, epochs))) == len(epochs) >= 2
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 def test_the_order_depends_on_seed_and_shards_alone(read):
     first, again, other = (rows(read(40, 6, 30, seed=seed)) for seed in (7, 7, 8))
     assert first == again != other
@@ -300,6 +301,7 @@ def test_by_file_all_workers_together_see_every_record_once_an_epoch(read, clust
     assert sum(map(len, files)) == (shape[1] if files else 0)  # no two read from one file
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 def test_by_file_goes_on_where_it_was_too(read):
     for by_length in (False, True):
         for share in shares(4, 2, by_file=True):

@@ -12,12 +12,14 @@ import tensorflow.compat.v1 as tf
 from bert import modeling, run_classifier, run_pretraining, run_squad
 from bert.data import batches, records
 from bert.encoder import kernels
-from bert.runtime import devices
+from bert.runtime import devices, estimator
 from bert.runtime.estimator import ModeKeys
 from bert.training import strategies
 from train.bert_lstm_ner import model_fn_builder
 from train.data.labels import label_ids, label_list
 from train.train_helper import get_args_parser
+
+pytestmark = pytest.mark.skipif(not estimator.IS_TENSORFLOWS, reason="no Estimator for TPUs in this TensorFlow")
 
 BATCH, LENGTH, VOCAB = 4, 12, 30
 TRAIN, EVAL, PREDICT = ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT
