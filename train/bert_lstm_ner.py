@@ -17,7 +17,6 @@ if __name__ == "__main__" and not __package__:  # run as a file, `python train/b
 from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
-import functools
 import logging
 
 import tensorflow.compat.v1 as tf
@@ -49,7 +48,7 @@ from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.schedule import make_schedule
 from train.finetuning.splits import make_records
 from train.finetuning.update import step_options
-from train.inference.frozen import TaggerGraph
+from train.inference.frozen import Taggers
 from train.models import build_tagger, create_model, predict_tags  # noqa: F401
 from train.report import page
 from train.run_dir import adam_filter, get_last_checkpoint  # noqa: F401
@@ -217,15 +216,12 @@ def _run(args, inputs, distribution, on_dev):
         for split in inputs.files
     }
 
-    # For each way to compute, the graph is built once.
-    tagger_graph = functools.lru_cache(maxsize=None)(
-        lambda compute: TaggerGraph(inputs.settings, compute, with_losses=True)
-    )
-
+    taggers = Taggers(inputs.settings)
     look_at = on_dev(args.output_dir) if on_dev and args.do_train else None
 
     def dev_scores(prefix):
-        evaluated = _evaluate(args, inputs, records["dev"], "dev", prefix, tagger_graph)
+        with taggers.of_checkpoint(prefix) as tagger_of:
+            evaluated = _evaluate(args, inputs, records["dev"], "dev", tagger_of)
         if look_at:
             look_at(checkpoint.step_of(prefix), evaluated)
         return evaluation.scores_of(evaluated.counts, evaluated.tagged.loss)
@@ -237,10 +233,10 @@ def _run(args, inputs, distribution, on_dev):
     prefix = run_dir.checkpoint_to_use(args.output_dir)
     step = checkpoint.step_of(prefix)
     results, evaluated = {}, []
-    for split in ("dev", "test"):
-        if (split == "dev" and args.do_eval) or args.do_predict:
+    with taggers.of_checkpoint(prefix) as tagger_of:
+        for split in [split for split in ("dev", "test") if args.do_predict or (args.do_eval and split == "dev")]:
             log.info("tagging %s with %s", inputs.files[split], prefix)
-            evaluated.append(_evaluate(args, inputs, records[split], split, prefix, tagger_graph))
+            evaluated.append(_evaluate(args, inputs, records[split], split, tagger_of))
             with_scores = split == "dev" and args.do_eval
             results[split] = evaluation.report_split(args.output_dir, evaluated[-1], step, with_scores, args.do_predict)
     if args.report:
@@ -263,7 +259,7 @@ def _run(args, inputs, distribution, on_dev):
     return results
 
 
-def _evaluate(args, inputs, records, split, prefix, tagger_graph):
+def _evaluate(args, inputs, records, split, tagger_of):
     """Tags a split with a checkpoint, for all evaluations and predictions.
 
     Args:
@@ -271,8 +267,7 @@ def _evaluate(args, inputs, records, split, prefix, tagger_graph):
       inputs: inputs.Inputs.
       records: splits.Records of the split.
       split: "dev" or "test".
-      prefix: checkpoint prefix.
-      tagger_graph: function from a kernels.Compute to a TaggerGraph that gives losses.
+      tagger_of: function from a kernels.Compute to the frozen.Tagger of the checkpoint.
 
     Returns:
       evaluation.Evaluated.
@@ -281,8 +276,7 @@ def _evaluate(args, inputs, records, split, prefix, tagger_graph):
     hidden_size, batches = inputs.bert_config.hidden_size, records.count // args.batch_size
     compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
     settings = inputs.settings
-    with tagger_graph(compute).tagger(prefix) as tagger:
-        tagged = evaluation.tag_file(tagger, sentences, records.encoded, settings, args.batch_size)
+    tagged = evaluation.tag_file(tagger_of(compute), sentences, records.encoded, settings, args.batch_size)
     counts = evaluation.count(sentences, tagged.tags, settings.scheme)
     return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts, settings.scheme)
 

@@ -6,6 +6,7 @@ A program trains within `stoppable`, with the hooks that it gives, and saves by 
 import contextlib
 import os
 import re
+import uuid
 
 import tensorflow.compat.v1 as tf
 
@@ -109,6 +110,7 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
         self._set_steps_per_run(steps_per_run)
         self._output_dir = output_dir
         self._has_graph_in_events = _has_events(output_dir)
+        self._meta_graph = None  # content of the .meta file of all checkpoints
         _open_events(output_dir)
 
     def after_create_session(self, session, coord):
@@ -131,7 +133,9 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
         for listener in self._listeners:
             listener.before_save(session, step)
         try:
-            self._get_saver().save(session, self._save_path, global_step=step)
+            has_meta_graph = self._meta_graph is not None
+            self._get_saver().save(session, self._save_path, global_step=step, write_meta_graph=not has_meta_graph)
+            self._copy_meta_graph(f"{self._save_path}-{step}.meta", has_meta_graph)
             done = tf.SessionLog(status=tf.SessionLog.CHECKPOINT, checkpoint_path=self._save_path)
             self._summary_writer.add_session_log(done, step)
         except PREEMPTION:
@@ -143,6 +147,17 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
             raise cannot_be_written(f"{self._save_path}-{step}", error)
         requests = [listener.after_save(session, step) for listener in self._listeners]
         return any(requests)
+
+    def _copy_meta_graph(self, path, is_known):
+        """Writes the .meta file of a checkpoint; to make it from the graph again takes longer than all other files."""
+        if not is_known:
+            with tf.gfile.GFile(path, "rb") as reader:
+                self._meta_graph = reader.read()
+            return
+        temporary = f"{path}.tmp{uuid.uuid4().hex}"  # a name as TensorFlow gives
+        with tf.gfile.GFile(temporary, "wb") as writer:
+            writer.write(self._meta_graph)
+        tf.gfile.Rename(temporary, path, overwrite=True)
 
 
 def _has_events(directory):

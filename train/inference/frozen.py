@@ -172,6 +172,33 @@ class TaggerGraph:
         return Tagger(tf.Session(graph=graph, config=devices.session_config()), frozen, self._longest)
 
 
+class Taggers:
+    """The taggers of the checkpoints of a run, with losses. For each way to compute, the graph is built once.
+
+    Args:
+      settings: settings.TaggerSettings.
+    """
+
+    def __init__(self, settings):
+        self._settings = settings
+        self._graphs = {}
+
+    @contextlib.contextmanager
+    def of_checkpoint(self, prefix):
+        """Within it, a function from a kernels.Compute to the open Tagger of a checkpoint, one for each Compute."""
+        opened = {}
+        with contextlib.ExitStack() as stack:
+
+            def tagger_of(compute):
+                if compute not in self._graphs:
+                    self._graphs[compute] = TaggerGraph(self._settings, compute, with_losses=True)
+                if compute not in opened:
+                    opened[compute] = stack.enter_context(self._graphs[compute].tagger(prefix))
+                return opened[compute]
+
+            yield tagger_of
+
+
 class FrozenTagger(Tagger):
     """A checkpoint's tagger.
 

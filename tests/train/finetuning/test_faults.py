@@ -489,6 +489,16 @@ def test_the_two_newest_checkpoints_and_the_best_are_kept(whole):
     assert len(glob.glob(os.path.join(whole, "best", "*.index"))) == 1
 
 
+def test_every_checkpoint_has_the_graph(whole):
+    """The first one's file is written again for all; a session checks that names are those of the weights."""
+    contents = {read(path) for path in glob.glob(os.path.join(whole, "model.ckpt-*.meta"))}
+    assert len(glob.glob(os.path.join(whole, "model.ckpt-*.meta"))) == 2 and len(contents) == 1
+    with tf.Graph().as_default(), tf.Session() as session:
+        saver = tf.train.import_meta_graph(checkpoint.latest(whole) + ".meta")
+        saver.restore(session, checkpoint.latest(whole))
+        assert session.run(tf.train.get_global_step()) == step_of(whole)
+
+
 def test_only_the_best_checkpoint_is_left(stopped, warnings):
     break_links(stopped)
     best = checkpoint.latest(os.path.join(stopped, "best"))

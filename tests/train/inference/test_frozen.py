@@ -86,6 +86,21 @@ def test_one_graph_for_many_checkpoints(trained, settings, tagger, tmp_path):
     assert not np.array_equal(found[prefix][0].scores, found[other][0].scores)
 
 
+@pytest.mark.one_tensorflow
+def test_taggers_share_graphs_and_sessions(trained, settings, monkeypatch):
+    built, build = [], frozen.TaggerGraph
+    monkeypatch.setattr(frozen, "TaggerGraph", lambda *args, **kwargs: built.append(args) or build(*args, **kwargs))
+    taggers, wide = frozen.Taggers(settings), kernels.REFERENCE._replace(recompute=True)
+    for _ in range(2):
+        with taggers.of_checkpoint(trained[0].latest_checkpoint()) as tagger_of:
+            one = tagger_of(kernels.REFERENCE)
+            assert tagger_of(kernels.REFERENCE) is one is not tagger_of(wide)
+            assert one.tag(windows(), 4)[0].loss is not None
+        with pytest.raises(RuntimeError, match="closed"):
+            one.tag(windows(), 4)
+    assert [args[1] for args in built] == [kernels.REFERENCE, wide]
+
+
 def write_moved(prefix, target):
     """Writes a checkpoint with all values of another one's encoder halved."""
     reader = tf.train.load_checkpoint(prefix)
