@@ -59,7 +59,8 @@ WITHOUT_TENSORFLOW = (
     "train/chunks.py train/conlleval.py "
     "train/data/annotated.py train/data/columns.py train/data/corpus.py train/data/conll.py train/data/documents.py "
     "train/data/labels.py train/data/recognition.py train/data/schemes.py train/data/spelling.py train/data/survey.py "
-    "train/data/uniform.py train/data/windows.py train/train_helper.py train/pages/ "
+    "train/data/flags.py train/data/splits.py train/data/uniform.py train/data/windows.py train/train_helper.py "
+    "train/pages/ "
     "train/tagger/settings.py train/inference/text_tagger.py train/inference/entities.py "
     "train/serving/client.py train/serving/signatures.py train/serving/rest.py train/serving/errors.py"
 ).split()

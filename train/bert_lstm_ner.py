@@ -195,15 +195,16 @@ def train(args, on_dev=None):
     if distribution is None:
         return {}
     is_chief = distribution.task.is_chief
-    if chosen and is_chief:
-        log.info("%s", chosen)
     if not is_chief:  # the chief alone does what follows training
         later = ("do_eval", "do_predict", "do_export", "filter_adam_var", "report", "clean")
         args = argparse.Namespace(**dict(vars(args), **dict.fromkeys(later, False)))
     # Two runs may export at once, each to a new directory; all other runs write to the same files.
     writes = args.do_train or args.do_eval or args.do_predict or args.filter_adam_var
     with run_lock.locked(args.output_dir, writes and is_chief):
-        return _run(args, load_inputs(args), distribution, on_dev)
+        inputs = load_inputs(args)
+        if chosen and is_chief:  # once all is checked, so that a fault is still one line
+            log.info("%s", chosen)
+        return _run(args, inputs, distribution, on_dev)
 
 
 def _run(args, inputs, distribution, on_dev):

@@ -78,10 +78,11 @@ def train(args):
         raise UserError("-report: this program writes no page; run.py -do_train=false -report writes it afterwards")
     if distribution.replicas > 1 or distribution.is_tpu or distribution.task.is_one_of_many:
         raise UserError(f"-strategy {distribution.name}: this program trains on one device; expected run.py for more")
-    if chosen:
-        log.info("%s", chosen)
     with run_lock.locked(args.output_dir, True):
-        results = _run(args, load_inputs(args))
+        inputs = load_inputs(args)
+        if chosen:
+            log.info("%s", chosen)
+        results = _run(args, inputs)
     if args.do_export or args.filter_adam_var:
         args = argparse.Namespace(**dict(vars(args), do_train=False, do_eval=False, do_predict=False, clean=False))
         results.update(bert_lstm_ner.train(args))

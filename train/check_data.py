@@ -18,13 +18,11 @@ from bert.system.flags import FlagParser, positive_int
 from bert.system.log import log_to_stderr
 from bert.tokenization import FullTokenizer
 from train.data import overview as overviews
-from train.data.annotated import find_file, is_annotated, read_annotated, rewrite_tags
-from train.data.columns import SEPARATORS, columns_flag, format_of_flags
-from train.data.conll import check_tags, inspect, read_conll
+from train.data.annotated import find_file
 from train.data.corpus import read_sentences, summarize
+from train.data.flags import add_reading_flags, given_format
 from train.data.labels import label_list
-from train.data.recognition import scheme_flag
-from train.data.spelling import spelled
+from train.data.splits import fit_split, read_split
 from train.data.splitting import describe
 from train.mymetrics import aligned
 from train.pages import tables
@@ -41,7 +39,7 @@ def main(argv=None):
     log_to_stderr()
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = load_tokenizer(args, folder)
-    given = format_of_flags(args.columns, args.comment, args.separator)
+    given = given_format(args)
     corpus, sentences, problems = read_splits(args.data_dir, given, args.tag_scheme)
     scheme = corpus and corpus.scheme
     found = {
@@ -71,10 +69,7 @@ def parse_flags(argv=None):
     flag("bert_dir", help="directory or zip with the encoder's vocab.txt")
     flag("vocab_file", help="word pieces of the encoder, one per line; default: vocab.txt in -bert_dir")
     flag("html", help="file to write the table and the notes to, as a page")
-    flag("columns", type=columns_flag, help="columns of a data file, as of run.py")
-    flag("comment", help="what comment lines begin with, as of run.py")
-    flag("separator", choices=SEPARATORS, help="what separates columns, as of run.py")
-    flag("tag_scheme", type=scheme_flag, metavar="SCHEME", help="how tags write entities, as of run.py")
+    add_reading_flags(flag)
     flag, switch = parser.flag_group("text")
     flag("max_seq_length", type=positive_int, default=128, help="pieces in a window")
     switch("do_lower_case", True, help="lower-case and strip accents; false for a cased vocabulary")
@@ -119,18 +114,11 @@ def read_splits(data_dir, given, scheme=None):
 
 
 def _read_other(path, given, corpus):
-    """The sentences of dev or test, their tags read as those of train (`corpus`, or None) are."""
-    labels = label_list(corpus.tags) if corpus else []
-    if is_annotated(path):
-        sentences, _ = read_annotated(path)
-        sentences = [rewrite_tags(text, labels, corpus.scheme) for text in sentences] if corpus else sentences
-    else:
-        form, _ = inspect(path, given)
-        sentences = read_conll(path, form)
-        sentences = spelled(sentences, labels, corpus.reading, path)[0] if corpus else sentences
+    """The sentences of dev or test, as a run with that training data (`corpus`, or None) sees them."""
+    split = read_split(path, given)
     if corpus:
-        check_tags(path, sentences, labels)
-    return sentences
+        split = fit_split(split, label_list(corpus.tags), corpus.reading, corpus.words.splitter())
+    return split.sentences
 
 
 def table_rows(found, max_seq_length):

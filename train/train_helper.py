@@ -16,9 +16,7 @@ from bert.system.flags import (
     require,
 )
 from train import __version__
-from train.data.columns import SEPARATORS, columns_flag
-from train.data.recognition import NONE, scheme_flag
-from train.data.schemes import SCHEMES
+from train.data.flags import add_reading_flags
 
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt"}
 CELLS = ("lstm", "gru")
@@ -87,13 +85,7 @@ def _add_task_flags(parser):
     switch("init_head", True, help="take the head of a trained tagger too; false: its encoder alone")
     add_init_partial(switch)
     flag("label_list", help="the labels in the order of their ids: a file with one per line, or a comma-separated list")
-    flag("columns", type=columns_flag, help="columns of a data file, counted from 1, as word=2,tag=3 or tag=last; "
-         "default: word first, tag last, and the same number in each line")  # fmt: skip
-    flag("tag_scheme", type=scheme_flag, metavar="SCHEME", help=f"how tags write entities: {', '.join(SCHEMES)}; or "
-         f"{NONE}: as the tags stand, decoded without rules; default: by what is in train.txt")  # fmt: skip
-    flag("comment", help="what comment lines begin with, as '# '; default: there are none")
-    flag("separator", choices=SEPARATORS, help="what separates columns: tab, or space for spaces and tabs; default: by "
-         "what is in the file")  # fmt: skip
+    add_reading_flags(flag)
     switch("clean", False, help="start a finished run afresh: remove what an earlier run wrote to -output_dir")
 
     flag, switch = parser.flag_group("what to do")

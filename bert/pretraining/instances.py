@@ -9,7 +9,7 @@ import contextlib
 
 from bert.pretraining import examples
 from bert.system import lines
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 
 CLS, SEP, MASK = "[CLS]", "[SEP]", "[MASK]"
 
@@ -69,7 +69,7 @@ def create_training_instances(
     """
     documents = examples.shuffled(_documents(input_files, tokenizer), rng)
     if not documents:
-        raise UserError(f"{', '.join(input_files)}: no text in it; expected one sentence per line")
+        raise UserError(f"{shown_list(input_files)}: no text in it; expected one sentence per line")
     settings = _settings(
         list(tokenizer.vocab),
         masked_lm_prob,

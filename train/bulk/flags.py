@@ -6,7 +6,7 @@ from bert.runtime.flags import PRECISIONS
 from bert.system.errors import UserError
 from bert.system.flags import positive_int
 from train.bulk.texts import KINDS
-from train.data.columns import SEPARATORS, columns_flag, format_of_flags
+from train.data import flags
 
 
 def add_model_flags(flag):
@@ -27,19 +27,15 @@ def add_columns_flags(flag):
     Args:
       flag: as of `add_model_flags`.
     """
-    flag("columns", type=columns_flag, help="with -input conll: the column of the words, counted from 1, as word=2; "
-         "default: the first")  # fmt: skip
-    flag("comment", help="with -input conll: what comment lines begin with, as '# '; default: there are none")
-    flag("separator", choices=SEPARATORS, help="with -input conll: what separates columns: tab, or space for spaces "
-         "and tabs; default: by what is in the file")  # fmt: skip
+    flags.add_reading_flags(flag, with_tags=False, when="with -input conll: ")
 
 
 def given_format(args):
     """The columns.Format of the flags of `add_columns_flags`; UserError where they are given for no -input conll."""
-    for name in ("columns", "comment", "separator"):
+    for name in flags.READING_FLAGS:
         if getattr(args, name) is not None and args.input != "conll":
             raise UserError(f"-{name} is for -input conll, not for -input {args.input}")
-    return format_of_flags(args.columns, args.comment, args.separator)
+    return flags.given_format(args)
 
 
 def predictor_arguments(args):

@@ -14,18 +14,21 @@ from bert.training.changes import changed
 from train import run_dir
 from train.chunks import chunks
 from train.data import splitting
-from train.data.annotated import find_file, is_annotated, read_annotated, read_with, rewrite_tags
+from train.data.annotated import find_file, is_annotated
 from train.data.columns import format_of_flags
-from train.data.conll import check_tags, inspect, read_conll
+from train.data.conll import check_tags
 from train.data.corpus import read_sentences, summarize
+from train.data.flags import READING_FLAGS
 from train.data.labels import OUTSIDE, label_list, read_label_list, read_labels
 from train.data.recognition import NONE
-from train.data.spelling import known_reading, scheme_to_find, spelled
-from train.data.text import MARKS, Splitter
-from train.finetuning import changes, checkpoints
+from train.data.spelling import known_reading, scheme_to_find
+from train.data.splits import fit_split, read_split
+from train.data.text import Splitter
+from train.finetuning import changes
 from train.finetuning.start import find_start
-from train.tagger.settings import EARLIER, MODEL_FLAGS, TaggerSettings
-from train.train_helper import HEADS, check_flags, splits_used
+from train.finetuning.trained import check_trained
+from train.tagger.settings import EARLIER, TaggerSettings
+from train.train_helper import check_flags, splits_used
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,6 @@ class Inputs(
         return self.settings.scheme
 
 
-READING_FLAGS = ("columns", "comment", "separator")  # of data files
 # The flags that only say how a tagger is trained.
 TRAINING_FLAGS = (
     ("init_checkpoint", "batch_size", "learning_rate", "head_learning_rate", "num_train_epochs", "warmup_proportion")
@@ -95,51 +97,19 @@ def load_inputs(args):
     bert_config, tokenizer = load_encoder(EncoderFiles.from_dict(vars(args)))
     if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
         raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
-    files = {split: find_file(args.data_dir, split) for split in splits_used(args)}
-    if files and all(map(is_annotated, files.values())):
-        for name in READING_FLAGS:
-            if getattr(args, name) is not None:
-                raise UserError(f"-{name} is for .txt files; {args.data_dir} has annotated texts")
+    files = _find_files(args)
     state = _read_state(args.output_dir)
     reading = _reading_flags(args, state)
-    given = format_of_flags(**reading)
-    known = None if args.clean else state
-    scheme = scheme_to_find(args.tag_scheme, known and known["model"])
-    corpus = _summarize(files["train"], args.processes, given, scheme, args.label_list) if args.do_train else None
-    forms, sentences = {"train": corpus.form} if corpus else {}, {}
-    for split, path in files.items():
-        if split != "train":
-            sentences[split], forms[split] = _read(path, given)
-    tags = corpus.reading if corpus else known_reading(args.tag_scheme, state and state["model"], sentences.get("dev"))
+    corpus, splits = _read_data(args, files, format_of_flags(**reading), state)
+    tags = corpus.reading if corpus else _known_reading(args.tag_scheme, state, splits)
     settings = _load_settings(args, bert_config, corpus, tags.scheme, state)
-    labels = settings.labels
-    for split, form in forms.items():
-        if form and split != "train":
-            sentences[split], spelling = spelled(sentences[split], labels, tags, files[split])
-            forms[split] = form._replace(spelling=spelling or None)
-    uncounted = _uncounted(corpus.tags, corpus.scheme) if corpus else []
-    if uncounted:
-        named = shown_list(uncounted)
-        log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, named)
-    if corpus and corpus.tags - set(labels):
-        check_tags(corpus.path, read_sentences(corpus.path, corpus.form), labels)
-    for split in sentences:
-        if is_annotated(files[split]):
-            # Its words are those that the run's text is cut into.
-            again = settings.splitter != MARKS
-            texts = read_with(files[split], settings.splitter) if again else sentences[split]
-            sentences[split] = [rewrite_tags(text, labels, settings.scheme) for text in texts]
-        check_tags(files[split], sentences[split], labels)
+    if corpus:
+        _check_corpus_tags(corpus, settings.labels)
+    splits = {name: fit_split(split, settings.labels, tags, settings.splitter) for name, split in splits.items()}
 
     vocab = sha256(args.vocab_file)
     model = _model(settings, vocab, tags.spelling)
-    training = {name: getattr(args, name) for name in TRAINING_FLAGS}
-    training.update({name: value for name, value in reading.items() if value is not None})
-    training.update(
-        {name: getattr(args, name) for name, usual in changes.DEFAULTS.items() if getattr(args, name) != usual}
-    )
-    training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
-
+    training = _training_settings(args, reading, files)
     if args.do_train and _begins_afresh(args.output_dir, args.clean, state, model, training):
         if state is not None:  # what the run that was there did binds this one no longer
             state, settings = None, _load_settings(args, bert_config, corpus, tags.scheme, None)
@@ -148,14 +118,69 @@ def load_inputs(args):
     else:
         start = None
         resumes = args.do_train and not (state["finished"] and state["training"] == training)
-        _check_trained(args.output_dir, resumes, state, model)
+        check_trained(args.output_dir, resumes, state, model)
     if corpus:
-        for i, said in enumerate(corpus.said):
-            if said:
-                log.log(logging.WARNING if i else logging.INFO, "%s: %s", corpus.path, said)
-        _say_units(corpus, settings)
+        _say_corpus(corpus, settings)
     make_dir(args.output_dir)
+    sentences = {name: split.sentences for name, split in splits.items()}
+    forms = {name: split.form for name, split in splits.items()}
+    if corpus:
+        forms["train"] = corpus.form
     return Inputs(settings, tokenizer, files, sentences, model, training, state, corpus, forms, start)
+
+
+def _find_files(args):
+    """The data files of the splits that the run uses: dict from split to path."""
+    files = {split: find_file(args.data_dir, split) for split in splits_used(args)}
+    if files and all(map(is_annotated, files.values())):
+        for name in READING_FLAGS:
+            if getattr(args, name) is not None:
+                raise UserError(f"-{name} is for .txt files; {args.data_dir} has annotated texts")
+    return files
+
+
+def _read_data(args, files, given, state):
+    """Reads the data files.
+
+    Args:
+      args: Namespace of train_helper.get_args_parser.
+      files: dict from split to path.
+      given: columns.Format of the flags.
+      state: state of the run in -output_dir, or None.
+
+    Returns:
+      (corpus.Corpus of train, or None where nothing is trained; dict from "dev" and "test" to splits.Split).
+    """
+    known = None if args.clean else state
+    scheme = scheme_to_find(args.tag_scheme, known and known["model"])
+    corpus = _summarize(files["train"], args.processes, given, scheme, args.label_list) if args.do_train else None
+    return corpus, {name: read_split(path, given) for name, path in files.items() if name != "train"}
+
+
+def _known_reading(tag_scheme, state, splits):
+    """The recognition.Reading of a trained model's tags, see spelling.known_reading."""
+    return known_reading(tag_scheme, state and state["model"], splits["dev"].sentences if "dev" in splits else None)
+
+
+def _check_corpus_tags(corpus, labels):
+    """Warns of tags of the train split that no report counts; UserError where a tag is not among the labels."""
+    uncounted = _uncounted(corpus.tags, corpus.scheme)
+    if uncounted:
+        named = shown_list(uncounted)
+        log.warning("%s: no report counts the tags %s as entities; expected such as B-PER", corpus.path, named)
+    if corpus.tags - set(labels):
+        check_tags(corpus.path, read_sentences(corpus.path, corpus.form), labels)
+
+
+def _training_settings(args, reading, files):
+    """The settings of training as run.json keeps them; it leaves some out where they have their defaults."""
+    training = {name: getattr(args, name) for name in TRAINING_FLAGS}
+    training.update({name: value for name, value in reading.items() if value is not None})
+    training.update(
+        {name: getattr(args, name) for name, usual in changes.DEFAULTS.items() if getattr(args, name) != usual}
+    )
+    training.update({f"{split}_data": sha256(path) for split, path in files.items() if split != "test"})
+    return training
 
 
 def _read_state(output_dir):
@@ -167,14 +192,6 @@ def _read_state(output_dir):
     TaggerSettings.from_json(dict(model, constrain=False), os.path.join(output_dir, run_dir.RUN_STATE))
     # Earlier versions kept the keys of bert_config.json that mean nothing here, too.
     return dict(state, model=dict(model, bert_config=sizes.known(model["bert_config"])))
-
-
-def _read(path, given):
-    """(list of sentences, columns.Format) of a data file; the sentences of annotated texts are AnnotatedText."""
-    if is_annotated(path):
-        return read_annotated(path)[0], None
-    form, _ = inspect(path, given)
-    return read_conll(path, form), form
 
 
 def _reading_flags(args, state):
@@ -218,8 +235,11 @@ def _model(settings, vocab, spelling):
     return model
 
 
-def _say_units(corpus, settings):
-    """Logs how plain text cuts the training words, and which labels of their units a -label_list lacks."""
+def _say_corpus(corpus, settings):
+    """Logs what is to be said of the train split, and how plain text cuts its words."""
+    for i, said in enumerate(corpus.said):
+        if said:
+            log.log(logging.WARNING if i else logging.INFO, "%s: %s", corpus.path, said)
     log.info("%s", splitting.describe(corpus.words, corpus.path, settings.splitter, settings.word_units))
     if settings.cutting:
         missing = sorted(corpus.words.unit_tags(settings.splitter, settings.scheme) - set(settings.labels))
@@ -332,62 +352,3 @@ def _begins_afresh(output_dir, clean, state, model, training):
     if clean and (state["finished"] or not same):
         return True
     return found is None and run_dir.checkpoint_to_use(output_dir) is None
-
-
-def _other_labels(trained, given, prefix, resumes):
-    """What is wrong where a checkpoint was trained with other labels, and what to do; arguments are lists of labels."""
-    lacks = [label for label in given if label not in trained]
-    more = [label for label in trained if label not in given]
-    text = "the checkpoint was trained with the labels in another order"
-    if lacks or more:
-        parts = [f"without {shown_list(lacks, longest=60)}"] * bool(lacks) + [
-            f"with {shown_list(more, longest=60)}"
-        ] * bool(more)
-        text = f"the checkpoint was trained with the labels of other data, {' and '.join(parts)}"
-    if not resumes:
-        return f"{text}; expected data with its labels"
-    return f"{text}; expected another -output_dir, with -init_checkpoint {prefix} to start from it, or -clean"
-
-
-def _check_trained(output_dir, resumes, state, model):
-    """Checks the checkpoint that training goes on from, or that is used without training.
-
-    Args:
-      output_dir: directory of the run.
-      resumes: whether training goes on from it.
-      state: state of the run, or None.
-      model: the model's settings by this run's flags.
-
-    Raises:
-      UserError: there is none, it is damaged, or it was trained with other settings.
-    """
-    find = checkpoints.checkpoint_to_resume_from if resumes else run_dir.checkpoint_to_use
-    prefix = find(output_dir)
-    if prefix is None:
-        raise UserError(f"{output_dir}: no checkpoint of a trained tagger in it; expected one, or -do_train")
-    label_file = os.path.join(output_dir, run_dir.LABEL2ID)
-    for name, value in (dict(EARLIER, **state["model"]) if state else {}).items():
-        if name == "spelling" or model.get(name) == value:
-            continue
-        if name == "labels":
-            raise UserError(f"{label_file}: {_other_labels(value, model[name], prefix, resumes)}")
-        if name in MODEL_FLAGS + ("word_units", "head"):
-            then, now = (HEADS[0] if name == "head" and each is None else each for each in (value, model[name]))
-            raise UserError(f"{output_dir}: its model was trained with -{name} {then}, not {now}")
-        if name == "scheme":
-            raise UserError(f"{output_dir}: its model was trained with -tag_scheme {value or NONE}, not {model[name]}")
-        raise UserError(f"{output_dir}: its model was trained with another {name}; expected that one")
-    num_labels = len(model["labels"]) + 1
-    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("project/logits/b")
-    if found not in (None, [num_labels]):
-        raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
-    encoder_shapes = modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"]))
-    checkpoint.check_model(
-        prefix,
-        dict({"project/logits/b": [num_labels]}, **encoder_shapes),
-        optional=encoder_shapes,
-        missing="no tagger in it ({}); expected a checkpoint of one",
-        whole=False,
-    )
-    if not resumes:  # a checkpoint to resume from was checked when it was found
-        checkpoints.check_usable(output_dir, prefix)
