@@ -154,7 +154,8 @@ def given(once):
 
     return [
         *small_task.flags_of(once("task", small_task.write_task)),
-        *("-batch_size", "8", "-learning_rate", "5e-3", "-num_train_epochs", "4"),
+        *("-batch_size", "8", "-learning_rate", "5e-3", "-head_learning_rate", "5e-3", "-num_train_epochs", "4"),
+        *("-subword_labels", "x", "-bias_correction=false"),  # with which it learns in so few steps
         *("-lstm_size", "8", "-dropout_rate", "0.1"),
     ]
 

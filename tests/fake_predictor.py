@@ -10,15 +10,16 @@ import re
 import signal
 import time
 
-from train.inference.entities import Token, entities
+from train.inference.entities import Token, tagging
 
 
 class FakePredictor:
     types = ["DATE", "PER"]
     settings = argparse.Namespace(scheme=None)
 
-    def __init__(self, path=None, batch_size=32, vocab_file=None, precision="fp32"):
+    def __init__(self, path=None, batch_size=32, vocab_file=None, precision="fp32", min_score=0.0):
         self.calls = []
+        self.min_score = min_score
 
     def __enter__(self):
         return self
@@ -27,23 +28,28 @@ class FakePredictor:
         pass
 
     def __call__(self, text):
-        return entities(text, self.tokens([text])[0])
+        return self.taggings([text])[0].entities
 
-    def tokens(self, texts):
+    def taggings(self, texts):
         self.calls.append(list(texts))
         time.sleep(float(os.environ.get("SECONDS_A_TEXT", "0")) * len(texts))
         if os.environ.get("INTERRUPTED_AT") in texts:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(10)
-        return [
-            [self._token(match.group(), *match.span()) for match in re.finditer(r"[^\W\d]+|\d+|[^\w\s]", text)]
-            for text in texts
-        ]
+        found = [re.finditer(r"[^\W\d]+|\d+|[^\w\s]", text) for text in texts]
+        tokens = [[self._token(match.group(), *match.span()) for match in matches] for matches in found]
+        return [tagging(text, of_text, min_score=self.min_score) for text, of_text in zip(texts, tokens)]
 
-    def tag_words(self, sentences):
+    def word_taggings(self, sentences):
         self.calls.append(list(sentences))
-        tokens = [[self._token(word, 0, 0) for word in words] for words in sentences]
-        return [[(token.tag, token.score) for token in row] for row in tokens]
+        return [self._words(words) for words in sentences]
+
+    def _words(self, words):
+        tokens, start = [], 0
+        for word in words:
+            tokens.append(self._token(word, start, start + len(word)))
+            start += len(word) + 1
+        return tagging(" ".join(words), tokens, min_score=self.min_score)
 
     @staticmethod
     def _token(word, start, end):
@@ -57,7 +63,7 @@ def main():
     from train.bulk import texts as bulk_texts
 
     bulk_texts.GROUP_TEXTS = int(os.environ.get("GROUP_TEXTS", "10"))
-    loop.load_predictor = lambda *_: FakePredictor()
+    loop.load_predictor = lambda arguments, *_: FakePredictor(min_score=arguments["min_score"])
     # Which take TensorFlow's time to load.
     predict.startup.set_up_logging = lambda verbose: None
     loop.model_identity = lambda _: {"the model": os.environ.get("MODEL", "fake"), "TensorFlow": "2"}

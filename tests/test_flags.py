@@ -63,6 +63,7 @@ DEFAULTS = {
     "subword_labels": "x",
     "word_units": None,
     "constrain": True,
+    "calibrate": True,
     "head_learning_rate": None,
     "freeze_layers": None,
     "gradient_accumulation_steps": 1,

@@ -42,7 +42,7 @@ from train.data.examples import (  # noqa: F401  for scripts that import them fr
 )
 from train.data.labels import PIECE, read_labels
 from train.data.records import file_based_input_fn_builder, word_starts
-from train.finetuning import advice, changes, choices, evaluation
+from train.finetuning import advice, calibration, changes, choices, evaluation
 from train.finetuning import loop as finetuning_loop
 from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.schedule import make_schedule
@@ -137,7 +137,7 @@ def make_model_fn(
 
         rules = settings.constraint if word_start is not None else None
         piece_id = label_map.get(PIECE, 0)
-        pred_ids, scores = predict_tags(tagger, features["input_mask"], word_start, rules, piece_id)
+        pred_ids, scores, _ = predict_tags(tagger, features["input_mask"], word_start, rules, piece_id)
         if mode == ModeKeys.PREDICT:
             predictions = {"pred_ids": pred_ids, "scores": scores}
             if tagger.losses is not None:
@@ -220,9 +220,21 @@ def _run(args, inputs, distribution, on_dev):
     taggers = Taggers(inputs.settings)
     look_at = on_dev(args.output_dir) if on_dev and args.do_train else None
 
+    def tag(split, tagger_of, temperatures):
+        """Tags a split with a checkpoint: a list of evaluation.Tagged, see evaluation.tag_file."""
+        hidden_size, batches = inputs.bert_config.hidden_size, records[split].count // args.batch_size
+        compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
+        sentences, encoded = inputs.sentences[split], records[split].encoded
+        settings = inputs.settings
+        return evaluation.tag_file(tagger_of(compute), sentences, encoded, settings, args.batch_size, temperatures)
+
+    def evaluated_on(split, tagged, temperature=1.0):
+        sentences, file = inputs.sentences[split], inputs.files[split]
+        return evaluation.evaluated(split, file, sentences, tagged, inputs.scheme, temperature)
+
     def dev_scores(prefix):
         with taggers.of_checkpoint(prefix) as tagger_of:
-            evaluated = _evaluate(args, inputs, records["dev"], "dev", tagger_of)
+            evaluated = evaluated_on("dev", tag("dev", tagger_of, []))
         if look_at:
             look_at(checkpoint.step_of(prefix), evaluated)
         return evaluation.scores_of(evaluated.counts, evaluated.tagged.loss)
@@ -233,11 +245,25 @@ def _run(args, inputs, distribution, on_dev):
         return {}
     prefix = run_dir.checkpoint_to_use(args.output_dir)
     step = checkpoint.step_of(prefix)
+    tagged = {}
+    temperature = run_dir.temperature(state, prefix) if args.calibrate and not args.do_train else 1.0
     results, evaluated = {}, []
     with taggers.of_checkpoint(prefix) as tagger_of:
+        if args.do_train and args.calibrate:
+            log.info("tagging %s with %s", inputs.files["dev"], prefix)
+            by_temperature = tag("dev", tagger_of, calibration.TEMPERATURES)
+            temperature = calibration.fit(inputs.sentences["dev"], by_temperature, inputs.scheme)
+            tagged["dev"] = by_temperature[:1]  # the tags are the same at every temperature
+        if args.do_train:
+            run_dir.set_calibration(args.output_dir, prefix, temperature)
         for split in [split for split in ("dev", "test") if args.do_predict or (args.do_eval and split == "dev")]:
-            log.info("tagging %s with %s", inputs.files[split], prefix)
-            evaluated.append(_evaluate(args, inputs, records[split], split, tagger_of))
+            with_probabilities = args.report or evaluation.writes_scores(inputs.sentences[split])
+            if with_probabilities or split not in tagged:
+                log.info("tagging %s with %s", inputs.files[split], prefix)
+                # The report has the probabilities as they were, too.
+                temperatures = [temperature, 1.0] if args.report and temperature != 1.0 else [temperature]
+                tagged[split] = tag(split, tagger_of, temperatures * with_probabilities)
+            evaluated.append(evaluated_on(split, tagged[split], temperature))
             with_scores = split == "dev" and args.do_eval
             results[split] = evaluation.report_split(args.output_dir, evaluated[-1], step, with_scores, args.do_predict)
     if args.report:
@@ -245,9 +271,8 @@ def _run(args, inputs, distribution, on_dev):
     if args.do_export:
         export_dir = os.path.join(args.output_dir, run_dir.EXPORT)
         compute = devices.export_compute(args.precision)
-        results["export"] = saved_model.export_saved_model(
-            export_dir, prefix, inputs.settings, args.vocab_file, compute
-        )
+        settings = inputs.settings._replace(temperature=temperature)
+        results["export"] = saved_model.export_saved_model(export_dir, prefix, settings, args.vocab_file, compute)
         log.info("wrote %s", results["export"])
     if args.filter_adam_var:
         target = os.path.join(args.output_dir, run_dir.CHECKPOINT)
@@ -258,28 +283,6 @@ def _run(args, inputs, distribution, on_dev):
         if line:
             log.warning("%s", line)
     return results
-
-
-def _evaluate(args, inputs, records, split, tagger_of):
-    """Tags a split with a checkpoint, for all evaluations and predictions.
-
-    Args:
-      args: Namespace of train_helper.get_args_parser.
-      inputs: inputs.Inputs.
-      records: splits.Records of the split.
-      split: "dev" or "test".
-      tagger_of: function from a kernels.Compute to the frozen.Tagger of the checkpoint.
-
-    Returns:
-      evaluation.Evaluated.
-    """
-    sentences = inputs.sentences[split]
-    hidden_size, batches = inputs.bert_config.hidden_size, records.count // args.batch_size
-    compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
-    settings = inputs.settings
-    tagged = evaluation.tag_file(tagger_of(compute), sentences, records.encoded, settings, args.batch_size)
-    counts = evaluation.count(sentences, tagged.tags, settings.scheme)
-    return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts, settings.scheme)
 
 
 def _train(args, inputs, state, records, distribution, dev_scores):

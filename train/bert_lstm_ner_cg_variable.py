@@ -38,7 +38,7 @@ from train.bert_lstm_ner import (  # noqa: F401  for scripts that import them fr
     write_tokens,
 )
 from train.data.records import file_based_input_fn_builder
-from train.finetuning import checkpoints, choices, evaluation
+from train.finetuning import calibration, checkpoints, choices, evaluation
 from train.finetuning.hooks import DevEvaluation
 from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.label_scores import LabelScores
@@ -150,7 +150,9 @@ def _build(args, inputs, records, schedule, start):
         compute,
     )
     with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        tagging = frozen.build_outputs(frozen.placeholders(with_losses=True), inputs.settings)
+        temperatures = tf.placeholder_with_default([1.0], [None], "temperatures")
+        features = frozen.placeholders(with_losses=True)
+        tagging = frozen.build_outputs(features, inputs.settings, temperatures=temperatures)
     session = tf.Session(config=devices.session_config())
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     saver = tf.train.Saver(max_to_keep=2)
@@ -169,7 +171,7 @@ def _fit(args, inputs, dev, schedule, state, shared):
     prefix = os.path.join(args.output_dir, run_dir.CHECKPOINT)
 
     def scores(saved):
-        evaluated = _evaluate(args, inputs, dev, "dev", shared)
+        evaluated = _evaluate(args, inputs, dev, "dev", shared, [])
         label_scores(checkpoint.step_of(saved), evaluated)
         return evaluation.scores_of(evaluated.counts, evaluated.tagged.loss)
 
@@ -188,21 +190,29 @@ def _fit(args, inputs, dev, schedule, state, shared):
     run_dir.write_state(args.output_dir, state)
 
 
-def _evaluate(args, inputs, records, split, shared):
-    """Tags a split with the graph that trains; returns evaluation.Evaluated."""
-    sentences, settings = inputs.sentences[split], inputs.settings
-    tagged = evaluation.tag_file(shared.tagger, sentences, records.encoded, settings, args.batch_size)
-    counts = evaluation.count(sentences, tagged.tags, settings.scheme)
-    return evaluation.Evaluated(split, inputs.files[split], sentences, tagged, counts, settings.scheme)
+def _tag(args, inputs, records, split, shared, temperatures):
+    """Tags a split with the graph that trains: a list of evaluation.Tagged, see evaluation.tag_file."""
+    sentences, encoded = inputs.sentences[split], records.encoded
+    return evaluation.tag_file(shared.tagger, sentences, encoded, inputs.settings, args.batch_size, temperatures)
+
+
+def _evaluate(args, inputs, records, split, shared, temperatures):
+    """The same as an evaluation.Evaluated, at the first of the temperatures; without any it has no scores."""
+    tagged, file = _tag(args, inputs, records, split, shared, temperatures), inputs.files[split]
+    return evaluation.evaluated(split, file, inputs.sentences[split], tagged, inputs.scheme, (temperatures or [1.0])[0])
 
 
 def _report(args, inputs, records, prefix, shared):
     """Tags dev and test as the flags say, and writes the reports; returns the scores of the splits, a dict."""
-    results = {}
+    results, temperature = {}, 1.0
+    if args.calibrate:
+        by_temperature = _tag(args, inputs, records["dev"], "dev", shared, calibration.TEMPERATURES)
+        temperature = calibration.fit(inputs.sentences["dev"], by_temperature, inputs.scheme)
+    run_dir.set_calibration(args.output_dir, prefix, temperature)
     for split in ("dev", "test"):
         if (split == "dev" and args.do_eval) or args.do_predict:
             log.info("tagging %s with %s", inputs.files[split], prefix)
-            evaluated = _evaluate(args, inputs, records[split], split, shared)
+            evaluated = _evaluate(args, inputs, records[split], split, shared, [temperature])
             with_scores = split == "dev" and args.do_eval
             step = checkpoint.step_of(prefix)
             results[split] = evaluation.report_split(args.output_dir, evaluated, step, with_scores, args.do_predict)

@@ -209,9 +209,9 @@ def build_tagger(
     positions = None
     if settings.subword_labels == "first":
         word_start = features["word_start"]
-        positions, lengths = _word_positions(word_start * tf.cast(input_mask, word_start.dtype))
-        vectors = _gather_steps(vectors, positions)
-        label_ids = None if label_ids is None else _gather_steps(label_ids, positions)
+        positions, lengths = decoding.word_positions(word_start * tf.cast(input_mask, word_start.dtype))
+        vectors = decoding.gather_steps(vectors, positions)
+        label_ids = None if label_ids is None else decoding.gather_steps(label_ids, positions)
 
     head = BLSTM_CRF(
         embedded_chars=vectors,
@@ -255,7 +255,9 @@ def _encode(
     return encoder.get_sequence_output(), tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)
 
 
-def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0, fused=False):
+def predict_tags(
+    tagger, input_mask, word_start, constraint=None, piece_id=0, fused=False, entities=None, temperature=1.0
+):
     """Tags and their probabilities for every piece.
 
     Args:
@@ -265,44 +267,39 @@ def predict_tags(tagger, input_mask, word_start, constraint=None, piece_id=0, fu
       constraint: labels.Constraint, or None for decoding over all label sequences.
       piece_id: what a tagger over words gives, with score 0, where no word begins: it says nothing about that.
       fused: compile the decoding by XLA, see `kernels.can_fuse`.
+      entities: labels.EntityRules, for the probabilities of entities; None: they are not asked for.
+      temperature: float that divides the CRF's scores before they become probabilities, or a tensor of several.
 
     Returns:
-      (pred_ids, scores): int32 and float32 [batch, seq_len]; 0 at padding.
+      decoding.Decoded by piece, int32 and float32 [batch, seq_len]; 0 at padding. Several temperatures give the scores
+      a leading axis.
     """
-    steps = tagger.logits, tagger.lengths, tagger.transitions
     compiled = kernels.compiled if fused else lambda function: function
-    if tagger.positions is None:
-        if constraint is None:
-            return compiled(decoding.decode)(*steps)
-        decode = functools.partial(decoding.decode_pieces, constraint=constraint)
-        return compiled(decode)(*steps, word_start=word_start)
-    if constraint is None:
-        word_tags, word_scores = compiled(decoding.decode)(*steps)
-    else:
-        word_tags, word_scores = compiled(functools.partial(decoding.decode_words, constraint=constraint))(*steps)
+    by_words = tagger.positions is not None
+    decode, given = decoding.decode, {}
+    if constraint is not None:
+        decode = functools.partial(decoding.decode_words if by_words else decoding.decode_pieces, constraint=constraint)
+    if not by_words and word_start is not None:
+        given["word_start"] = word_start
+    decode = functools.partial(decode, entities=entities)
+    steps = tagger.logits, tagger.lengths, tagger.transitions
+    decoded = compiled(decode)(*steps, temperature=temperature, **given)
+    if not by_words:
+        return decoded
     is_word = tf.logical_and(tf.cast(word_start, tf.bool), tf.cast(input_mask, tf.bool))
     word_number = tf.maximum(tf.cumsum(tf.cast(is_word, tf.int32), axis=1) - 1, 0)
-    return (
-        tf.where_v2(is_word, _gather_steps(word_tags, word_number), tf.cast(input_mask, tf.int32) * piece_id),
-        tf.where_v2(is_word, _gather_steps(word_scores, word_number), 0.0),
+
+    def by_piece(values):
+        """Scores [batch, steps], or [temperatures, batch, steps], to those of pieces."""
+        if len(values.shape) == 2:
+            return tf.where_v2(is_word, decoding.gather_steps(values, word_number), 0.0)
+        of_pieces = decoding.gather_steps(tf.transpose(values, [1, 2, 0]), word_number)
+        return tf.where_v2(is_word, tf.transpose(of_pieces, [2, 0, 1]), 0.0)
+
+    return decoding.Decoded(
+        tf.where_v2(
+            is_word, decoding.gather_steps(decoded.tags, word_number), tf.cast(input_mask, tf.int32) * piece_id
+        ),
+        by_piece(decoded.scores),
+        None if entities is None else by_piece(decoded.entity_scores),
     )
-
-
-def _word_positions(word_start):
-    """Where the words of each sentence begin: (positions [batch, steps], number of words [batch]).
-
-    Positions after the last word are those of pieces that begin none; nothing reads them.
-    """
-    word_start = tf.cast(word_start, tf.int32)
-    lengths = tf.reduce_sum(word_start, axis=1)
-    # A static length stays one, for XLA; else as many steps as the longest sentence has words, at least one.
-    steps = word_start.shape.as_list()[1] or tf.maximum(tf.reduce_max(lengths), 1)
-    # Keys that all differ, those of words the greatest, and of these the earlier ones.
-    length = tf.shape(word_start)[1]
-    _, positions = tf.math.top_k(word_start * length - tf.range(length), k=steps)
-    return positions, lengths
-
-
-def _gather_steps(values, positions):
-    """values[b, positions[b, t]]: [batch, seq_len, ...] by [batch, steps] to [batch, steps, ...]."""
-    return tf.gather(values, positions, axis=1, batch_dims=1)

@@ -69,6 +69,9 @@ def main(argv=None):
             raise _as_user_error(error)
     counts = {found.key.metric.name: found.result for found in result.metrics().query()["counters"]}
     log.info("tagged %d texts, %d entities in them", counts.get("texts", 0), counts.get("entities", 0))
+    if args.min_score:
+        left_out = counts.get("left_out", 0)
+        log.info("left out %d entities with a score below -min_score %g", left_out, args.min_score)
 
 
 def parse_flags(argv=None):

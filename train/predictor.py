@@ -42,14 +42,17 @@ class Predictor(TextTagger):
       batch_size: windows in a batch.
       vocab_file: the vocabulary, if it is not in `path`, as with runs of versions that did not copy it there.
       precision: of a checkpoint, one of flags.PRECISIONS; an export computes in the one it was exported with.
+      min_score: entities with a lower score are left out, and their words are O; from 0 to 1.
 
     Raises:
       UserError: there is no trained model, something in it is missing or damaged, or this machine cannot compute so.
     """
 
-    def __init__(self, path, batch_size=32, vocab_file=None, precision="fp32"):
+    def __init__(self, path, batch_size=32, vocab_file=None, precision="fp32", min_score=0.0):
         if precision not in PRECISIONS:
             raise UserError(f"precision {precision}: expected one of {', '.join(PRECISIONS)}")
+        if not 0.0 <= min_score <= 1.0:
+            raise UserError(f"min_score {min_score}: expected a probability, from 0 to 1")
         if not os.path.isdir(path):
             raise UserError(f"{path}: no such directory; expected a run's -output_dir or an export")
         self._batch_size = batch_size
@@ -59,6 +62,7 @@ class Predictor(TextTagger):
             else:
                 tokenizer, settings, self._tagger = _load_export(path, vocab_file, precision)
         super().__init__(tokenizer, settings)
+        self.min_score = min_score
 
     def close(self):
         """Frees the model's memory; nothing else can be called afterwards."""
@@ -108,6 +112,7 @@ def _load_run(path, vocab_file, precision):
         )
     checkpoint.check_model(prefix, shapes, whole=False)
     compute = devices.choose_compute(precision, bert_config.hidden_size, 0, xla=False)
+    settings = settings._replace(temperature=run_dir.temperature(state, prefix))
     return tokenizer, settings, FrozenTagger(prefix, settings, compute)
 
 
@@ -138,6 +143,8 @@ def model_fingerprint(model_dir, vocab_file=None):
         prefix = run_dir.checkpoint_to_use(model_dir)
         files = [prefix + ".index"] if prefix else []
         settings = [state["model"], state["training"].get("constrain")]
+        temperature = run_dir.temperature(state, prefix) if prefix else 1.0
+        settings += [temperature] if temperature != 1.0 else []  # else as in files of earlier versions
     else:
         directory = signatures.newest(model_dir)
         if directory is None:

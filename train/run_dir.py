@@ -111,10 +111,19 @@ def _problem(state):
         return f"spelling is {shorten(repr(spelling), 60)}"
     if not _are_texts(state["foreign"]):
         return f"foreign is {shorten(repr(state['foreign']), 60)}"
+    calibration = state.get("calibration")
+    if calibration is not None and not _is_calibration(calibration):
+        return f"calibration is {shorten(repr(calibration), 60)}"
     copied = state.get("copied", [])
     if not isinstance(copied, list) or not all(name in (VOCAB, BERT_CONFIG) for name in copied):
         return f"copied is {shorten(repr(copied), 60)}"
     return None
+
+
+def _is_calibration(value):
+    """Whether a JSON value is what `set_calibration` writes."""
+    found = value.get("temperature") if isinstance(value, dict) else None
+    return type(found) in (int, float) and 0 < found < 1000 and isinstance(value.get("checkpoint"), str)
 
 
 def _are_scores(scores):
@@ -153,6 +162,34 @@ def new_state(output_dir, model, training):
         "foreign": _foreign_files(output_dir),
         "copied": _copied(output_dir),
     }
+
+
+def temperature(state, prefix):
+    """The temperature that a checkpoint's probabilities were calibrated with, see `set_calibration`; 1.0 without one.
+
+    Args:
+      state: the run's state, or None.
+      prefix: prefix of the checkpoint.
+    """
+    calibration = (state or {}).get("calibration") or {}
+    is_its = calibration.get("checkpoint") == os.path.basename(prefix)
+    return float(calibration["temperature"]) if is_its else 1.0
+
+
+def set_calibration(output_dir, prefix, temperature):
+    """Keeps in run.json the temperature of a checkpoint; 1.0 is what holds where there is none.
+
+    Args:
+      output_dir: directory of the run.
+      prefix: prefix of the checkpoint.
+      temperature: float.
+    """
+    state = read_state(output_dir)
+    before = state.pop("calibration", None)
+    if temperature != 1.0:
+        state["calibration"] = {"checkpoint": os.path.basename(prefix), "temperature": temperature}
+    if state.get("calibration") != before:
+        write_state(output_dir, state)
 
 
 def evaluated_step(state):

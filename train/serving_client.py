@@ -17,7 +17,7 @@ import itertools
 import json
 
 from bert.system.errors import run_program
-from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int
+from bert.system.flags import FlagParser, non_negative_int, positive_float, positive_int, proportion
 from train.bulk import texts as bulk_texts
 from train.inference.entities import entity_values
 from train.serving.client import EXTRA, MAX_ANSWER_MB, PROTOCOLS, ServingClient
@@ -47,11 +47,13 @@ def main():
     flag("retries", type=non_negative_int, default=3, help="attempts after the first, where one more may help")
     flag("batch_size", type=positive_int, default=32, help="texts in a request")
     flag("max_answer_mb", type=positive_float, default=MAX_ANSWER_MB, help="megabytes of an answer, at most")
+    flag("min_score", type=proportion, default=0.0, help="leave out the entities with a lower score, 0 to 1")
     parser.add_argument("text", nargs="*", help="what to tag")
     args = vars(parser.parse_args())
-    texts = args.pop("text")
+    texts, min_score = args.pop("text"), args.pop("min_score")
     bulk_texts.check_streams([] if texts else [bulk_texts.STANDARD_INPUT], to_standard_output=True)
     with ServingClient(**args) as client:
+        client.min_score = min_score
         lines = bulk_texts.read([bulk_texts.STANDARD_INPUT], "lines")
         texts = iter(texts or (line.content for line in lines))
         for group in iter(lambda: list(itertools.islice(texts, args["batch_size"])), []):

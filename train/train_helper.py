@@ -94,6 +94,8 @@ def _add_task_flags(parser):
     switch("do_predict", True, help="tag dev.txt and test.txt, write label_*.txt and predict_score*.txt")
     switch("report", False, help="with -do_predict: write report.html, a page on what the tagger gets right and wrong")
     switch("do_export", False, help="write a SavedModel to export/")
+    switch("calibrate", True, help="after training fit a temperature on dev.txt, so that probabilities mean what they "
+           "say; tags stay the same")  # fmt: skip
     switch("filter_adam_var", False, help="write model.ckpt without the optimizer's variables, a third the size")
 
 
@@ -158,7 +160,8 @@ def _add_training_flags(parser):
     flag("early_stop", type=positive_int, help="stop after this many evaluations without a better F1, counted from the "
          "first above 0")  # fmt: skip
     flag("save_checkpoints_steps", type=positive_int, default=500, help="steps between checkpoints")
-    flag("save_summary_steps", type=positive_int, default=500, help="steps between TensorBoard summaries")
+    flag("save_summary_steps", type=positive_int, default=500, help="most steps between TensorBoard summaries; fewer "
+         "where a run would have less than 50")  # fmt: skip
     flag("seed", type=non_negative_int, default=42, help="of initialisation, dropout and shuffling")
 
 

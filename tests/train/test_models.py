@@ -125,7 +125,7 @@ def test_other_heads(name, evaluate):
     """Linear scores; without a CRF the loss is the cross-entropy of each label and the tags are the best labels."""
     fed = placeholders()
     tagger = tagger_over(fed, HEADS[0], False, head=name)
-    tags, scores = predict_tags(tagger, fed["mask"], fed["starts"], None, PIECE)
+    tags, scores = predict_tags(tagger, fed["mask"], fed["starts"], None, PIECE)[:2]
     vectors = encoder_vectors(fed)
     variables = randomise(evaluate)
     outputs = tagger.logits, tagger.losses, tags, scores, vectors
@@ -153,9 +153,11 @@ def test_padding_and_company_change_nothing(head, by_words, evaluate):
     """A sentence gets the same in a longer batch and alone, without padding."""
     fed = placeholders()
     tagger = tagger_over(fed, head, by_words)
-    outputs = [tagger.losses, predict_tags(tagger, fed["mask"], fed["starts"], None, PIECE)]
+    names = ["O", "B-A", "I-A", "B-B", "I-B", "B-C", "I-C"][: NUM_LABELS - 1]
+    entities = labels.entity_rules(names, "BIO")
+    outputs = [tagger.losses, predict_tags(tagger, fed["mask"], fed["starts"], None, PIECE, entities=entities)]
     randomise(evaluate)
-    logits, (losses, (tags, scores)) = evaluate([tagger.logits, outputs], feed(fed, ALL))
+    logits, (losses, (tags, *scores)) = evaluate([tagger.logits, outputs], feed(fed, ALL))
     steps = NUM_WORDS if by_words else LENGTHS
     longer = evaluate([tagger.logits, outputs], feed(fed, padded(ALL, 5)))
     alone = []
@@ -164,12 +166,13 @@ def test_padding_and_company_change_nothing(head, by_words, evaluate):
         alone.append(evaluate([tagger.logits, outputs], feed(fed, one)))
 
     for b, length in enumerate(LENGTHS):
-        assert not longer[1][1][0][b, length:].any() and not longer[1][1][1][b, length:].any()
-        for row, (other_logits, (other_losses, (other_tags, other_scores))) in ((b, longer), (0, alone[b])):
+        assert not any(values[b, length:].any() for values in longer[1][1])
+        for row, (other_logits, (other_losses, (other_tags, *other_scores))) in ((b, longer), (0, alone[b])):
             np.testing.assert_allclose(other_logits[row, : steps[b]], logits[b, : steps[b]], rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(other_losses[row], losses[b], rtol=1e-4, atol=1e-5)
             np.testing.assert_array_equal(other_tags[row, :length], tags[b, :length])
-            np.testing.assert_allclose(other_scores[row, :length], scores[b, :length], rtol=1e-4, atol=1e-5)
+            for found, expected in zip(other_scores, scores):
+                np.testing.assert_allclose(found[row, :length], expected[b, :length], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("head,seq_len", [(HEADS[0], 6), (HEADS[4], None)])
@@ -177,7 +180,7 @@ def test_over_words(head, seq_len, evaluate):
     """Scores, loss and tags are those of the head on the vectors of first pieces, gathered by hand."""
     fed = placeholders(seq_len)
     tagger = tagger_over(fed, head, by_words=True)
-    pred_ids, scores = predict_tags(tagger, fed["mask"], fed["starts"], None, PIECE)
+    pred_ids, scores, _ = predict_tags(tagger, fed["mask"], fed["starts"], None, PIECE)
     assert pred_ids.dtype == tf.int32 and scores.dtype == tf.float32
     vectors = encoder_vectors(fed)
     variables = randomise(evaluate)
@@ -238,7 +241,8 @@ def test_sentences_without_any_word(by_words, seq_len, evaluate):
     fed = placeholders(seq_len)
     tagger = tagger_over(fed, CRF_ONLY, by_words, len(names) + 1)
     outputs = [
-        predict_tags(tagger, fed["mask"], fed["starts"], rules, 3) for rules in (labels.constraint(names, "BIO"), None)
+        predict_tags(tagger, fed["mask"], fed["starts"], rules, 3, entities=labels.entity_rules(names, "BIO"))
+        for rules in (labels.constraint(names, "BIO"), None)
     ]
     gradients = [g for g in tf.gradients(tagger.losses, tf.trainable_variables()) if g is not None]
     randomise(evaluate)
@@ -262,7 +266,7 @@ def test_constrained_tags(by_words, scheme, evaluate):
     names = ["I-A", "X", "[SEP]", "O", "B-A", "[CLS]"]
     fed = placeholders()
     tagger = tagger_over(fed, CRF_ONLY, by_words, len(names) + 1)
-    output = predict_tags(tagger, fed["mask"], fed["starts"], labels.constraint(names, scheme), 2)
+    output = predict_tags(tagger, fed["mask"], fed["starts"], labels.constraint(names, scheme), 2)[:2]
     for seed in range(10):
         randomise(evaluate, seed)
         tags, scores = evaluate(output, feed(fed, ALL))

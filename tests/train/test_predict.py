@@ -39,7 +39,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "in.txt").write_bytes("\n".join(LINES).encode() + b"\r\n")
-    monkeypatch.setattr(loop, "load_predictor", lambda *_: FakePredictor())
+    monkeypatch.setattr(loop, "load_predictor", lambda arguments, *_: FakePredictor(min_score=arguments["min_score"]))
     monkeypatch.setattr(loop, "model_identity", lambda _: {"the model": "fake", "TensorFlow": "2"})
     monkeypatch.setattr(resumable, "SECONDS_BETWEEN_RECORDS", 0)
     return tmp_path
@@ -64,6 +64,41 @@ def conll_blocks(path):
             block = []
     assert not block
     return blocks
+
+
+@pytest.mark.parametrize("form", ["jsonl", "conll", "html"])
+def test_the_least_score(form, place, capsys):
+    """What is below it is no entity in any format; one line says how many."""
+    pattern = {"jsonl": '"type"', "conll": " [BI]-", "html": "<small>"}[form]
+    run("in.txt", "-output", "out", "-format", form)
+    assert "left out" not in capsys.readouterr().err
+    run("in.txt", "-output", "fewer", "-format", form, "-min_score", "0.998")
+    counts = [len(re.findall(pattern, (place / name).read_text(encoding="utf-8"))) for name in ("out", "fewer")]
+    assert 0 < counts[1] < counts[0]
+    (left_out,) = re.findall(r"left out (\d+) entities with a score below -min_score 0.998", capsys.readouterr().err)
+    assert form == "conll" or int(left_out) == counts[0] - counts[1]
+
+
+def test_the_least_score_over_a_kill(place, monkeypatch, capsys):
+    monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 3)
+    calls, flags = [], ["in.txt", "-output", "out.jsonl", "-min_score"]
+
+    def tag_once(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return tag(*arguments)
+
+    monkeypatch.setattr(loop, "tag", tag_once)
+    with pytest.raises(KeyboardInterrupt):
+        run(*flags, "0.998")
+    with pytest.raises(UserError, match="-min_score changed"):
+        run(*flags, "0.5", "-resume")
+    run(*flags, "0.998", "-resume")
+    run("in.txt", "-output", "whole.jsonl", "-min_score", "0.998")
+    assert (place / "out.jsonl").read_bytes() == (place / "whole.jsonl").read_bytes()
+    counts = re.findall(r"left out (\d+) entities", capsys.readouterr().err)
+    assert len(counts) == 2 and counts[0] == counts[1] != "0"
 
 
 def test_json_lines(place):

@@ -62,7 +62,8 @@ def place(tmp_path, monkeypatch):
     loaded = []
 
     def load(self):
-        assert self._arguments == {"path": "model", "batch_size": 2, "vocab_file": None, "precision": "fp32"}
+        expected = {"path": "model", "batch_size": 2, "vocab_file": None, "precision": "fp32", "min_score": 0.0}
+        assert self._arguments == expected
         loaded.append(FakePredictor())
         return loaded[-1]
 

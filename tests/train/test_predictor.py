@@ -22,9 +22,10 @@ from train.data.conll import read_conll
 from train.data.schemes import well_formed
 from train.data.text import split_words
 from train.data.windows import cut_windows
-from train.inference.entities import Entity, Token, entities
+from train.inference.entities import Entity, Token, entities, tagging
 from train.inference.frozen import Prediction
 from train.predictor import Predictor
+from train.tagger.settings import TaggerSettings
 
 TEXTS = [
     "Ann Bob met the man in London.",
@@ -66,6 +67,59 @@ def test_it_finds_what_it_learnt(predict):
     assert predict.types == ["LOC", "PER"]
 
 
+def test_the_least_score(finished, predict):
+    """Entities below it are gone, and their words O; entities and words agree."""
+    text = "the man met Bob in London"
+    scores = sorted(entity.score for entity in predict(text))
+    for least, kept in ((0.0, 2), (scores[1], 1), (1.0, 0)):
+        predict.min_score = least
+        try:
+            (found,) = predict.taggings([text])
+            words = predict.tag_words([text.split()])[0]
+        finally:
+            predict.min_score = 0.0
+        assert (len(found.entities), found.left_out) == (kept, 2 - kept)
+        assert found.entities == entities(text, found.tokens, scores=_of_words(found))
+        assert [tag for tag, _ in words] == [token.tag for token in found.tokens]
+        assert all(0 <= token.score <= 1 for token in found.tokens)
+    with pytest.raises(UserError, match="min_score 1.5: expected a probability"):
+        Predictor(finished[0], min_score=1.5)
+
+
+def _of_words(found):
+    """For each token of a Tagging the score of the entity that it is in."""
+    inside = [[e.score for e in found.entities if e.start <= token.start < e.end] for token in found.tokens]
+    return [scores[0] if scores else 1.0 for scores in inside]
+
+
+@pytest.mark.parametrize("scheme,tags,expected", [
+    ("IOB1", ["I-A", "B-A", "O"], ["O", "I-A", "O"]),
+    ("IOB1", ["I-A", "I-B", "O"], ["O", "I-B", "O"]),
+    ("BIO", ["B-A", "I-A", "I-B"], ["O", "O", "I-B"]),
+    (None, ["I-A", "B-A", "O"], ["O", "B-A", "O"]),
+])  # fmt: skip
+def test_what_is_left_is_as_well_formed_as_before(scheme, tags, expected):
+    tokens = [Token("w", i, i + 1, tag, 0.9) for i, tag in enumerate(tags)]
+    last = max(i for i, tag in enumerate(tags) if tag != "O")
+    found = tagging("www", tokens, scheme, [0.9 if i == last else 0.2 for i in range(3)], 0.5)
+    assert [token.tag for token in found.tokens] == expected and len(found.entities) == found.left_out == 1
+
+
+def test_a_run_and_its_export_are_calibrated_alike(finished, predict):
+    """By the temperature in run.json and in tagger.json; settings of a run of an earlier version have none."""
+    state = run_dir.read_state(finished[0])
+    assert predict.settings.temperature == state["calibration"]["temperature"] != 1.0
+    assert state["calibration"]["checkpoint"] == os.path.basename(run_dir.checkpoint_to_use(finished[0]))
+    assert "temperature" not in state["model"]
+    values = predict.settings.to_json()
+    assert TaggerSettings.from_json(values, "x") == predict.settings
+    del values["temperature"]
+    assert TaggerSettings.from_json(values, "x") == predict.settings._replace(temperature=1.0)
+    for wrong in (0, -1.0, "2", True, None):
+        with pytest.raises(UserError, match="x: temperature .*; expected a number above 0"):
+            TaggerSettings.from_json(dict(values, temperature=wrong), "x")
+
+
 @hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(
     texts=st.lists(st.lists(CHARACTERS | st.sampled_from(small_task.WORDS + [" "])).map("".join), max_size=4)
@@ -75,7 +129,9 @@ def test_offsets_are_those_of_the_text(predict, texts):
         assert [(token.start, token.end) for token in tokens] == split_words(text)
         assert all(text[item.start : item.end] == item.text != "" for item in tokens + found)
         assert all(one.end <= other.start for one, other in zip(found, found[1:]))
-        assert found == entities(text, tokens)
+        by_words = entities(text, tokens)  # whose score is the least of the words', no less than the entity's
+        assert [entity[:4] for entity in found] == [entity[:4] for entity in by_words]
+        assert all(0 < one.score <= other.score + 1e-5 for one, other in zip(found, by_words))
         assert well_formed([token.tag for token in tokens], "BIO")
         assert all(0 < token.score <= 1 for token in tokens)
 
@@ -367,6 +423,7 @@ HOST = """
 import sys
 sys.path.insert(0, {repository!r})
 from train.predictor import Predictor
+from train.tagger.settings import TaggerSettings
 import tensorflow as tf
 eager = tf.__version__[0] == "2"
 graph = tf.compat.v1.get_default_graph() if not eager else None

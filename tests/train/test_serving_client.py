@@ -18,6 +18,7 @@ from bert.system.errors import UserError
 from tests import serving
 from tests.paths import REPOSITORY
 from tests.train.data.test_text import CHARACTERS
+from train.inference.entities import entities
 from train.predictor import Predictor
 from train.serving import client as serving_client
 from train.serving_client import ID_SIGNATURE, TEXT_SIGNATURE, ServingClient, ServingError
@@ -74,6 +75,35 @@ def test_it_says_what_predictor_says(clients, predict):
         check_same(client.tokens(serving.TEXTS), predict.tokens(serving.TEXTS))
         check_same([client(serving.TEXTS[4])], [predict(serving.TEXTS[4])])
         assert client([]) == [] and client("") == []
+
+
+def test_the_least_score(rest, predict):
+    found = predict(serving.TEXTS)
+    scores = sorted(entity.score for row in found for entity in row)
+    _, least = max((high - low, (low + high) / 2) for low, high in zip(scores, scores[1:]))  # in the widest gap
+    with ServingClient(rest.url, "ner", timeout=60) as client:
+        client.min_score = least
+        kept = client(serving.TEXTS)
+    check_same(kept, [[entity for entity in row if entity.score >= least] for row in found])
+    assert 0 < sum(map(len, kept)) < len(scores)
+
+
+def test_an_export_of_an_earlier_version(exported, predict):
+    """It says nothing of entities: the score of one is the least of its words'."""
+
+    def earlier(name, inputs):
+        return {key: value for key, value in model(name, inputs).items() if key != "entity_scores"}
+
+    model = serving.Model(exported)
+    earlier.signatures = model.signatures
+    server = serving.RestServer(earlier)
+    tokens = predict.tokens(serving.TEXTS)
+    expected = [entities(*pair, predict.settings.scheme) for pair in zip(serving.TEXTS, tokens)]
+    for arguments in ({}, {"signature": "serving_default", "export_dir": exported}):
+        with ServingClient(server.url, "ner", timeout=60, **arguments) as client:
+            check_same(client(serving.TEXTS), expected)
+    server.close()
+    model.close()
 
 
 @given(texts=st.lists(st.lists(st.one_of(CHARACTERS, st.sampled_from(["Ann ", "London", " unaffable"]))), max_size=3))

@@ -120,6 +120,7 @@ class TagGroup(beam.DoFn):
         self._shared = Shared()
         self._texts = Metrics.counter("tagging", "texts")
         self._entities = Metrics.counter("tagging", "entities")
+        self._left_out = Metrics.counter("tagging", "left_out")
 
     def setup(self):
         self._predictor = self._shared.acquire(self._load)
@@ -135,6 +136,7 @@ class TagGroup(beam.DoFn):
         tagged = tag(self._predictor, texts, self._kind, self._arguments["batch_size"])
         self._texts.inc(len(tagged))
         self._entities.inc(sum(len(one.entities) for one in tagged))
+        self._left_out.inc(sum(one.left_out for one in tagged))
         yield (group.file, group.number), JsonLines([group.name], self._kind, self._several).format(tagged)
 
 

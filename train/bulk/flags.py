@@ -4,13 +4,13 @@ import os
 
 from bert.runtime.flags import PRECISIONS
 from bert.system.errors import UserError
-from bert.system.flags import positive_int
+from bert.system.flags import positive_int, proportion
 from train.bulk.texts import KINDS
 from train.data import flags
 
 
 def add_model_flags(flag):
-    """Adds -model_dir, -vocab_file, -batch_size and -precision.
+    """Adds -model_dir, -vocab_file, -batch_size, -min_score and -precision.
 
     Args:
       flag: function that adds a flag, as FlagParser.flag_group gives it.
@@ -18,6 +18,7 @@ def add_model_flags(flag):
     flag("model_dir", help="a run's -output_dir, or an export")
     flag("vocab_file", help="the vocabulary, where it does not lie in -model_dir")
     flag("batch_size", type=positive_int, default=32, help="texts in a batch; those of about the same length share one")
+    flag("min_score", type=proportion, default=0.0, help="leave out the entities with a lower score, 0 to 1")
     flag("precision", choices=PRECISIONS, default="fp32", help="of the encoder of a -model_dir that is no export")
 
 
@@ -45,6 +46,7 @@ def predictor_arguments(args):
         "batch_size": args.batch_size,
         "vocab_file": args.vocab_file,
         "precision": args.precision,
+        "min_score": args.min_score,
     }
 
 

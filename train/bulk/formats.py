@@ -8,11 +8,12 @@ import json
 
 from bert.data.lengths import batches_by_length
 from train.bulk.texts import length
-from train.inference.entities import SCORE_DECIMALS, Token, entities, entity_values
+from train.inference.entities import SCORE_DECIMALS, entity_values
 
-# text: str; tokens, entities: as Predictor gives them, with offsets into `text`; file: index of the text's file; line:
-# number of its first line there.
-TaggedText = collections.namedtuple("TaggedText", ["text", "tokens", "entities", "file", "line"])
+# text, tokens, entities, left_out: as of entities.Tagging; file: index of the text's file; line: number of its first
+# line there.
+TaggedText = collections.namedtuple("TaggedText", ["text", "tokens", "entities", "file", "line", "left_out"])
+TaggedText.__new__.__defaults__ = (0,)
 BATCHES_A_CALL = 8
 
 
@@ -32,28 +33,16 @@ def tag(predictor, texts, kind, batch_size, progress=None):
     # By length, so that a batch has little padding; in several calls, so that a slow model shows its progress.
     tagged = [None] * len(texts)
     for chosen in batches_by_length([length(text.content) for text in texts], BATCHES_A_CALL * batch_size):
-        for i, (text, tokens) in zip(chosen, _tag([texts[i].content for i in chosen], predictor)):
+        contents = [texts[i].content for i in chosen]
+        tag_all = predictor.taggings if isinstance(contents[0], str) else predictor.word_taggings
+        for i, tagging in zip(chosen, tag_all(contents)):
             # Where a file is one text, `next` is already in the next file.
             file = texts[i].next.file - (kind == "file")
-            tagged[i] = TaggedText(text, tokens, entities(text, tokens, predictor.settings.scheme), file, texts[i].line)
+            text, tokens, entities, left_out = tagging
+            tagged[i] = TaggedText(text, tokens, entities, file, texts[i].line, left_out)
         if progress:
             progress(len(chosen))
     return tagged
-
-
-def _tag(contents, predictor):
-    """Yields (text, tokens) for each text, given as str or as list of words."""
-    if isinstance(contents[0], str):
-        return zip(contents, predictor.tokens(contents))
-    return [_place(words, tags) for words, tags in zip(contents, predictor.tag_words(contents))]
-
-
-def _place(words, tags):
-    tokens, start = [], 0
-    for word, (name, score) in zip(words, tags):
-        tokens.append(Token(word, start, start + len(word), name, score))
-        start += len(word) + 1
-    return " ".join(words), tokens
 
 
 class Format:

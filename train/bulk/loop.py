@@ -48,7 +48,7 @@ def tag_files(sources, formats, output_file, arguments, resume=False, device_map
             return
         with load_predictor(arguments, device_map) as predictor:
             show_progress = output_file is not None or not sys.stdout.isatty()
-            _tag_into(output, sources, formats, predictor, arguments["batch_size"], show_progress)
+            _tag_into(output, sources, formats, predictor, arguments, show_progress)
 
 
 def _open_output(sources, formats, output_file, arguments, resume):
@@ -64,6 +64,8 @@ def _open_output(sources, formats, output_file, arguments, resume):
         "the input files": [source.name for source in sources],
         "the input's content": {source.name: source.sha256 for source in sources},
     }
+    if arguments.get("min_score"):  # else as in the files of earlier versions
+        made_from["-min_score"] = arguments["min_score"]
     read = [source.form[:3] for source in sources]
     if set(read) - {Format()[:3], BY_DEFAULT[:3]}:  # else as in the files of earlier versions
         made_from["how columns are read (-columns, -comment, -separator)"] = json.loads(json.dumps(read))
@@ -111,7 +113,8 @@ class _StandardOutput:
         pass
 
 
-def _tag_into(output, sources, formats, predictor, batch_size, show_progress):
+def _tag_into(output, sources, formats, predictor, arguments, show_progress):
+    batch_size, min_score = arguments["batch_size"], arguments.get("min_score", 0.0)
     names = [source.name for source in sources]
     has_spaces = any(source.form.separator == TAB for source in sources) or " " in "".join(predictor.types)
     writer = _writer(formats, names, predictor.types, has_spaces)
@@ -123,6 +126,7 @@ def _tag_into(output, sources, formats, predictor, batch_size, show_progress):
     start, texts, entities = bulk_texts.Position(*progress["position"]), progress["texts"], progress["entities"]
     if not writer.accepts(progress["format"]):
         raise output.damaged()
+    left_out = progress.get("left_out", 0)  # which the files of earlier versions lack
     writer.state = progress["format"]
     if output.progress is None:
         output.write(writer.begin().encode("utf-8"))
@@ -142,12 +146,16 @@ def _tag_into(output, sources, formats, predictor, batch_size, show_progress):
             output.write(writer.format(tagged).encode("utf-8"))
             texts += len(tagged)
             entities += sum(len(text.entities) for text in tagged)
+            left_out += sum(text.left_out for text in tagged)
             progress = {"position": group[-1].next, "texts": texts, "entities": entities, "format": writer.state}
+            progress.update({"left_out": left_out} if left_out else {})
             output.record(progress)
     output.write(writer.end().encode("utf-8"))
     output.finish(progress)
     rate = (texts - tagged_before) / max(time.time() - started, 1e-3)
     log.info("tagged %d texts, %d entities in them; %.0f texts/s", texts, entities, rate)
+    if min_score:
+        log.info("left out %d entities with a score below -min_score %g", left_out, min_score)
 
 
 def _writer(formats, names, types, has_spaces):

@@ -13,6 +13,7 @@ import numpy as np
 from bert.system import lines
 from bert.system.errors import UserError, shorten
 from bert.system.files import read_json
+from train.chunks import ends_chunk, parse_tag, reading_tag, starts_chunk
 from train.data.schemes import OUTSIDE, may_follow
 
 PADDING = "[PAD]"
@@ -134,3 +135,23 @@ def constraint(labels, scheme_name):
                 if not may_follow(scheme_name, tag, following):
                     follow[ids[tag], ids[following]] = FORBIDDEN
     return Constraint(on_word, first, last, follow, ids[PIECE], ids[CLS], ids[SEP])
+
+
+# How the labels of two neighbouring words divide a sentence into entities. starts, ends: bool [num_labels, num_labels],
+# whether an entity begins at a word of the second label (column) after one of the first (row), and whether one that the
+# first word is part of ends there. Row 0 stands for the beginning of a sentence too, column 0 for its end.
+EntityRules = collections.namedtuple("EntityRules", ["starts", "ends"])
+
+
+def entity_rules(labels, scheme_name):
+    """The EntityRules of labels: entities are read as everywhere, see schemes.entities.
+
+    Args:
+      labels: list of labels, ids from 1; the special ones stand for no entity.
+      scheme_name: key of schemes.SCHEMES, or None.
+    """
+    tags = [OUTSIDE] + [OUTSIDE if label in SPECIAL else label for label in labels]
+    read = [parse_tag(reading_tag(tag, scheme_name)) for tag in tags]
+    starts = np.array([[starts_chunk(one, other) for other in read] for one in read])
+    ends = np.array([[ends_chunk(one, other) for other in read] for one in read])
+    return EntityRules(starts, ends)

@@ -22,10 +22,11 @@ Part = collections.namedtuple("Part", ["sentence", "words", "seen"])
 # word; `label_ids`: None where they are not known; `own`: the slice of the pieces of the words it decides; `part`:
 # Part.
 Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "word_start", "label_ids", "own", "part"])
-# What a tagger predicts for one window: lists or arrays `label_ids` and `scores`, one of each for every piece, and the
-# `loss`, None where it was not asked for.
-Prediction = collections.namedtuple("Prediction", ["label_ids", "scores", "loss"])
-Prediction.__new__.__defaults__ = (None,)
+# What a tagger predicts for one window: lists or arrays `label_ids`, `scores` and `entity_scores`, see
+# decoding.Decoded, one of each for every piece, and the `loss`. None is what was not asked for, and the entity_scores
+# of an export of an earlier version.
+Prediction = collections.namedtuple("Prediction", ["label_ids", "scores", "loss", "entity_scores"])
+Prediction.__new__.__defaults__ = (None, None)
 
 CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
 KNOWN_WORDS = 1 << 16  # words whose pieces are kept: most of a text is words that were there before

@@ -18,38 +18,51 @@ from train.mymetrics import entity_table
 
 log = logging.getLogger(__name__)
 
-# tags: for each sentence the list of its words' predicted tags; loss: mean over windows; scores: for each sentence the
-# list of the predicted tags' probabilities, None for a word that tokenizes to nothing.
-Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores"])
+# tags: for each sentence the list of its words' predicted tags; loss: mean over windows; scores, entity_scores: for
+# each sentence the list of its words' probabilities, see decoding.Decoded, None for a word that tokenizes to nothing;
+# both None where they were not asked for.
+Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores", "entity_scores"])
+Tagged.__new__.__defaults__ = (None,)
 # A tagged data file. split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged: Tagged;
-# counts: conlleval.EvalCounts; scheme: the tags' scheme, or None.
-Evaluated = collections.namedtuple("Evaluated", ["split", "file", "sentences", "tagged", "counts", "scheme"])
-Evaluated.__new__.__defaults__ = (None,)
+# counts: conlleval.EvalCounts; scheme: the tags' scheme, or None; temperature: that of the scores; uncalibrated: the
+# entity_scores at temperature 1, where they are known and others.
+Evaluated = collections.namedtuple(
+    "Evaluated", ["split", "file", "sentences", "tagged", "counts", "scheme", "temperature", "uncalibrated"]
+)
+Evaluated.__new__.__defaults__ = (None, 1.0, None)
 
 
-def tag_file(tagger, sentences, encoded, settings, batch_size):
+def tag_file(tagger, sentences, encoded, settings, batch_size, temperatures=None):
     """Tags every word of a file.
 
     Args:
-      tagger: frozen.FrozenTagger that gives losses.
+      tagger: frozen.Tagger that gives losses, with a graph that takes temperatures where they are given.
       sentences: list of conll.Sentence.
       encoded: list of windows.Encoded, the windows of these sentences.
       settings: settings.TaggerSettings of the tagger.
       batch_size: windows in a batch.
+      temperatures: list of temperatures, or None for that of the settings.
 
     Returns:
-      Tagged.
+      list of Tagged, one for each temperature; a single one, without scores, where the list is empty.
     """
-    predictions = tagger.tag(encoded, batch_size)
+    predictions = tagger.tag(encoded, batch_size, temperatures)
     cut = [units.cut(sentence.words, settings.cutting) for sentence in sentences]
     sizes, parts = [len(each.units) for each in cut], [window.part for window in encoded]
     ids = [prediction.label_ids for prediction in predictions]
     tags = join_windows(sizes, parts, ids, settings.labels, settings.required_scheme)
     tags = units.word_tags(cut, tags, settings.scheme, settings.constrain)
-    scores = join_scores(sizes, parts, [prediction.scores for prediction in predictions], unseen=None)
-    scores = units.word_scores(cut, scores, unseen=None)
     losses = [prediction.loss for prediction in predictions]
-    return Tagged(tags, float(np.mean(losses)) if losses else 0.0, scores)
+    loss = float(np.mean(losses)) if losses else 0.0
+
+    def joined(scores):
+        return units.word_scores(cut, join_scores(sizes, parts, scores, unseen=None), unseen=None)
+
+    tagged = []
+    for i in range(len(temperatures)) if temperatures is not None else [Ellipsis]:  # which are all of a single one
+        scores = [joined([getattr(each, name)[i] for each in predictions]) for name in ("scores", "entity_scores")]
+        tagged.append(Tagged(tags, loss, *scores))
+    return tagged or [Tagged(tags, loss, None, None)]
 
 
 def count(sentences, tags, scheme=None):
@@ -64,6 +77,18 @@ def count(sentences, tags, scheme=None):
     for sentence, predicted in zip(sentences, tags):
         counts.add_sentence(sentence.tags, predicted, scheme)
     return counts
+
+
+def evaluated(split, file, sentences, tagged, scheme, temperature):
+    """The Evaluated of a split.
+
+    Args:
+      split, file, sentences, scheme, temperature: as its fields.
+      tagged: list of Tagged: at this temperature and, where it is known and another, at 1.
+    """
+    counts = count(sentences, tagged[0].tags, scheme)
+    uncalibrated = tagged[1].entity_scores if len(tagged) > 1 else None
+    return Evaluated(split, file, sentences, tagged[0], counts, scheme, temperature, uncalibrated)
 
 
 def has_entities(sentences, scheme):
@@ -102,15 +127,19 @@ def write_report(output_dir, evaluated):
             rows = zip(sentence.words, sentence.tags, predicted)
             writer.writelines(separator.join(columns) + "\n" for columns in rows)
             writer.write("\n")
-    if isinstance(sentences[0], AnnotatedText):
+    if writes_scores(sentences):
         with atomic_open(os.path.join(output_dir, run_dir.TAGGED_TEXTS[evaluated.split])) as writer:
-            scheme = getattr(evaluated, "scheme", None)
-            for text, predicted, scores in zip(sentences, tags, evaluated.tagged.scores):
-                writer.write(_tagged_text(text, predicted, scores, scheme))
+            for text, predicted, scores in zip(sentences, tags, evaluated.tagged.entity_scores):
+                writer.write(_tagged_text(text, predicted, scores, evaluated.scheme))
     report = "".join(conlleval.report_notprint(evaluated.counts))
     with atomic_open(os.path.join(output_dir, run_dir.REPORT[evaluated.split])) as writer:
         writer.write(report)
     return report + "\n" + entity_table([sentence.tags for sentence in sentences], tags, evaluated.scheme)
+
+
+def writes_scores(sentences):
+    """Whether `write_report` writes the scores of these sentences: those of annotated texts."""
+    return isinstance(sentences[0], AnnotatedText)
 
 
 def _tagged_text(text, tags, scores, scheme):
@@ -119,7 +148,7 @@ def _tagged_text(text, tags, scores, scheme):
     Args:
       text: annotated.AnnotatedText.
       tags: list of its words' predicted tags.
-      scores: list of their probabilities, None for a word that tokenizes to nothing.
+      scores: list of their entity scores, None for a word that tokenizes to nothing.
       scheme: name of the tags' scheme, or None.
     """
 

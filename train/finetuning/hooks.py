@@ -79,7 +79,9 @@ class DevEvaluation(tf.train.CheckpointSaverListener):
         return evaluated_step < step and self._schedule.is_due(step)
 
     def _write_summary(self, scores):
-        values = [tf.Summary.Value(tag=f"dev/{name}", simple_value=scores[name]) for name in scores if name != "step"]
+        tags = {f"dev/{name}": scores[name] for name in scores if name != "step"}
+        tags["loss"] = scores["loss"]  # as the training loss is called: TensorBoard shows both in one chart
+        values = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in tags.items()]
         self._events.add_summary(tf.Summary(value=values), scores["step"])
         self._events.flush()
 

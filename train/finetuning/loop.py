@@ -16,6 +16,7 @@ from train.finetuning.hooks import DevEvaluation, ScheduledSaver
 # The newest ones, beside best/. Each takes three times the room of the weights, for Adam's two averages. The newest is
 # what a run goes on from, the one before it serves where a power cut has damaged the newest.
 KEPT_CHECKPOINTS = 2
+LEAST_SUMMARIES = 50  # of a run, so that a short one has curves too
 
 
 def train(args, state, distribution, schedule, model_fn, input_fn, evaluate):
@@ -74,6 +75,16 @@ def _number_kept(args, task, schedule):
     return max(KEPT_CHECKPOINTS, -(-schedule.eval_every // args.save_checkpoints_steps) + 3)  # it reads them later
 
 
+def summary_steps(most, last_step):
+    """Steps between two summaries for TensorBoard: as given, or fewer, so that a run has LEAST_SUMMARIES.
+
+    Args:
+      most: -save_summary_steps.
+      last_step: step that training ends at.
+    """
+    return max(min(most, last_step // LEAST_SUMMARIES), 1)
+
+
 def _fit(args, distribution, schedule, model_fn, input_fn, listeners, loss_check):
     """Makes the Estimator and trains it; `listeners` hear of each checkpoint; loss_check: divergence.LossCheck."""
     task = distribution.task
@@ -85,7 +96,7 @@ def _fit(args, distribution, schedule, model_fn, input_fn, listeners, loss_check
         loop_length,
         model_dir=args.output_dir,
         seed=args.seed,
-        save_summary_steps=args.save_summary_steps,
+        save_summary_steps=summary_steps(args.save_summary_steps, schedule.last_step),
         keep_checkpoint_max=_number_kept(args, task, schedule),
     )
     hooks = [loss_check]

@@ -11,8 +11,10 @@ from train.data import schemes
 
 # A word: text == the whole text[start:end]; score: how probable the model holds the tag it chose, 0 to 1.
 Token = collections.namedtuple("Token", ["text", "start", "end", "tag", "score"])
-# text == the whole text[start:end]; score: the least of its words', which is no less than the probability of all.
+# text == the whole text[start:end]; score: how probable the model holds exactly this entity, 0 to 1.
 Entity = collections.namedtuple("Entity", ["type", "text", "start", "end", "score"])
+# A tagged text. tokens: list of Token; entities: list of Entity; left_out: how many entities had too low a score.
+Tagging = collections.namedtuple("Tagging", ["text", "tokens", "entities", "left_out"])
 
 
 SCORE_DECIMALS = 4
@@ -28,24 +30,57 @@ def rounded(score):
     return round(float(score), SCORE_DECIMALS)
 
 
-def entities(text, tokens, scheme=None):
+def entities(text, tokens, scheme=None, scores=None):
     """The entities of a text.
 
     Args:
       text: str.
       tokens: list of Token, the words of this text in order.
       scheme: name of the scheme their tags are written in, a key of schemes.SCHEMES, or None.
+      scores: for each word the probability of the entity that it is part of, see decoding.Decoded. It is the same for
+        all words of an entity, unless the entity was put together from two windows: then the least counts. Default:
+        the scores of the words, of which the least is no less than the probability of all.
 
     Returns:
       list of Entity, in order, never overlapping.
 
     >>> words = [Token("Ann", 0, 3, "I-PER", 0.9), Token("Lee", 4, 7, "I-PER", 0.7), Token("ran", 8, 11, "O", 0.99)]
-    >>> entities("Ann Lee ran", words)
-    [Entity(type='PER', text='Ann Lee', start=0, end=7, score=0.7)]
+    >>> entities("Ann Lee ran", words, scores=[0.6, 0.6, 0.99])
+    [Entity(type='PER', text='Ann Lee', start=0, end=7, score=0.6)]
     """
+    scores = [token.score for token in tokens] if scores is None else scores
     found = []
     for kind, first, stop in schemes.entities([token.tag for token in tokens], scheme):
         start, end = tokens[first].start, tokens[stop - 1].end
-        score = min(token.score for token in tokens[first:stop])
-        found.append(Entity(kind, text[start:end], start, end, score))
+        found.append(Entity(kind, text[start:end], start, end, min(scores[first:stop])))
     return found
+
+
+def tagging(text, tokens, scheme=None, scores=None, min_score=0.0):
+    """The Tagging of a text, without the entities that have a lower score than wanted.
+
+    The words of an entity that is left out are O, and the score of each is the probability that it has another tag
+    than the one left out.
+
+    Args:
+      text, tokens, scheme, scores: as `entities`.
+      min_score: the least score of an entity, 0 to 1.
+
+    >>> words = [Token("Ann", 0, 3, "B-PER", 0.75), Token("ran", 4, 7, "O", 1.0)]
+    >>> tagging("Ann ran", words, "BIO", min_score=0.8).tokens[0]
+    Token(text='Ann', start=0, end=3, tag='O', score=0.25)
+    """
+    found = entities(text, tokens, scheme, scores)
+    kept = [entity for entity in found if entity.score >= min_score]
+    if len(kept) == len(found):
+        return Tagging(text, tokens, found, 0)
+    before = [token.tag for token in tokens]
+    tags, word_scores = list(before), [token.score for token in tokens]
+    for entity, (_, first, stop) in zip(found, schemes.entities(before, scheme)):
+        if entity.score < min_score:
+            tags[first:stop] = [schemes.OUTSIDE] * (stop - first)
+            word_scores[first:stop] = [1.0 - score for score in word_scores[first:stop]]
+    if scheme and schemes.well_formed(before, scheme) and not schemes.well_formed(tags, scheme):
+        tags = schemes.retag(tags, scheme)  # as where B-PER said only that the word before is another entity
+    tokens = [token._replace(tag=tag, score=score) for token, tag, score in zip(tokens, tags, word_scores)]
+    return Tagging(text, tokens, kept, len(found) - len(kept))

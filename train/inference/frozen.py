@@ -1,7 +1,7 @@
 """A trained tagger with its weights as constants: the graph that is exported, and the one that tags files.
 
 TensorFlow arranges constant weights once, and one session tags all batches. In: windows.Encoded, windows of pieces.
-Out: label ids, scores and losses, in the order of the windows.
+Out: label ids, probabilities and losses, in the order of the windows.
 """
 
 import collections
@@ -17,8 +17,12 @@ from train.data.labels import PIECE
 from train.data.windows import Prediction, pad_windows
 from train.models import build_tagger, predict_tags
 
-# inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores [batch, seq_len]; losses [batch] or None.
-FrozenGraph = collections.namedtuple("FrozenGraph", ["inputs", "pred_ids", "scores", "losses"])
+# inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores, entity_scores: [batch, seq_len], see
+# decoding.Decoded; losses: [batch] or None; temperatures: placeholder [count] if it scores tags at several, or None.
+FrozenGraph = collections.namedtuple(
+    "FrozenGraph", ["inputs", "pred_ids", "scores", "losses", "entity_scores", "temperatures"]
+)
+FrozenGraph.__new__.__defaults__ = (None,)
 
 
 def build_graph(prefix, settings, compute=kernels.REFERENCE, with_losses=False):
@@ -49,13 +53,14 @@ def _longest(settings, compute):
     return settings.bert_config["max_position_embeddings"] if compute.is_compiled else None
 
 
-def build_outputs(features, settings, compute=kernels.REFERENCE):
+def build_outputs(features, settings, compute=kernels.REFERENCE, temperatures=None):
     """Builds the tagger on given inputs, in the variable scope of its weights.
 
     Args:
       features: dict of tensors int32 [batch, seq_len], `input_ids`, `input_mask`, `segment_ids`, `word_start` (1 at
         the first piece of each word), and for losses `label_ids`.
       settings, compute: as `build_graph`.
+      temperatures: float [count], which give scores and entity_scores a leading axis; default: the settings' one.
 
     Returns:
       FrozenGraph.
@@ -64,15 +69,17 @@ def build_outputs(features, settings, compute=kernels.REFERENCE):
     with tf.variable_scope(tf.get_variable_scope()):  # so that it can be built again under the same names
         tagger = build_tagger(settings, features, False, label_ids, compute=compute)
     fused = compute.is_compiled
-    pred_ids, scores = predict_tags(
+    decoded = predict_tags(
         tagger,
         features["input_mask"],
         features["word_start"],
         settings.constraint,
         settings.label_ids[PIECE],
         fused,
+        settings.entity_rules,
+        settings.temperature if temperatures is None else temperatures,
     )
-    return FrozenGraph(features, pred_ids, scores, tagger.losses)
+    return FrozenGraph(features, decoded.tags, decoded.scores, tagger.losses, decoded.entity_scores, temperatures)
 
 
 class Tagger(contextlib.AbstractContextManager):
@@ -96,43 +103,52 @@ class Tagger(contextlib.AbstractContextManager):
     def __exit__(self, *exception):
         self.close()
 
-    def tag(self, windows, batch_size):
+    def tag(self, windows, batch_size, temperatures=None):
         """Tags windows, batches of about the same length together.
 
         Args:
           windows: list of windows.Encoded; with label_ids for a graph that gives losses.
           batch_size: windows in a batch.
+          temperatures: list of temperatures, for a graph that takes them: the scores of a Prediction have a leading
+            axis then. A Prediction has no scores where the list is empty, which takes less time.
 
         Returns:
           list of windows.Prediction, in the order of the windows.
         """
         predictions = [None] * len(windows)
         for chosen in batches_by_length([len(window.input_ids) for window in windows], batch_size):
-            for i, prediction in zip(chosen, self._tag_batch([windows[i] for i in chosen])):
+            for i, prediction in zip(chosen, self._tag_batch([windows[i] for i in chosen], temperatures)):
                 predictions[i] = prediction
         return predictions
 
-    def _tag_batch(self, windows):
+    def _tag_batch(self, windows, temperatures):
         lengths = [len(window.input_ids) for window in windows]
         seq_len = max(lengths)
         if self._longest:  # even lengths only: half as many kernels to compile
             seq_len = min(seq_len + seq_len % 2, self._longest)
         values = pad_windows(windows, self._graph.inputs, seq_len)
-        fetched = {"label_ids": self._graph.pred_ids, "scores": self._graph.scores}
-        if self._graph.losses is not None:
-            fetched["losses"] = self._graph.losses
-        found = self._session.run(fetched, {self._graph.inputs[name]: value for name, value in values.items()})
-        losses = found.get("losses", [None] * len(windows))
-        return [
-            Prediction(found["label_ids"][row, :length], found["scores"][row, :length], losses[row])
-            for row, length in enumerate(lengths)
-        ]
+        fed = {self._graph.inputs[name]: value for name, value in values.items()}
+        fetched = {"label_ids": self._graph.pred_ids, "loss": self._graph.losses}
+        if temperatures:
+            fed[self._graph.temperatures] = temperatures
+        if temperatures != []:
+            fetched.update(scores=self._graph.scores, entity_scores=self._graph.entity_scores)
+        found = self._session.run({name: value for name, value in fetched.items() if value is not None}, fed)
+        losses = found.pop("loss", [None] * len(windows))
+        if temperatures is None and self._graph.temperatures is not None:  # the settings' one alone
+            found.update({name: found[name][0] for name in ("scores", "entity_scores") if name in found})
+        predictions = []
+        for row, length in enumerate(lengths):
+            by_piece = {name: array[..., row, :length] for name, array in found.items()}
+            predictions.append(Prediction(**dict({"scores": None}, **by_piece), loss=losses[row]))
+        return predictions
 
 
 class TaggerGraph:
     """The graph of a tagger, built once for many checkpoints: to build it takes longer than to tag a small file.
 
-    Its weights are placeholders. For a checkpoint the graph is copied, with constants in their place.
+    Its weights are placeholders. For a checkpoint the graph is copied, with constants in their place. Its taggers can
+    be given other temperatures than that of the settings.
 
     Args:
       settings, compute, with_losses: as `build_graph`.
@@ -147,12 +163,13 @@ class TaggerGraph:
             return weights[name]
 
         with tf.Graph().as_default() as graph, tf.variable_scope("", custom_getter=placeholder):
-            built = build_outputs(placeholders(with_losses), settings, compute)
+            temperatures = tf.placeholder_with_default([settings.temperature], [None], "temperatures")
+            built = build_outputs(placeholders(with_losses), settings, compute, temperatures)
         self._graph_def = graph.as_graph_def()
         # Names and shapes instead of tensors, which would keep the graph itself.
         self._weights = [(name, weight.name, weight.shape, weight.dtype) for name, weight in weights.items()]
         self._inputs = {name: tensor.name for name, tensor in built.inputs.items()}
-        self._outputs = [tensor.name for tensor in built[1:] if tensor is not None]
+        self._others = {name: built[i].name for i, name in enumerate(built._fields) if i and built[i] is not None}
         self._longest = _longest(settings, compute)
 
     def tagger(self, prefix):
@@ -164,11 +181,10 @@ class TaggerGraph:
         with tf.Graph().as_default() as graph:
             with frozen_weights(prefix):
                 constants = {there: tf.get_variable(name, shape, dtype) for name, there, shape, dtype in self._weights}
-            names = [*self._inputs.values(), *self._outputs]
+            names = [*self._inputs.values(), *self._others.values()]
             found = tf.import_graph_def(self._graph_def, constants, names, name="tagger")
         inputs = dict(zip(self._inputs, found))
-        pred_ids, scores, *losses = found[len(inputs) :]
-        frozen = FrozenGraph(inputs, pred_ids, scores, losses[0] if losses else None)
+        frozen = FrozenGraph(inputs, **dict({"losses": None}, **dict(zip(self._others, found[len(inputs) :]))))
         return Tagger(tf.Session(graph=graph, config=devices.session_config()), frozen, self._longest)
 
 

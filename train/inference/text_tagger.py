@@ -14,7 +14,7 @@ from train.data.labels import CLS, OUTSIDE, SEP, SPECIAL
 from train.data.schemes import split_tag
 from train.data.text import SECTION, cut_places, sections, split_words
 from train.data.windows import encode_words, join_scores, join_windows, settle_seams
-from train.inference.entities import Token, entities
+from train.inference.entities import Token, tagging
 
 
 def load_tokenizer(vocab_file, settings):
@@ -40,7 +40,12 @@ class TextTagger(contextlib.AbstractContextManager):
     Args:
       tokenizer: FullTokenizer.
       settings: settings.TaggerSettings.
+
+    Attributes:
+      min_score: entities with a lower score are left out, and their words are O; 0.0 keeps all.
     """
+
+    min_score = 0.0
 
     def __init__(self, tokenizer, settings):
         self.tokenizer = tokenizer
@@ -84,9 +89,7 @@ class TextTagger(contextlib.AbstractContextManager):
         """
         if isinstance(texts, str):
             return self([texts])[0]
-        texts = _checked_texts(texts)
-        tokens, scheme = self._tokens_by_groups(texts)
-        return [entities(text, of_text, scheme) for text, of_text in zip(texts, tokens)]
+        return [of_text.entities for of_text in self.taggings(texts)]
 
     def tokens(self, texts):
         """All the words of a text or of several, O included.
@@ -102,7 +105,23 @@ class TextTagger(contextlib.AbstractContextManager):
         """
         if isinstance(texts, str):
             return self.tokens([texts])[0]
-        return self._tokens_by_groups(_checked_texts(texts))[0]
+        return [of_text.tokens for of_text in self.taggings(texts)]
+
+    def taggings(self, texts):
+        """Words and entities of several texts.
+
+        Args:
+          texts: iterable of str.
+
+        Returns:
+          list of entities.Tagging, one for each text.
+
+        Raises:
+          TypeError: something is no str.
+        """
+        texts = _checked_texts(texts)
+        tokens, scores, scheme = self._tokens_by_groups(texts)
+        return [tagging(*of_text, self.min_score) for of_text in zip(texts, tokens, [scheme] * len(texts), scores)]
 
     def tag_words(self, sentences):
         """Tags sentences that are cut into words, each exactly as -do_predict tags it in a data file.
@@ -116,37 +135,61 @@ class TextTagger(contextlib.AbstractContextManager):
         Raises:
           TypeError: a sentence is a str, or a word is none.
         """
-        settings = self.settings
-        cut = [units.cut(words, settings.cutting) for words in _checked_sentences(sentences)]
-        tags, scores = self._tag([each.units for each in cut], None)
+        return [[(token.tag, token.score) for token in each.tokens] for each in self.word_taggings(sentences)]
+
+    def word_taggings(self, sentences):
+        """Words and entities of sentences that are cut into words, each as -do_predict tags it in a data file.
+
+        Args:
+          sentences: iterable of lists of str.
+
+        Returns:
+          list of entities.Tagging, one for each sentence; their offsets count in the words joined by single spaces.
+
+        Raises:
+          TypeError: a sentence is a str, or a word is none.
+        """
+        settings, sentences = self.settings, _checked_sentences(sentences)
+        cut = [units.cut(words, settings.cutting) for words in sentences]
+        tags, scores, entity_scores = self._tag([each.units for each in cut], None)
         tags = units.word_tags(cut, tags, settings.scheme, settings.constrain)
-        scores = units.word_scores(cut, scores)
-        return [list(zip(*columns)) for columns in zip(tags, scores)]
+        scores, entity_scores = units.word_scores(cut, scores), units.word_scores(cut, entity_scores)
+        tokens = [_placed(*columns) for columns in zip(sentences, tags, scores)]
+        return [
+            tagging(" ".join(words), of_words, settings.scheme, of_entities, self.min_score)
+            for words, of_words, of_entities in zip(sentences, tokens, entity_scores)
+        ]
 
     def _tokens_by_groups(self, texts):
         """As `_tokens`, for any number of texts of any length: a limited number of characters at a time."""
-        tokens, scheme = [[] for _ in texts], None
+        tokens, scores, scheme = [[] for _ in texts], [[] for _ in texts], None
         parts = ((i, start, end) for i, text in enumerate(texts) for start, end in sections(text, SECTION))
         for group in _groups(parts):
-            found, scheme = self._tokens([texts[i][start:end] for i, start, end in group])
-            for (i, start, _), of_part in zip(group, found):
+            found, entity_scores, scheme = self._tokens([texts[i][start:end] for i, start, end in group])
+            for (i, start, _), of_part, of_entities in zip(group, found, entity_scores):
+                scores[i] += of_entities
                 moved = [token._replace(start=token.start + start, end=token.end + start) for token in of_part]
                 tokens[i] += moved if start else of_part
-        return tokens, scheme
+        return tokens, scores, scheme
 
     def _tokens(self, texts):
-        """For each text the list of its Tokens; and the name of the scheme that their tags are written in, or None."""
+        """The words of texts.
+
+        Returns:
+          (tokens, scores, scheme): for each text the list of its Tokens, and that of the scores of `entities.entities`;
+          the name of the scheme that the tags are written in, or None.
+        """
         offsets = [split_words(text, self.settings.splitter) for text in texts]
         words = [[text[start:end] for start, end in spans] for text, spans in zip(texts, offsets)]
-        tags, scores = self._tag(words, lambda number: cut_places(texts[number], offsets[number]))
+        tags, scores, entity_scores = self._tag(words, lambda number: cut_places(texts[number], offsets[number]))
         tokens = [
             [Token(word, start, end, tag, score) for word, (start, end), tag, score in zip(*columns)]
             for columns in zip(words, offsets, tags, scores)
         ]
-        return tokens, self.settings.scheme
+        return tokens, entity_scores, self.settings.scheme
 
     def _tag(self, sentences, places):
-        """(tags, scores): for each sentence a list of one for every word.
+        """(tags, scores, entity_scores): for each sentence a list of one for every word.
 
         Args:
           sentences: list of lists of words.
@@ -160,7 +203,29 @@ class TextTagger(contextlib.AbstractContextManager):
         if places:
             parts = settle_seams(parts, ids, settings.labels, settings.scheme)
         tags = join_windows(sizes, parts, ids, settings.labels, settings.required_scheme)
-        return tags, join_scores(sizes, parts, [prediction.scores for prediction in predictions])
+        return (tags,) + join_both_scores(sizes, parts, predictions)
+
+
+def join_both_scores(sizes, parts, predictions):
+    """(scores, entity_scores) of words, as windows.join_scores; without entity_scores they are the scores.
+
+    Args:
+      sizes, parts: as `windows.join_scores`.
+      predictions: for each part what has `scores` and `entity_scores` by position.
+    """
+    scores = join_scores(sizes, parts, [each.scores for each in predictions])
+    if any(each.entity_scores is None for each in predictions):
+        return scores, scores
+    return scores, join_scores(sizes, parts, [each.entity_scores for each in predictions])
+
+
+def _placed(words, tags, scores):
+    """The Tokens of words that a single space stands between."""
+    tokens, start = [], 0
+    for word, tag, score in zip(words, tags, scores):
+        tokens.append(Token(word, start, start + len(word), tag, score))
+        start += len(word) + 1
+    return tokens
 
 
 def _groups(parts):

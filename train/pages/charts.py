@@ -30,7 +30,7 @@ svg.chart{display:block;width:100%;height:auto;font:12px system-ui,sans-serif}
 .chart .dot{fill:var(--page);stroke:var(--hue);stroke-width:1.8}
 .chart .even{fill:none;stroke:var(--soft);stroke-dasharray:4 4}
 .chart .best{fill:none;stroke:var(--text);stroke-width:1.6}
-.chart .note{font-weight:600}
+.chart .note{font-weight:600;paint-order:stroke;stroke:var(--page);stroke-width:4px}
 svg.bar{display:block;width:100%;height:.4em}
 .bar .track{fill:var(--rule)}.bar .value{fill:var(--hue,var(--soft))}
 """
@@ -55,6 +55,19 @@ def linear_axis(label, low, high):
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     values = [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+    return Axis(label, [(value, number(value)) for value in values], values[0], values[-1], False)
+
+
+def percent_axis(label, low, high):
+    """An axis of percentages around `low` to `high`, ticks at round numbers; never below 0 nor above 100."""
+    for step in (2, 5, 10, 20):
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        if first == last:
+            first, last = (first - 1, last) if last * step >= 100 else (first, last + 1)
+        first, last = max(first, 0), min(last, 100 // step)
+        if last - first < MOST_TICKS:
+            break
+    values = [float(i * step) for i in range(first, last + 1)]
     return Axis(label, [(value, number(value)) for value in values], values[0], values[-1], False)
 
 
@@ -86,7 +99,7 @@ def line_chart(title, series, x_axis, y_axis, best=None, diagonal=False, name="y
       series: list of Series.
       x_axis, y_axis: Axis.
       best: (x, y, text) of a point to ring, or None.
-      diagonal: draw the line from corner to corner.
+      diagonal: draw the line on which x and y are equal.
       name: str, unique on the page, for the ids of the chart.
 
     Returns:
@@ -102,7 +115,9 @@ def line_chart(title, series, x_axis, y_axis, best=None, diagonal=False, name="y
     ]
     parts += _frame(x_axis, y_axis, place_x, place_y)
     if diagonal:
-        parts.append(f'<path class="even" d="M{LEFT} {HEIGHT - BOTTOM}L{WIDTH - RIGHT} {TOP}"/>')
+        low, high = max(x_axis.low, y_axis.low), min(x_axis.high, y_axis.high)
+        ends = [f"{place_x(value):.1f} {place_y(value):.1f}" for value in (low, high)]
+        parts.append(f'<path class="even" d="M{"L".join(ends)}"/>')
     for line in series:
         parts += _line(line, place_x, place_y)
     if best is not None:
@@ -130,7 +145,7 @@ def _frame(x_axis, y_axis, place_x, place_y):
     left, right, bottom = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
     for value, text in y_axis.ticks:
         y = place_y(value)
-        yield f'<path class="grid" d="M{left} {y:.1f}H{right}"/>'
+        yield f'<path class="grid" d="M{left - 4} {y:.1f}H{right}"/>'
         yield f'<text x="{left - 7}" y="{y + 4:.1f}" text-anchor="end">{escape(text)}</text>'
     for value, text in x_axis.ticks:
         x = place_x(value)

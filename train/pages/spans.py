@@ -105,18 +105,25 @@ def spans_html(text, spans, classes):
       classes: dict from type to CSS classes, see `type_classes`.
     """
     pieces, position = [], 0
-    for span in spans:
+    for i, span in enumerate(spans):
         pieces.append(escape(text[position : span.start]))
-        pieces.append(entity_html(text[span.start : span.end], span, classes))
+        pieces.append(entity_html(text[span.start : span.end], span, classes, i > 0 and span.start == position))
         position = span.end
     pieces.append(escape(text[position:]))
     return "".join(pieces)
 
 
-def entity_html(text, span, classes):
-    """One entity: its text, its type, and its flag if it has one."""
+def entity_html(text, span, classes, is_beside=False):
+    """One entity: its text, its type, and its flag if it has one.
+
+    Args:
+      text: its text.
+      span: Span.
+      classes: dict from type to CSS classes, see `type_classes`.
+      is_beside: whether it touches the entity before it, from which a gap parts it then.
+    """
     label = " · ".join(filter(None, [span.type, span.flag]))
-    flagged = " flagged" if span.flag else ""
+    flagged = (" flagged" if span.flag else "") + (" beside" if is_beside else "")
     title = f' title="{escape(span.title)}"' if span.title else ""
     small = f"<small> {escape(label)}</small>" if label else ""
     return f'<mark class="{classes[span.type]}{flagged}"{title}>{escape(text)}{small}</mark>'
@@ -166,7 +173,7 @@ def _css():
 
 _STYLE = """
 :root{color-scheme:light dark;--page:#fff;--text:#1b1f24;--soft:#57606a;--rule:#d0d7de;--panel:#f6f8fa;
---good:#00795a;--bad:#b5361c}
+--shade:#57606a66;--good:#00795a;--bad:#b5361c}
 /* light hues */
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
@@ -177,6 +184,7 @@ mark{color:inherit;background:transparent;unicode-bidi:isolate;-webkit-print-col
 print-color-adjust:exact;padding:.05em .2em;border-radius:.25em .25em 0 0;
 border-bottom:.16em var(--line) var(--hue);box-decoration-break:clone;-webkit-box-decoration-break:clone}
 @supports (background:color-mix(in srgb,red,blue)){mark{background:color-mix(in srgb,var(--hue) 20%,transparent)}}
+mark.beside{margin-inline-start:.3em}
 mark small{font-size:.68em;font-weight:600;letter-spacing:.02em;color:var(--soft);user-select:none;
 -webkit-user-select:none;unicode-bidi:isolate;white-space:nowrap}
 mark.flagged{outline:.11em solid var(--bad);outline-offset:.04em;border-radius:.2em}
@@ -184,10 +192,10 @@ mark.flagged small{color:var(--bad)}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.4rem .9rem;margin:.5rem 0;padding:0}
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 @media (prefers-color-scheme:dark){
-:root{--page:#14171b;--text:#e4e8ec;--soft:#a3adb8;--rule:#3a424b;--panel:#1c2126;--good:#3fcf9f;--bad:#ff8a73}
+:root{--page:#14171b;--text:#e4e8ec;--soft:#a3adb8;--rule:#3a424b;--shade:#a3adb880;--panel:#1c2126;--good:#3fcf9f;--bad:#ff8a73}
 /* dark hues */}
 @media print{
-:root{color-scheme:light;--page:#fff;--text:#000;--soft:#444;--rule:#aaa;--panel:#fff;--good:#00795a;--bad:#b5361c}
+:root{color-scheme:light;--page:#fff;--text:#000;--soft:#444;--rule:#aaa;--shade:transparent;--panel:#fff;--good:#00795a;--bad:#b5361c}
 /* light hues */
 html{font-size:10pt}body{max-width:none;padding:0;font-size:1rem}}
 """

@@ -74,7 +74,7 @@ def _scores_chart(evaluations, best, steps):
     ring = None
     if best is not None:
         ring = (best["step"], 100 * best["f1"], f"best: {100 * best['f1']:.2f} at {best['step']:,}")
-    percent = pages_charts.linear_axis("percent", min(values), max(values))
+    percent = pages_charts.percent_axis("percent", min(values), max(values))
     title = "Scores on the dev set by step of training"
     return pages_charts.line_chart(title, series, steps, percent, ring, name="scores")
 

@@ -10,9 +10,10 @@ from train import conlleval
 from train.pages import charts
 from train.pages.spans import escape, type_name
 from train.pages.tables import data_cells, probability, row, table
-from train.report import mistakes
+from train.report import calibration, mistakes
 
-LEAST_WORDS = 10  # in a bin of the calibration chart; a share of fewer words means little
+LEAST_IN_BIN = 10  # of the calibration charts; a share of fewer means little
+LEAST_SHOWN = 50  # percent, where their bins begin
 
 
 def types_section(part, classes):
@@ -112,7 +113,7 @@ def _kinds_table(comparisons):
 
 
 def calibration_section(part):
-    """How often tags are right, by the probability that the tagger gave them: a chart and a table.
+    """How far probabilities can be trusted, those of entities and those of words: charts and tables.
 
     Args:
       part: finetuning.evaluation.Evaluated.
@@ -120,6 +121,52 @@ def calibration_section(part):
     Returns:
       HTML.
     """
+    return f'<section id="{part.split}-calibration"><h3>Calibration</h3>{_entities(part)}{_words(part)}</section>\n'
+
+
+def _entities(part):
+    """The calibration of entity scores, before and after it was mended by a temperature."""
+    if part.tagged.entity_scores is None:
+        return ""
+    kinds = [("", part.tagged.entity_scores)]
+    if part.uncalibrated is not None:
+        kinds = [("calibrated", part.tagged.entity_scores), ("as trained", part.uncalibrated)]
+    found = [calibration.outcomes(part.sentences, part.tagged.tags, scores, part.scheme) for _, scores in kinds]
+    if not found[0]:
+        return "<p>No entity was found.</p>"
+    binned = [calibration.bins(each) for each in found]
+    errors = [f"{100 * calibration.expected_calibration_error(each):.2f}" for each in found]
+    rows = [
+        row(f"{bins[0].low:g} – {bins[0].high:g}", [cell for each in bins for cell in _bin_cells(each)])
+        for bins in zip(*binned)
+        if any(each.entities for each in bins)
+    ]
+    columns = ["Score"] + ["entities", "mean", "right %"] * len(kinds)
+    groups = [("", 1)] + [(name, 3) for name, _ in kinds] if len(kinds) > 1 else ()
+    foot = row("error, %", [cell for error in errors for cell in ("", "", error)])
+    bins = table("Entities by their score", columns, rows, [foot], groups=groups)
+    series = [
+        charts.Series(name or "entities", _points(each), look)
+        for look, ((name, _), each) in enumerate(zip(kinds, binned))
+    ]
+    chart = _reliability(
+        f"Share of right entities by their score, {part.split}", series, f"{part.split}-entities-chart"
+    )
+    error = f"<b>{errors[0]} %</b>"
+    if len(kinds) > 1:
+        error += f"; as trained {errors[1]} %. The temperature, fitted on the dev set, is {part.temperature:g}"
+    return (
+        f"<p>Expected calibration error of the entities' scores: {error}.</p>"
+        f'<div class="charts">{chart}{bins}</div>'
+        '<p class="soft">The score of an entity is the probability of exactly this entity in the CRF. The error is '
+        f"the distance between score and share of right ones, mean over entities, in {calibration.NUM_BINS} bins of "
+        "equal width. On the broken line both agree; below it the model is too sure, above it not sure enough. "
+        f"{_what_is_shown('entities')}</p>"
+    )
+
+
+def _words(part):
+    """The calibration of words' tags."""
     outside, entity = mistakes.calibration(part.sentences, part.tagged.tags, part.tagged.scores, part.scheme)
     rows = [
         row(f"{e.low:g} – {e.high:g}", _bin_cells(e) + _bin_cells(o))
@@ -131,36 +178,43 @@ def calibration_section(part):
     bins = table("Words by the probability of their tag", columns, rows, groups=groups)
     unscored = sum(score is None for scores in part.tagged.scores for score in scores)
     note = f" {unscored:,} words that tokenize to nothing have none and are left out." if unscored else ""
+    series = [
+        charts.Series(name, _points(each), look)
+        for look, (name, each) in enumerate([("tagged as entity", entity), ("tagged O", outside)])
+    ]
+    chart = _reliability(
+        f"Share of right tags by their probability, {part.split}", series, f"{part.split}-calibration-chart"
+    )
     return (
-        f'<section id="{part.split}-calibration"><h3>Calibration</h3>'
-        f'<div class="charts">{_calibration_chart(part.split, entity, outside)}{bins}</div>'
-        '<p class="soft">How many tags are right among those the model gave about the same probability, for words it '
-        "tagged as part of an entity and for those it tagged O. The probability of a word's tag is its marginal in the "
-        "CRF; a bin has its lower end and not its upper one, the last has both. On the broken line probability and "
-        "share agree; below it the model is too sure, above it not sure enough. Bins of fewer than "
-        f"{LEAST_WORDS} words are in the table only.{note}</p></section>\n"
+        f'<div class="charts">{chart}{bins}</div>'
+        '<p class="soft">The same for words: how many tags are right among those the model gave about the same '
+        "probability, for words it tagged as part of an entity and for those it tagged O. The probability of a word's "
+        "tag is its marginal in the CRF; a bin has its lower end and not its upper one, the last has both. "
+        f"{_what_is_shown('words')}{note}</p>"
     )
 
 
-def _calibration_chart(split, entity, outside):
-    """The chart as a figure; "" where no bin has enough words."""
-    series = []
-    for look, (name, bins) in enumerate([("tagged as entity", entity), ("tagged O", outside)]):
-        filled = [b for b in bins if b.words >= LEAST_WORDS]
-        points = [(100 * b.probability / b.words, 100 * b.right / b.words) for b in filled]
-        series.append(charts.Series(name, points, look))
-    values = [value for line in series for point in line.points for value in point]
-    if not values:
+def _what_is_shown(things):
+    return f"Bins of fewer than {LEAST_IN_BIN} {things}, and those below {LEAST_SHOWN} percent, are in the table only."
+
+
+def _points(bins):
+    """The points of the chart, in percent; each bin is (low, high, number, sum of probabilities, number of right)."""
+    filled = [each for each in bins if each[2] >= LEAST_IN_BIN and 100 * each[0] >= LEAST_SHOWN]
+    return [(100 * total / count, 100 * right / count) for _, _, count, total, right in filled]
+
+
+def _reliability(title, series, name):
+    """The chart as a figure, from 50 to 100 percent, lower where a share is; "" where no bin has enough in it."""
+    shares = [share for line in series for _, share in line.points]
+    if not shares:
         return ""
-    x_axis = charts.linear_axis("probability, mean of the bin, percent", min(values), 100)
-    y_axis = charts.linear_axis("right, percent", min(values), 100)
-    title = f"Share of right tags by their probability, {split}"
-    name = f"{split}-calibration-chart"
+    x_axis = charts.percent_axis("probability, mean of the bin, percent", LEAST_SHOWN, 100)
+    y_axis = charts.percent_axis("right, percent", min([LEAST_SHOWN, *shares]), 100)
     return f"<figure>{charts.line_chart(title, series, x_axis, y_axis, diagonal=True, name=name)}</figure>"
 
 
 def _bin_cells(bin_):
-    if not bin_.words:
-        return ["0", "", ""]
-    mean, right = bin_.probability / bin_.words, 100 * bin_.right / bin_.words
-    return [f"{bin_.words:,}", probability(mean), f"{right:.2f}"]
+    """Cells of a bin, as of `_points`."""
+    _, _, count, total, right = bin_
+    return [f"{count:,}", probability(total / count), f"{100 * right / count:.2f}"] if count else ["0", "", ""]

@@ -44,7 +44,8 @@ def sentences_section(part, comparisons, classes):
     for i in shown:
         sentence = part.sentences[i]
         place = f"{os.path.basename(part.file)}:{sentence.line}"
-        yield _item(place, sentence, part.tagged.tags[i], part.tagged.scores[i], comparisons[i], classes)
+        tagged = [column and column[i] for column in part.tagged[:1] + part.tagged[2:]]
+        yield _item(place, sentence, tagged, comparisons[i], classes)
     yield "</ol></section>\n"
 
 
@@ -76,8 +77,17 @@ def _filter(comparisons, classes):
     )
 
 
-def _item(place, sentence, tags, scores, comparison, classes):
-    """A wrong sentence as an item of the list; its types and kinds of mistakes are numbers, for the script."""
+def _item(place, sentence, tagged, comparison, classes):
+    """A wrong sentence as an item of the list; its types and kinds of mistakes are numbers, for the script.
+
+    Args:
+      place: file and line, str.
+      sentence: conll.Sentence.
+      tagged: (tags, scores, entity_scores) of its words, as of evaluation.Tagged; the last may be None.
+      comparison: mistakes.Comparison.
+      classes: as `sentences_section`.
+    """
+    tags, scores, entity_scores = tagged
     wrong = _wrong_pairs(comparison)
     kinds = collections.Counter(map(mistakes.kind_of, wrong))
     described = [kind if kinds[kind] == 1 else f"{kinds[kind]} × {kind}" for kind in mistakes.KINDS if kinds[kind]]
@@ -88,7 +98,7 @@ def _item(place, sentence, tags, scores, comparison, classes):
         f'<div><h5>{name}</h5><p lang="" dir="auto">{_side_html(sentence.words, spans, comparison, classes)}</p></div>'
         for name, spans in (
             ("Gold", _side_spans(comparison.pairs, 0, scores)),
-            ("Predicted", _side_spans(comparison.pairs, 1, scores)),
+            ("Predicted", _side_spans(comparison.pairs, 1, scores, entity_scores)),
         )
     ]
     kind_numbers = " ".join(str(n) for n, kind in enumerate(mistakes.KINDS) if kinds[kind])
@@ -107,13 +117,15 @@ def _other_spelling(sentence, tags, wrong_words):
     return f"same entities, other tags: {escape(tags[i])} for {escape(sentence.tags[i])} at word {i + 1}"
 
 
-def _side_spans(pairs, side, scores):
+def _side_spans(pairs, side, scores, entity_scores=None):
     """The spans of one side: its entities, wrong ones flagged, and holes where only the other side has an entity.
 
     Args:
       pairs: list of mistakes.Pair.
       side: 0 for gold, 1 for predicted.
       scores: for each word the probability of its predicted tag, or None.
+      entity_scores: for each word the probability of the predicted entity that it is part of, or None; None: hovering
+        does not show it.
 
     Returns:
       list of Span in words, in order, without overlap.
@@ -123,7 +135,10 @@ def _side_spans(pairs, side, scores):
         if pair[side] is not None:
             type_, start, end = pair[side]
             kind = mistakes.kind_of(pair)
-            spans.append(Span(start, end, type_, "" if kind == mistakes.RIGHT else kind, _hover(scores[start:end])))
+            hover = _hover(scores[start:end])
+            if entity_scores and entity_scores[start] is not None:
+                hover = f"score of the entity: {entity_scores[start]:.4f}; {hover}"
+            spans.append(Span(start, end, type_, "" if kind == mistakes.RIGHT else kind, hover))
             taken.update(range(start, end))
     for pair in pairs:
         if pair[side] is None:

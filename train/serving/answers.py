@@ -10,13 +10,15 @@ import reprlib
 from train.data.schemes import SCHEMES
 from train.data.windows import Prediction
 
-# The server's answer for a text: for each of its words spans (start, end), tags, scores and pieces; whether it is
-# too_long, how many pieces the model takes, and the tags' scheme or "" for none.
-Answer = collections.namedtuple("Answer", "spans tags scores pieces too_long max_pieces scheme")
+# The answer for a text: for each of its words spans (start, end), tags, scores, entity_scores and pieces; whether it is
+# too_long, how many pieces the model takes, and the scheme of the tags or "" for none. Of an export of an earlier
+# version entity_scores is None.
+Answer = collections.namedtuple("Answer", "spans tags scores entity_scores pieces too_long max_pieces scheme")
 
 # The outputs of the two signatures that are read.
 OF_TEXTS = ("starts", "ends", "tags", "scores", "pieces", "word_count", "too_long", "max_pieces", "scheme")
 OF_WINDOWS = ("pred_ids", "scores")
+ENTITY_SCORES = "entity_scores"  # of both, where the export is not of an earlier version
 LONGEST_WINDOW = 1 << 20  # pieces that a model may take; no encoder has so many positions
 _SLACK = 0.01  # how far from 0 to 1 rounding may put a probability
 
@@ -49,7 +51,7 @@ def text_answers(outputs, lengths):
     """The answers to a request of texts.
 
     Args:
-      outputs: dict from each of OF_TEXTS to a list with a row for every text.
+      outputs: dict from each of OF_TEXTS, and maybe ENTITY_SCORES, to a list with a row for every text.
       lengths: how many characters each text has.
 
     Returns:
@@ -58,9 +60,14 @@ def text_answers(outputs, lengths):
     Raises:
       ValueError: the outputs do not describe words of such texts.
     """
-    check_outputs(outputs, OF_TEXTS, len(lengths))
-    rows = zip(*(outputs[name] for name in OF_TEXTS))
-    return [_text_answer(length, dict(zip(OF_TEXTS, row))) for length, row in zip(lengths, rows)]
+    names = OF_TEXTS + _entity_scores(outputs)
+    check_outputs(outputs, names, len(lengths))
+    rows = zip(*(outputs[name] for name in names))
+    return [_text_answer(length, dict(zip(names, row))) for length, row in zip(lengths, rows)]
+
+
+def _entity_scores(outputs):
+    return (ENTITY_SCORES,) if ENTITY_SCORES in outputs else ()
 
 
 def _text_answer(length, row):
@@ -79,16 +86,20 @@ def _text_answer(length, row):
         # What is beyond the model's length has no tag yet.
         _check("tags", tag, _is_text(tag) and (tag or too_long), "a tag")
     _check_scores(scores)
+    entity_scores = None
+    if ENTITY_SCORES in row:
+        entity_scores = _column(ENTITY_SCORES, row[ENTITY_SCORES], count)
+        _check_scores(entity_scores, ENTITY_SCORES)
     for number in pieces:
         _check("pieces", number, _is_int(number, 0, max_pieces), f"0 to {max_pieces}")
-    return Answer(list(zip(starts, ends)), tags, scores, pieces, too_long, max_pieces, scheme)
+    return Answer(list(zip(starts, ends)), tags, scores, entity_scores, pieces, too_long, max_pieces, scheme)
 
 
 def predictions(outputs, rows, seq_len, num_labels):
     """The answers to a request of windows.
 
     Args:
-      outputs: dict from each of OF_WINDOWS to a list with a row for every window.
+      outputs: dict from each of OF_WINDOWS, and maybe ENTITY_SCORES, to a list with a row for every window.
       rows, seq_len: of the request.
       num_labels: label ids that there are, padding's included.
 
@@ -98,16 +109,19 @@ def predictions(outputs, rows, seq_len, num_labels):
     Raises:
       ValueError: the outputs are no label ids and probabilities of such windows.
     """
-    check_outputs(outputs, OF_WINDOWS, rows)
+    names = OF_WINDOWS + _entity_scores(outputs)
+    check_outputs(outputs, names, rows)
     found = []
-    for label_ids, scores in zip(outputs["pred_ids"], outputs["scores"]):
-        for name, column in (("pred_ids", label_ids), ("scores", scores)):
+    for row in zip(*(outputs[name] for name in names)):
+        for name, column in zip(names, row):
             if len(_column(name, column, seq_len)) != len(column):
                 raise ValueError(f"{name}: {len(column)} in a row; expected {seq_len}")
+        label_ids, *of_pieces = row
         for label_id in label_ids:
             _check("pred_ids", label_id, _is_int(label_id, 0, num_labels - 1), f"0 to {num_labels - 1}")
-        _check_scores(scores)
-        found.append(Prediction(label_ids, scores))
+        for name, scores in zip(names[1:], of_pieces):
+            _check_scores(scores, name)
+        found.append(Prediction(label_ids, of_pieces[0], None, *of_pieces[1:]))
     return found
 
 
@@ -119,10 +133,10 @@ def _column(name, values, count):
     return values[:count]
 
 
-def _check_scores(scores):
+def _check_scores(scores, name="scores"):
     for score in scores:
         fits = type(score) in (int, float) and math.isfinite(score) and -_SLACK <= score <= 1 + _SLACK
-        _check("scores", score, fits, "a probability")
+        _check(name, score, fits, "a probability")
 
 
 def _check(name, value, fits, expected):

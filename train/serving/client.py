@@ -16,10 +16,10 @@ import time
 from bert.data.lengths import batches_by_length
 from bert.system.errors import UserError
 from train.data.text import cut_places
-from train.data.windows import Part, cut_windows, join_scores, join_windows, pad_windows, settle_seams
+from train.data.windows import Part, cut_windows, join_windows, pad_windows, settle_seams
 from train.inference.entities import Token
-from train.inference.text_tagger import TextTagger, load_tokenizer
-from train.serving.answers import OF_TEXTS, OF_WINDOWS, text_answers
+from train.inference.text_tagger import TextTagger, join_both_scores, load_tokenizer
+from train.serving.answers import ENTITY_SCORES, OF_TEXTS, OF_WINDOWS, text_answers
 from train.serving.answers import predictions as read_predictions
 from train.serving.errors import Retriable, ServingError
 from train.serving.rest import Rest
@@ -133,7 +133,7 @@ class ServingClient(TextTagger):
 
     def _ask(self, inputs, outputs, read, *args):
         """The answer to a request, checked: what the function `read` makes of its outputs and of `args`."""
-        answer = self._call(self._server.predict, self._signature, inputs, outputs)
+        answer = self._call(self._server.predict, self._signature, inputs, outputs + (ENTITY_SCORES,))
         try:
             return read(answer, *args)
         except ValueError as error:
@@ -166,12 +166,12 @@ class ServingClient(TextTagger):
                 raise ServingError(f"{self._server}: the model was replaced between two requests; expected one model")
             parts[i], found[i] = _from_word(parts[i], first), answer
         scheme = (answers[0].scheme if answers else "") or None
-        tags, scores = _join(answers, parts, found, scheme)
+        tags, scores, entity_scores = _join(answers, parts, found, scheme)
         tokens = [
             [Token(text[start:end], start, end, *said) for (start, end), *said in zip(answer.spans, *of_text)]
             for text, answer, *of_text in zip(texts, answers, tags, scores)
         ]
-        return tokens, scheme
+        return tokens, entity_scores, scheme
 
     def _ask_texts(self, texts):
         """For each text an Answer."""
@@ -216,7 +216,7 @@ def _from_word(part, first):
 
 
 def _join(answers, parts, found, scheme):
-    """(tags, scores): for each text a list of one for every word.
+    """(tags, scores, entity_scores): for each text a list of one for every word.
 
     Args:
       answers: list of Answer, one for each text.
@@ -230,4 +230,4 @@ def _join(answers, parts, found, scheme):
     sizes = [len(answer.spans) for answer in answers]
     parts = settle_seams(parts, label_ids, labels, scheme)
     tags = join_windows(sizes, parts, label_ids, labels, scheme)
-    return tags, join_scores(sizes, parts, [answer.scores for answer in found])
+    return (tags,) + join_both_scores(sizes, parts, found)

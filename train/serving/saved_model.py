@@ -12,6 +12,7 @@ from train.data.labels import CLS, PADDING, SEP
 from train.inference.frozen import FrozenGraph, Tagger, build_outputs
 from train.serving import text_graph, warmup
 from train.serving.signatures import DEFAULT, TEXT, WITHOUT_WORD_START, settings_assets
+from train.tagger.decoding import Decoded
 
 DERIVE = -1  # in `word_start`: take each piece without ## as the first of a word
 
@@ -21,14 +22,15 @@ def export_saved_model(export_dir, prefix, settings, vocab_file, compute=kernels
 
     Signature `serving_default`, for callers that cut words into pieces themselves:
       in: int32 [batch, seq_len] `input_ids`, `input_mask`, `segment_ids` and, optionally, `word_start`;
-      out, each [batch, seq_len]: `pred_ids` int32, `labels` string, `scores` float32.
+      out, each [batch, seq_len]: `pred_ids` int32, `labels` string, `scores` and `entity_scores` float32, see
+      decoding.Decoded.
     `serving_without_word_start` is the same without `word_start`, for loaders that know no optional inputs.
 
     Signature `serving_text`, for plain text:
       in: string [batch] `text`;
       out for each word, as `text.split_words` cuts a text by the splitter of the settings, padded to [batch, words]:
-      `tags` string ("" at padding and for words beyond what the model takes), `scores` float32, `starts` and `ends`
-      int32 (characters of the text) and `pieces` int32 (how many the word has);
+      `tags` string ("" at padding and for words beyond what the model takes), `scores` and `entity_scores` float32,
+      `starts` and `ends` int32 (characters of the text) and `pieces` int32 (how many the word has);
       out for each text, [batch]: `word_count` int32; `max_pieces` int32, what the model takes; `too_long` bool, whether
       the text has more; `scheme` string, the tagging scheme that the tags obey, or "".
 
@@ -77,7 +79,8 @@ def load_tagger(directory):
             {name: graph.get_tensor_by_name(info.name) for name, info in infos.items()}
             for infos in (signature.inputs, signature.outputs)
         )
-        frozen = FrozenGraph(inputs, outputs["pred_ids"], outputs["scores"], None)
+        # An export of an earlier version has no entity_scores.
+        frozen = FrozenGraph(inputs, outputs["pred_ids"], outputs["scores"], None, outputs.get("entity_scores"))
         if sorted(inputs) != ["input_ids", "input_mask", "segment_ids", "word_start"]:
             raise KeyError(f"inputs {sorted(inputs)}")
         return Tagger(session, frozen)
@@ -106,6 +109,7 @@ def _signatures_of_ids(settings, vocab, compute):
         "pred_ids": tf.identity(built.pred_ids, "pred_ids"),
         "labels": tf.gather(tf.constant([PADDING] + settings.labels), built.pred_ids, name="labels"),
         "scores": tf.identity(built.scores, "scores"),
+        "entity_scores": tf.identity(built.entity_scores, "entity_scores"),
     }
     signature = tf.saved_model.predict_signature_def(dict(fed, word_start=given_starts), outputs)
     if hasattr(signature, "defaults"):
@@ -121,7 +125,8 @@ def _signature_of_text(settings, vocab, compute):
     )
     features = {name: getattr(batch, name) for name in ("input_ids", "input_mask", "segment_ids", "word_start")}
     built = build_outputs(features, settings, compute)
-    outputs = text_graph.word_outputs(batch, words, built.pred_ids, built.scores, settings.labels)
+    decoded = Decoded(built.pred_ids, built.scores, built.entity_scores)
+    outputs = text_graph.word_outputs(batch, words, decoded, settings.labels)
     outputs["scheme"] = tf.fill(tf.shape(text), settings.required_scheme or "", "scheme")
     outputs["max_pieces"] = tf.fill(tf.shape(text), settings.max_seq_length - 2, "max_pieces")
     return tf.saved_model.predict_signature_def({"text": text}, outputs)

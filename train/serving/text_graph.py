@@ -150,19 +150,19 @@ def encode_texts(texts, vocab, do_lower_case, max_seq_length, splitter=MARKS):
     )
 
 
-def word_outputs(batch, words, pred_ids, scores, labels):
+def word_outputs(batch, words, decoded, labels):
     """The predictions for each word, padded to the text with the most words.
 
     As `windows.join_windows` and `join_scores` have it: a word that tokenizes to nothing is O, and that is certain.
 
     Args:
       batch, words: of `encode_texts`.
-      pred_ids, scores: int32 and float32 [batch, seq_len].
+      decoded: decoding.Decoded of the pieces, [batch, seq_len].
       labels: list of labels, ids from 1.
 
     Returns:
-      dict of tensors. [batch, words]: tags string, starts, ends, pieces int32, scores float32; [batch]: word_count
-      int32, too_long bool.
+      dict of tensors. [batch, words]: tags string, starts, ends, pieces int32, scores, entity_scores float32; [batch]:
+      word_count int32, too_long bool.
     """
     where = tf.stack([words.text, words.index], 1)
     shape = tf.stack([tf.size(words.count), tf.reduce_max(tf.concat([words.count, [0]], 0))])
@@ -172,12 +172,17 @@ def word_outputs(batch, words, pred_ids, scores, labels):
 
     first_piece = tf.stack([words.text, batch.position], 1)
     tokenizes = batch.position > 0
-    ids = tf.where_v2(tokenizes, tf.gather_nd(pred_ids, first_piece), 0)
-    scores = tf.where_v2(tokenizes, tf.minimum(tf.gather_nd(scores, first_piece), 1.0), tf.cast(batch.seen, tf.float32))
+    ids = tf.where_v2(tokenizes, tf.gather_nd(decoded.tags, first_piece), 0)
+
+    def of_words(scores):
+        known = tf.minimum(tf.gather_nd(scores, first_piece), 1.0)
+        return padded(tf.where_v2(tokenizes, known, tf.cast(batch.seen, tf.float32)))
+
     tags = [OUTSIDE if label in SPECIAL + (PADDING,) else label for label in [PADDING] + list(labels)]
     return {
         "tags": tf.gather(tf.constant([""] + tags), padded(tf.where_v2(batch.seen, 1 + ids, 0)), name="tags"),
-        "scores": tf.identity(padded(scores), "word_scores"),
+        "scores": tf.identity(of_words(decoded.scores), "word_scores"),
+        "entity_scores": tf.identity(of_words(decoded.entity_scores), "word_entity_scores"),
         "starts": tf.identity(padded(words.starts), "starts"),
         "ends": tf.identity(padded(words.ends), "ends"),
         "pieces": tf.identity(padded(batch.size), "pieces"),

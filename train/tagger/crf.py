@@ -89,6 +89,20 @@ def crf_marginals(potentials, lengths, transitions, kinds=None):
     Returns:
       float [batch, T, L]; sums to 1 over L at tokens, 0 at padding.
     """
+    forward, backward = crf_forward_backward(potentials, lengths, transitions, kinds)
+    return tf.nn.softmax(forward + backward) * _real_tokens(potentials, lengths)[:, :, None]
+
+
+def crf_forward_backward(potentials, lengths, transitions, kinds=None):
+    """The two halves of the posterior.
+
+    Args:
+      As `crf_decode`.
+
+    Returns:
+      (forward, backward), float [batch, T, L]: log of the sum of exp(score) over all that can stand up to a token of
+      that label, the token included, and over all that can follow it. At padding both are repeated.
+    """
     _check(potentials, lengths, transitions, kinds)
     alphas = _forward(potentials, lengths, transitions, kinds, tf.reduce_logsumexp)  # [T, batch, L]
 
@@ -101,8 +115,7 @@ def crf_marginals(potentials, lengths, transitions, kinds=None):
     next_potentials = _next_token(tf.transpose(potentials, [1, 0, 2]))  # [T, batch, L]
     steps = _steps(lengths, next_potentials, None if kinds is None else _next_token(tf.transpose(kinds)))
     betas = tf.scan(step_back, steps, initializer=tf.zeros_like(potentials[:, 0]), reverse=True)  # [T, batch, L]
-    posterior = tf.nn.softmax(tf.transpose(alphas + betas, [1, 0, 2]))  # [batch, T, L]
-    return posterior * _real_tokens(potentials, lengths)[:, :, None]
+    return tf.transpose(alphas, [1, 0, 2]), tf.transpose(betas, [1, 0, 2])
 
 
 def _check(potentials, lengths, transitions, kinds=None):

@@ -139,7 +139,7 @@ def test_a_page_goes_on_from_its_state():
 def test_the_program_writes_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkdir("model")
-    monkeypatch.setattr(loop, "load_predictor", lambda *_: FakePredictor())
+    monkeypatch.setattr(loop, "load_predictor", lambda arguments, *_: FakePredictor(min_score=arguments["min_score"]))
     monkeypatch.setattr(loop, "model_identity", lambda _: {"the model": "fake", "TensorFlow": "2"})
     monkeypatch.setattr(bulk_texts, "GROUP_TEXTS", 2)
     (tmp_path / "in.txt").write_bytes("Ann\nno\n\n北京 Bob 7\n<b>&amp;".encode())

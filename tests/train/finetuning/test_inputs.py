@@ -94,7 +94,8 @@ def test_annotated_texts_stand_for_data_files(given, tmp_path):
     sentences = found.sentences["test"]
     tags = [["B-PER"] + ["O"] * (len(each.words) - 1) for each in sentences]
     scores = [[0.123456] + [None] * (len(each.words) - 1) for each in sentences]
-    tagged, counts = evaluation.Tagged(tags, 0.0, scores), evaluation.count(sentences, tags)
+    counts = evaluation.count(sentences, tags)
+    tagged = evaluation.Tagged(tags, 0.0, [[0.9] * len(row) for row in scores], scores)
     evaluation.write_report(args.output_dir, evaluation.Evaluated("test", "in", sentences, tagged, counts))
     path = os.path.join(args.output_dir, run_dir.TAGGED_TEXTS["test"])
     rows = [json.loads(line) for line in open(path, encoding="utf-8", newline="\n")]

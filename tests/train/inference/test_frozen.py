@@ -101,6 +101,23 @@ def test_taggers_share_graphs_and_sessions(trained, settings, monkeypatch):
     assert [args[1] for args in built] == [kernels.REFERENCE, wide]
 
 
+def test_several_temperatures(trained, settings):
+    """Each as a graph of that temperature gives it; without any there are tags and losses alone."""
+    prefix, temperatures = trained[0].latest_checkpoint(), [0.5, 1.0, 3.0]
+    with frozen.TaggerGraph(settings, with_losses=True).tagger(prefix) as run:
+        together, alone = run.tag(windows(), 4, temperatures), run.tag(windows(), 4, [])
+    for i, temperature in enumerate(temperatures):
+        with frozen.FrozenTagger(prefix, settings._replace(temperature=temperature)) as one:
+            expected = one.tag(windows(), 4)
+        for found, other in zip(together, expected):
+            np.testing.assert_array_equal(found.label_ids, other.label_ids)
+            np.testing.assert_allclose(found.scores[i], other.scores, atol=1e-5)
+            np.testing.assert_allclose(found.entity_scores[i], other.entity_scores, atol=1e-5)
+    for found, other in zip(together, alone):
+        assert other.scores is other.entity_scores is None and other.loss == found.loss
+        np.testing.assert_array_equal(found.label_ids, other.label_ids)
+
+
 def write_moved(prefix, target):
     """Writes a checkpoint with all values of another one's encoder halved."""
     reader = tf.train.load_checkpoint(prefix)

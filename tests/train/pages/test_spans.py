@@ -2,6 +2,7 @@
 
 import doctest
 import html.parser
+import re
 
 import pytest
 from hypothesis import given
@@ -126,3 +127,9 @@ def test_legend_names_every_type():
 
 def test_examples():
     assert doctest.testmod(pages_spans).failed == 0
+
+
+def test_entities_that_touch_are_parted():
+    spans = [Span(0, 1, "PER"), Span(1, 2, "PER"), Span(3, 4, "PER")]
+    page = pages_spans.spans_html("北京 x", spans, {"PER": "hue0"})
+    assert [found == " beside" for found in re.findall('<mark class="hue0( beside)?">', page)] == [False, True, False]

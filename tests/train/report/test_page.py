@@ -206,6 +206,38 @@ def test_gold_and_predicted_side_by_side():
     assert "confidence 0.8000 other type and bounds, missed" in page.texts["h4", None][0]
 
 
+def test_the_calibration_of_entities_before_and_after():
+    """Ten entities of one word in each of two bins; all scores of the first are too high until they are calibrated."""
+    rows = [words_of("x", f"w{i}", "B-PER" if i % 10 < 6 else "O", "B-PER", 0.9) for i in range(20)]
+    part = evaluated(rows)
+    before = [[0.99, 0.95 if i < 10 else 0.75] for i in range(20)]
+    after = [[0.99, 0.65 if i < 10 else 0.55] for i in range(20)]
+    tagged = part.tagged._replace(entity_scores=after)
+    page = made(part._replace(tagged=tagged, uncalibrated=before, temperature=2.5))
+    table = page.tables["dev-calibration", "Entities by their score"]
+    assert table[1] == ["Score"] + ["entities", "mean", "right %"] * 2
+    assert table[2] == ["0.5 – 0.6", "10", "0.5500", "60.00", "0", "", ""]
+    assert table[-2] == ["0.9 – 1", "0", "", "", "10", "0.9500", "60.00"]
+    assert table[-1] == ["error, %", "", "", "5.00", "", "", "25.00"]
+    said = "error of the entities' scores: 5.00 %; as trained 25.00 %. The temperature, fitted on the dev set, is 2.5."
+    assert said in page.visible
+    assert "Share of right entities by their score, dev" in page.texts["title", None]
+
+    page = made(part._replace(tagged=tagged))
+    assert page.tables["dev-calibration", "Entities by their score"][0] == ["Score", "entities", "mean", "right %"]
+    assert "error of the entities' scores: 5.00 %." in page.visible and "as trained" not in page.visible
+    titles = [
+        given["title"] for tag, given in page.attributes if tag == "mark" and "score of" in given.get("title", "")
+    ]
+    assert titles[0].startswith("score of the entity: 0.6500; probability of the predicted tag, word by word: 0.9")
+
+
+def test_shares_below_the_charts_are_still_shown():
+    part = evaluated([words_of("x", f"w{i}", "O", "B-PER", 0.9) for i in range(20)])
+    page = made(part._replace(tagged=part.tagged._replace(entity_scores=[[0.9, 0.95]] * 20)))
+    assert "entities 0 at 95" in page.texts["title", None]
+
+
 def test_the_same_entities_in_other_tags():
     rows = [[("A", "B-PER", "I-PER", 0.8), ("b", "O", "O", 0.8)]]
     page = made(evaluated(rows))
@@ -297,6 +329,14 @@ def test_axes_hold_their_values(values):
     axis = pages_charts.linear_axis("x", min(values), max(values))
     slack = 1e-6 * (axis.high - axis.low)
     assert axis.low - slack <= min(values) and max(values) <= axis.high + slack and 2 <= len(axis.ticks) <= 12
+
+
+@given(st.lists(st.floats(0, 100) | st.sampled_from([0.0, 100.0, 99.9, 50.0]), min_size=1, max_size=10))
+def test_percent_axes_hold_their_values_and_end_at_0_and_100(values):
+    axis = pages_charts.percent_axis("x", min(values), max(values))
+    assert 0 <= axis.low < axis.high <= 100 and axis.low - 1e-6 <= min(values) <= max(values) <= axis.high + 1e-6
+    assert 2 <= len(axis.ticks) <= pages_charts.MOST_TICKS
+    assert [axis.low, axis.high] == [axis.ticks[0][0], axis.ticks[-1][0]]
 
 
 @given(st.lists(st.floats(1e-30, 1e30), min_size=1, max_size=10))

@@ -193,14 +193,15 @@ def exported(request, tmp_path_factory):
 def test_the_signature_says_what_predictor_says(exported):
     texts = [text.replace("\ud800", "") for text in serving.TEXTS]
     with Predictor(exported) as predict:
-        expected = predict.tokens(texts)
+        taggings = predict.taggings(texts)
+    expected = [tagging.tokens for tagging in taggings]
     model = serving.Model(exported)
     found = model("serving_text", {"text": [text.encode("utf-8") for text in texts]})
     scheme = json.load(open(os.path.join(exported, "assets", "tagger.json")))["scheme"] or ""
     assert list(found["too_long"]) == [len(text) > 100 for text in texts[:-1]] + [True]
     assert {name: value.dtype.kind for name, value in found.items()} == {
         **dict.fromkeys(["starts", "ends", "pieces", "word_count", "max_pieces"], "i"),
-        **{"tags": "O", "scores": "f", "scheme": "O", "too_long": "b"},
+        **{"tags": "O", "scores": "f", "entity_scores": "f", "scheme": "O", "too_long": "b"},
     }
     kinds = set()
     for row, of_text in enumerate(expected):
@@ -217,6 +218,9 @@ def test_the_signature_says_what_predictor_says(exported):
         elif row != 3 or not scheme:  # there a word of nothing is inside an entity, which the client has to spell
             assert tags[:count] == [token.tag for token in of_text]
             np.testing.assert_allclose(found["scores"][row, :count], [token.score for token in of_text], atol=1e-4)
+            for entity in taggings[row].entities:
+                inside = [i for i, token in enumerate(of_text) if entity.start <= token.start < entity.end]
+                np.testing.assert_allclose(min(found["entity_scores"][row, inside]), entity.score, atol=1e-4)
         kinds.update(tags)
     assert len(kinds - {""}) > 1  # else it would be no test
     model.close()

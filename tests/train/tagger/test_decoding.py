@@ -55,15 +55,14 @@ def test_pieces(names, scheme, sentences, evaluate):
     transitions = (rng.normal(size=[len(names) + 1] * 2) * 2).astype(np.float32)
     word_start = [[int(kind == "w") for kind in kinds.ljust(steps)] for kinds in sentences]
     # Positions 0 and last are [CLS] and [SEP] unless marked as words; "cwpppw" ends with a word.
-    tags, scores = evaluate(
-        decoding.decode_pieces(
-            tf.constant(logits),
-            tf.constant([len(kinds) for kinds in sentences]),
-            tf.constant(transitions),
-            tf.constant(word_start),
-            labels.constraint(names, scheme),
-        )
+    decoded = decoding.decode_pieces(
+        tf.constant(logits),
+        tf.constant([len(kinds) for kinds in sentences]),
+        tf.constant(transitions),
+        tf.constant(word_start),
+        labels.constraint(names, scheme),
     )
+    tags, scores = evaluate(decoded[:2])
     for b, kinds in enumerate(sentences):
         paths = {path: score(path, ids, logits[b], transitions) for path in enumerate_paths(names, kinds, scheme)}
         best = max(paths, key=paths.get)
@@ -82,11 +81,10 @@ def test_words(names, scheme, evaluate):
     lengths = [4, 1, 2]
     logits = (rng.normal(size=[3, 4, len(names) + 1]) * 2).astype(np.float32)
     transitions = (rng.normal(size=[len(names) + 1] * 2) * 2).astype(np.float32)
-    tags, scores = evaluate(
-        decoding.decode_words(
-            tf.constant(logits), tf.constant(lengths), tf.constant(transitions), labels.constraint(names, scheme)
-        )
+    decoded = decoding.decode_words(
+        tf.constant(logits), tf.constant(lengths), tf.constant(transitions), labels.constraint(names, scheme)
     )
+    tags, scores = evaluate(decoded[:2])
     for b, length in enumerate(lengths):
         allowed = enumerate_paths(names, "w" * length, scheme)
         paths = {path: score(path, ids, logits[b], transitions) for path in allowed}
@@ -106,9 +104,8 @@ def test_the_rule_reaches_through_pieces(evaluate):
         logits[0, 1, ids[wanted]] = 90
         logits[0, 3, ids["I-A"]] = 50
         logits[0, 3, ids["O"]] = 40
-        tags, _ = evaluate(
-            decoding.decode_pieces(
-                tf.constant(logits), tf.constant([5]), tf.zeros([len(BIO) + 1] * 2), [[0, 1, 0, 1, 0]], rules
-            )
+        decoded = decoding.decode_pieces(
+            tf.constant(logits), tf.constant([5]), tf.zeros([len(BIO) + 1] * 2), [[0, 1, 0, 1, 0]], rules
         )
+        tags = evaluate(decoded.tags)
         assert tags[0].tolist() == [ids[tag] for tag in ("[CLS]", wanted, "X", expected, "[SEP]")]
