@@ -205,7 +205,7 @@ def test_a_classifier_of_ones_own_data(release, tmp_path):
         bert_config=release.config,
         num_labels=len(label_list),
         init_checkpoint=release.checkpoint,
-        learning_rate=1e-2,
+        learning_rate=3e-3,
         num_train_steps=steps,
         num_warmup_steps=6,
         use_tpu=False,
