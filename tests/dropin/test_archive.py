@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert.sentence2veclib import Sentence2Vec
 from bert.system.errors import UserError
 from train import bert_lstm_ner, conlleval, models, mymetrics, run_dir, tf_metrics
 from train.data.records import file_based_input_fn_builder
@@ -149,3 +150,30 @@ def test_conlleval_as_a_module():
     assert [conlleval.end_of_chunk(*case) for case in cases] == [False, False, True, True]
     with pytest.raises(UserError, match="usage"):
         conlleval.parse_args(["--nothing"])
+
+
+def test_sentence_vectors_by_the_archives_keys(release):
+    config = {
+        "bert_model_root": "unused",
+        "vocab_file": release.vocab_file,
+        "bert_config_file": release.config_file,
+        "init_checkpoint": release.checkpoint,
+        "feature_pooling_layer": -2,
+        "use_one_hot_embeddings": False,
+        "max_seq_length": 16,
+        "batch_size": 8,
+        "do_lower_case": True,
+    }
+    sentences = ["Ann met Bob", "北京 ||| London"]
+    with Sentence2Vec(config) as sentence2vec:
+        found, expected = sentence2vec.run(sentences), sentence2vec.encode(sentences)
+        assert sentence2vec.run([]) == []
+    assert [(each.unique_id, each.sentence) for each in found] == list(enumerate(sentences))
+    np.testing.assert_allclose([each.vector for each in found], expected, atol=1e-6)
+    assert found[0].vector[0] == round(found[0].vector[0], 6)
+    with Sentence2Vec(
+        {**{key: config[key] for key in list(config)[1:4]}, "max_seq_length": 16, "layer": -2}
+    ) as by_layer:
+        np.testing.assert_allclose(by_layer.encode(sentences), expected, atol=1e-6)
+    with pytest.raises(UserError, match="feature_pooling_layer is -2 and layer -1; expected one of them"):
+        Sentence2Vec(dict(config, layer=-1))
