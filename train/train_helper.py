@@ -129,7 +129,12 @@ def _add_model_flags(parser):
          "label by itself; blstm_crf, blstm_softmax: a BiLSTM before them (default: blstm_crf)")  # fmt: skip
     switch("crf_only", False, help="the archive's head without an RNN: a CRF on tanh scores")
     flag("dropout_rate", type=fraction, default=0.5, help="fraction dropped before and after the RNN")
-    switch("constrain", True, help="predict only tag sequences that are well-formed")
+    switch(
+        "constrain",
+        True,
+        help="predict only tag sequences that are well-formed; false: the model's best path, of BILOU, BMES and IO "
+        "its entities in well-formed tags",
+    )
 
 
 def _add_training_flags(parser):
