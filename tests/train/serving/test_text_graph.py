@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.tools import saved_model_cli
 
 from bert.tokenization import FullTokenizer
-from tests import serving
+from tests import selection, serving
 from tests.paths import REPOSITORY
 from tests.train.data.test_text import CHARACTERS, JOINED, marked_texts
 from train.data.text import CHARACTERS as SPELLED
@@ -104,7 +104,7 @@ MARKED = marked_texts.filter(lambda text: not any("\ud800" <= character <= "\udf
 
 
 @given(texts=st.lists(TEXTS | MARKED, max_size=4))
-@settings(max_examples=200)
+@settings(max_examples=200 if selection.is_reference() else 50)
 def test_pieces_are_the_tokenizers(lower, cased, spelled, joined, texts):
     for in_graph in (lower, cased, spelled, joined):
         assert in_graph.tokens(texts) == [tokens(in_graph.tokenizer, text, in_graph.splitter) for text in texts]
