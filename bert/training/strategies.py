@@ -103,7 +103,9 @@ def _with_own_seeds(model_fn):
 
     def seeded(features, labels, mode, params):
         with tf.variable_scope(tf.get_variable_scope(), custom_getter=seeded_variable):
-            return model_fn(features, labels, mode, params)
+            # With replicas TensorFlow would have AutoGraph rewrite the function and all that it calls, which takes long
+            # and changes what plain Python in it does.
+            return tf.autograph.experimental.do_not_convert(model_fn)(features, labels, mode, params)
 
     return seeded
 
