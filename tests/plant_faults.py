@@ -122,7 +122,7 @@ FAULTS = [
     ),
     Fault(
         "padding is attended to",
-        "bert/modeling.py",
+        "bert/encoder/attention.py",
         "MASKED_SCORE = -10000.0",
         "MASKED_SCORE = 10000.0",
         "tests/bert/test_modeling.py",

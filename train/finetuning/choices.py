@@ -57,6 +57,8 @@ def fill_in(args):
         return args, ""  # the checks of all inputs come later and say what is wrong
     values.update(choose(sentences, hidden_size, has_weights=bool(args.init_checkpoint)))
     chosen = {name: values[name] for name in missing if name in values}
+    if "head_learning_rate" in chosen:  # never below the encoder's
+        chosen["head_learning_rate"] = max(HEAD_RATE, chosen.get("learning_rate", args.learning_rate))
     shown = " ".join(f"-{name} {value}" for name, value in chosen.items())
     most = BY_SIZE[-2].sentences
     size = f"{sentences} sentences" if sentences <= most else f"more than {most} sentences"

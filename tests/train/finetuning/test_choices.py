@@ -40,6 +40,8 @@ def test_what_is_not_given_is_chosen_and_said(files):
         "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0002 -head_learning_rate 0.001 "
         "-num_train_epochs 25 -subword_labels first"
     )
+    assert filled(files, "-learning_rate", "1e-2")[0].head_learning_rate == 1e-2
+    assert filled(files, "-learning_rate", "1e-5")[0].head_learning_rate == 1e-3
     args, said = filled(files)
     assert args.learning_rate == 1e-3 and "384 with random weights: -batch_size 8 -learning_rate 0.001 " in said
 
