@@ -240,11 +240,11 @@ FAULTS = [
         "tests/train/finetuning/test_schedule.py",
     ),
     Fault(
-        "an entity has the score of its surest word",
-        "train/inference/entities.py",
-        "score = min(token.score for token in tokens[first:stop])",
-        "score = max(token.score for token in tokens[first:stop])",
-        "tests/train/test_predictor.py",
+        "an entity has the scores of its words",
+        "train/tagger/decoding.py",
+        "entity_scores = tf.where_v2(spans.inside, tf.exp(log_entities), scores)",
+        "entity_scores = scores",
+        "tests/train/tagger/test_entity_scores.py",
     ),
     Fault(
         "quotes are not escaped on pages",

@@ -144,7 +144,7 @@ class Tagger(contextlib.AbstractContextManager):
         return predictions
 
 
-class TaggerGraph:
+class TaggerTemplate:
     """The graph of a tagger, built once for many checkpoints: to build it takes longer than to tag a small file.
 
     Its weights are placeholders. For a checkpoint the graph is copied, with constants in their place. Its taggers can
@@ -207,7 +207,7 @@ class Taggers:
 
             def tagger_of(compute):
                 if compute not in self._graphs:
-                    self._graphs[compute] = TaggerGraph(self._settings, compute, with_losses=True)
+                    self._graphs[compute] = TaggerTemplate(self._settings, compute, with_losses=True)
                 if compute not in opened:
                     opened[compute] = stack.enter_context(self._graphs[compute].tagger(prefix))
                 return opened[compute]

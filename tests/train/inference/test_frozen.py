@@ -74,7 +74,7 @@ def test_one_graph_for_many_checkpoints(trained, settings, tagger, tmp_path):
     """Filled with the weights of one after the other, it says what a graph built for that checkpoint says."""
     prefix, other = trained[0].latest_checkpoint(), str(tmp_path / "other")
     write_moved(prefix, other)
-    graphs = [frozen.TaggerGraph(settings, with_losses=with_losses) for with_losses in (True, False)]
+    graphs = [frozen.TaggerTemplate(settings, with_losses=with_losses) for with_losses in (True, False)]
     found = {}
     for each in (prefix, other):
         with graphs[0].tagger(each) as run, graphs[1].tagger(each) as without_losses:
@@ -88,8 +88,8 @@ def test_one_graph_for_many_checkpoints(trained, settings, tagger, tmp_path):
 
 @pytest.mark.one_tensorflow
 def test_taggers_share_graphs_and_sessions(trained, settings, monkeypatch):
-    built, build = [], frozen.TaggerGraph
-    monkeypatch.setattr(frozen, "TaggerGraph", lambda *args, **kwargs: built.append(args) or build(*args, **kwargs))
+    built, build = [], frozen.TaggerTemplate
+    monkeypatch.setattr(frozen, "TaggerTemplate", lambda *args, **kwargs: built.append(args) or build(*args, **kwargs))
     taggers, wide = frozen.Taggers(settings), kernels.REFERENCE._replace(recompute=True)
     for _ in range(2):
         with taggers.of_checkpoint(trained[0].latest_checkpoint()) as tagger_of:
@@ -104,7 +104,7 @@ def test_taggers_share_graphs_and_sessions(trained, settings, monkeypatch):
 def test_several_temperatures(trained, settings):
     """Each as a graph of that temperature gives it; without any there are tags and losses alone."""
     prefix, temperatures = trained[0].latest_checkpoint(), [0.5, 1.0, 3.0]
-    with frozen.TaggerGraph(settings, with_losses=True).tagger(prefix) as run:
+    with frozen.TaggerTemplate(settings, with_losses=True).tagger(prefix) as run:
         together, alone = run.tag(windows(), 4, temperatures), run.tag(windows(), 4, [])
     for i, temperature in enumerate(temperatures):
         with frozen.FrozenTagger(prefix, settings._replace(temperature=temperature)) as one:
