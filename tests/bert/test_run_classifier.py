@@ -416,7 +416,7 @@ def test_wrong_checkpoints(encoder, mrpc, own, finished, tmp_path, check):
     (spoiled / "task.json").write_text("{")
     check(r"task\.json: expected JSON", *flags_of(encoder, mrpc, spoiled, "mrpc", "--do_predict"))
     (spoiled / "task.json").write_text('{"task_name": "tsv", "labels": 5, "pair": true}')
-    check(r"task\.json: expected a JSON object with", *flags_of(encoder, data, spoiled, "tsv", "--do_predict"))
+    check(r"task\.json: labels 5, pair True; expected", *flags_of(encoder, data, spoiled, "tsv", "--do_predict"))
     config = tmp_path / "bert_config.json"
     config.write_text(json.dumps(dict(CONFIG, intermediate_size=48)))
     flags = flags_of(encoder, mrpc, finished, "mrpc", "--do_predict", f"--bert_config_file={config}")
