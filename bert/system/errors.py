@@ -54,7 +54,8 @@ def shorten(text, longest=LONGEST):
     >>> shorten("a long text", longest=9)
     'a l...ext'
     """
-    text = " ".join(str(text).splitlines())
+    # Half of a pair of UTF-16, as JSON can hold it, is no character and could not be written.
+    text = " ".join(str(text).splitlines()).encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= longest:
         return text
     half = (longest - len("...")) // 2

@@ -55,6 +55,7 @@ def test_shortened_texts_keep_both_ends(length):
     text = "begin " + "x" * 200 + " end"
     assert len(shorten(text, length)) == length and shorten(text, length)[-2:] == "nd"
     assert shorten("two\nlines", 20) == "two lines" and shorten(12) == "12"
+    assert shorten("half \ud800 a pair") == "half \\ud800 a pair"
 
 
 def test_errors_end_in_one_line_of_bounded_length(capsys):

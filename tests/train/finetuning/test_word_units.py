@@ -10,6 +10,7 @@ from train import run_dir
 from train.data.labels import SPECIAL
 from train.data.text import MARKS, Splitter
 from train.finetuning import inputs, splits
+from train.finetuning.choices import fill_in
 from train.tagger.settings import EARLIER
 from train.train_helper import get_args_parser
 
@@ -71,7 +72,8 @@ def test_a_run_goes_on_with_the_words_it_began_with(given, tmp_path, finished):
     run_dir.write_state(str(out), state)
 
     def load(*flags):
-        return inputs.load_inputs(get_args_parser([*given, "-output_dir", str(out), *flags])).settings
+        args, _ = fill_in(get_args_parser([*given, "-output_dir", str(out), *flags]))
+        return inputs.load_inputs(args).settings
 
     for flags in ([], ["-do_train=false"], ["-word_units", "words"]):
         assert (load(*flags).word_units, load(*flags).splitter) == ("words", MARKS)
