@@ -94,8 +94,8 @@ def build(case, settings):
             results = zip(run_xla_step.SCALARS, (step.loss, step.gradient_norm, step.learning_rate))
             return _without_state(features, list(results), step.train_op)
         given = features["input_mask"], features["word_start"]
-        tags, scores = predict_tags(tagger, *given, settings.constraint, settings.label_ids[PIECE])
-        return _without_state(features, [("tags", tags), ("scores", scores)])
+        decoded = predict_tags(tagger, *given, settings.constraint, settings.label_ids[PIECE])
+        return _without_state(features, [("tags", decoded.tags), ("scores", decoded.scores)])
 
 
 def _value_of_variable(getter, *args, **kwargs):

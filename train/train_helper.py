@@ -48,8 +48,9 @@ def get_args_parser(argv=None):
     unset = object()
     args = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(CHOSEN_BY_DATA, unset)))
     args.not_given = tuple(name for name in CHOSEN_BY_DATA if getattr(args, name) is unset)
+    defaults = parser.parse_args([]) if args.not_given else None
     for name in args.not_given:
-        setattr(args, name, parser.get_default(name))
+        setattr(args, name, getattr(defaults, name))
     if args.bert_dir:
         _fill_in_bert_dir(args)
     return args

@@ -77,12 +77,13 @@ def _open_output(sources, formats, output_file, arguments, resume):
 
 def _is_progress(value, files):
     """Whether a JSON value is what `_tag_into` records of an input of so many files; see Format.accepts, too."""
-    if not isinstance(value, dict) or set(value) != {"position", "texts", "entities", "format"}:
+    if not isinstance(value, dict) or set(value) - {"left_out"} != {"position", "texts", "entities", "format"}:
         return False
     position = value["position"]
-    numbers = [*position, value["texts"], value["entities"]] if isinstance(position, list) else []
+    counted = [value["texts"], value["entities"], value.get("left_out", 0)]
+    numbers = [*position, *counted] if isinstance(position, list) else []
     counts = all(type(number) is int and number >= 0 for number in numbers)
-    return len(numbers) == 5 and counts and position[0] <= files
+    return len(numbers) == 6 and counts and position[0] <= files
 
 
 class _StandardOutput:

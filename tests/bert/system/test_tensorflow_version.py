@@ -50,7 +50,8 @@ def test_another_version(version, tmp_path):
     fake_tensorflow(tmp_path, version)
     (tmp_path / "tqdm.py").write_text("tqdm = None")
     (tmp_path / "numpy.py").write_text("")
-    code, line = run(tmp_path, "utf8", "bert/run_classifier.py")
+    given = "--do_train --task_name=cola --data_dir=d --output_dir=o --bert_config_file=c --vocab_file=v".split()
+    code, line = run(tmp_path, "utf8", "bert/run_classifier.py", *given)
     assert code == 2 and line.startswith(f"error: TensorFlow {version} is installed") and line.count("\n") == 1
 
 
