@@ -2,6 +2,7 @@
 
 import fcntl
 import gc
+import logging
 import os
 import pickle
 import shutil
@@ -91,6 +92,14 @@ def pytest_terminal_summary(terminalreporter, config):
     if tests or files:
         left = f"{files} files and {tests} more tests were left to TensorFlow {selection.REFERENCE}"
         terminalreporter.write_sep("=", f"{left}; --everything runs them")
+
+
+@pytest.fixture
+def caplog(caplog, monkeypatch):
+    """As pytest's. It hears our log, which a program that ran here before may have turned to standard error."""
+    for name in ("bert", "train"):
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+    return caplog
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """A tiny encoder in the files of a release, with a checkpoint."""
 
-import logging
-
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -16,13 +14,6 @@ def kind_of_variables(request):
     (tf.enable_resource_variables if request.param else tf.disable_resource_variables)()
     yield
     (tf.enable_resource_variables if before else tf.disable_resource_variables)()
-
-
-@pytest.fixture(autouse=True)
-def heard_log(monkeypatch):
-    """caplog hears our log, which programs that ran here before may have turned to standard error."""
-    for name in ("bert", "train"):
-        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
 
 
 @pytest.fixture(scope="session")

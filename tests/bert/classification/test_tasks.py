@@ -122,8 +122,7 @@ def test_labels_have_the_ids_of_google_bert():
     assert [name for name, task in sorted(tasks.TASKS.items()) if not tasks.is_pair(task)] == ["cola", "sst-2"]
 
 
-def test_the_lines_of_qqp_that_are_cut_in_two(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
+def test_the_lines_of_qqp_that_are_cut_in_two(tmp_path, caplog):
     head = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
     rows = [head, ["0", "1", "2", "a", "b", "0"], ["1", "3", "4", "c"], ["d", "1"], ["2", "5", "6", "e", "f", "1"]]
     path = write(tmp_path, "train.tsv", rows)

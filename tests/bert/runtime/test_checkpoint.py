@@ -151,9 +151,8 @@ def test_check_model_names_what_is_missing(saved):
 
 
 @pytest.fixture
-def log_lines(caplog, monkeypatch):
+def log_lines(caplog):
     """A function that gives the lines of our log so far."""
-    monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
     caplog.set_level(logging.INFO, logger="bert")
     return lambda: caplog.messages
 

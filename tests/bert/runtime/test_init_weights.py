@@ -20,9 +20,8 @@ ALL = len(MODEL.encoder)
 
 
 @pytest.fixture
-def log_lines(caplog, monkeypatch):
+def log_lines(caplog):
     """A function that gives the lines of our log so far."""
-    monkeypatch.setattr(logging.getLogger("bert"), "propagate", True)
     caplog.set_level(logging.INFO, logger="bert")
     return lambda: caplog.messages
 

@@ -46,10 +46,9 @@ def trained(tmp_path):
 
 
 @pytest.fixture
-def log_lines(caplog, monkeypatch):
+def log_lines(caplog):
     """A function that gives the lines of our log so far."""
     for name in ("bert", "train"):
-        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
         caplog.set_level(logging.INFO, logger=name)
     return lambda: caplog.messages
 
