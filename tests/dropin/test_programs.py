@@ -143,7 +143,7 @@ def own_tagger(release, found):
         tf.train.init_from_checkpoint(release.checkpoint, assignment_map)
         found.append(len(initialized) // 2)
         if mode == ModeKeys.TRAIN:
-            return EstimatorSpec(mode, loss=loss, train_op=own_create_optimizer(loss, params["rate"], 60, 6))
+            return EstimatorSpec(mode, loss=loss, train_op=own_create_optimizer(loss, params["rate"], 100, 10))
         accuracy = tf.metrics.accuracy(features["label_ids"], tf.argmax(logits, -1), weights=mask)
         return EstimatorSpec(mode, loss=loss, eval_metric_ops={"accuracy": accuracy})
 
@@ -156,7 +156,7 @@ def test_a_tagger_with_its_own_model_function(release, kind_of_variables, tmp_pa
     def input_fn(params):
         return tf.data.Dataset.from_tensor_slices(arrays).repeat().batch(params["batch_size"], drop_remainder=True)
 
-    params = {"batch_size": 16, "rate": 1e-2}
+    params = {"batch_size": 16, "rate": 5e-3}
     config = RunConfig(model_dir=str(tmp_path), tf_random_seed=1)
     estimator = Estimator(own_tagger(release, found), config=config, params=params)
     estimator.train(input_fn, steps=100)
