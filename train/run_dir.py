@@ -68,6 +68,19 @@ SCORES = ("loss", "accuracy", "precision", "recall", "f1")
 _TEXTS = ("columns", "comment", "separator", "init_checkpoint")
 
 
+def folders_of(prefix):
+    """The folders that the files of the run that wrote a checkpoint may lie in; of one in best/ the one above too.
+
+    Args:
+      prefix: checkpoint prefix.
+
+    Returns:
+      list of paths, the -output_dir last.
+    """
+    folder = os.path.dirname(prefix)
+    return [folder, os.path.dirname(folder)] if os.path.basename(folder) == BEST else [folder]
+
+
 def read_state(output_dir):
     """Reads the state of the run in a directory.
 

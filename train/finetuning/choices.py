@@ -6,7 +6,6 @@ docs/tuning.md explains the values.
 
 import argparse
 import collections
-import os
 
 from bert.runtime import checkpoint
 from bert.system.errors import UserError
@@ -74,9 +73,7 @@ def _subword_labels_of_start(args):
         prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
         if "project/logits/b" not in checkpoint.open_checkpoint(prefix).get_variable_to_shape_map():
             return None
-        folder = os.path.dirname(prefix)
-        folder = os.path.dirname(folder) if os.path.basename(folder) == run_dir.BEST else folder
-        state = run_dir.read_state(folder)
+        state = run_dir.read_state(run_dir.folders_of(prefix)[-1])
     except UserError:
         return None
     return state["model"]["subword_labels"] if state else ARCHIVE_SUBWORD_LABELS

@@ -91,12 +91,8 @@ def _in_words(carried):
 
 
 def _label_file(prefix):
-    """The label2id.json of the run that wrote a checkpoint, or None; for one in best/ it lies a folder above."""
-    folder = os.path.dirname(prefix)
-    folders = [folder]
-    if os.path.basename(folder) == run_dir.BEST:
-        folders.append(os.path.dirname(folder))
-    paths = [os.path.join(each, run_dir.LABEL2ID) for each in folders]
+    """The label2id.json of the run that wrote a checkpoint, or None."""
+    paths = [os.path.join(folder, run_dir.LABEL2ID) for folder in run_dir.folders_of(prefix)]
     return next((path for path in paths if os.path.exists(path)), None)
 
 
