@@ -21,7 +21,6 @@ if __name__ == "__main__" and not __package__:  # run as a file, `python bert/la
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import contextlib
-import ctypes
 import json
 import signal
 import socket
@@ -29,7 +28,7 @@ import subprocess
 import threading
 import time
 
-from bert.system import signals
+from bert.system import children, signals
 from bert.system.errors import UserError, run_program
 from bert.system.flags import FlagParser, non_negative_int, positive_int
 from bert.training.cluster import CHIEF, EVALUATOR, PS, WORKER
@@ -40,7 +39,6 @@ SAVING = 300.0  # seconds that the chief has to save a checkpoint after a signal
 SHORT_GRACE = 10.0  # seconds that tasks with nothing to save have to end after a signal
 USER_ERROR = 2
 ASKED_TO_END = (128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGINT)
-DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 def parse_args(argv=None):
@@ -142,7 +140,7 @@ class _Tasks:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,  # the terminal sends Ctrl-C to the launcher only, which forwards it
-            preexec_fn=_die_with_parent if _LIBC else None,
+            preexec_fn=children.DIE_WITH_PARENT,
         )
         name = f"{type} {index}"
         self._processes[name] = process
@@ -200,7 +198,7 @@ class _Tasks:
         failed = self._failed()
         crashed = {name: code for name, code in failed.items() if code not in (USER_ERROR, *ASKED_TO_END)}
         if crashed:
-            self.died = ", ".join(f"{name} died of {_cause(code)}" for name, code in crashed.items())
+            self.died = ", ".join(f"{name} died of {children.cause(code)}" for name, code in crashed.items())
             return None
         asked = [name for name, code in failed.items() if code in ASKED_TO_END]
         if len(asked) < len(failed):
@@ -252,23 +250,10 @@ def _exit_code(code):
     return code if code >= 0 else 128 - code
 
 
-def _cause(code):
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
 def _say(text):
     with contextlib.suppress(OSError):
         sys.stderr.write(f"[launch] {text}\n")
         sys.stderr.flush()
-
-
-# Loaded here, because nothing may be loaded between fork and exec.
-_LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
-
-
-def _die_with_parent():
-    """Runs in a new process: asks Linux to kill it when the launcher ends, whatever ends that."""
-    _LIBC.prctl(DEATH_SIGNAL, signal.SIGKILL)
 
 
 def main():

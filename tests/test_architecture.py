@@ -27,7 +27,7 @@ STAIRS = {
         "conlleval mymetrics",
         "data",
         "train_helper",
-        "tagger report",
+        "tagger report sweeping",
         "lstm_crf_layer",
         "models",
         "inference",
@@ -35,7 +35,7 @@ STAIRS = {
         "predictor bert_lstm_ner",
         "bert_lstm_ner_cg_estimator bert_lstm_ner_cg_variable",
         "bulk",
-        "predict predict_beam serving_client check_data",
+        "predict predict_beam serving_client check_data sweep",
         "commands",
     ],
 }
@@ -60,7 +60,7 @@ WITHOUT_TENSORFLOW = (
     "train/data/annotated.py train/data/columns.py train/data/corpus.py train/data/conll.py train/data/documents.py "
     "train/data/labels.py train/data/recognition.py train/data/schemes.py train/data/spelling.py train/data/survey.py "
     "train/data/flags.py train/data/splits.py train/data/uniform.py train/data/windows.py train/train_helper.py "
-    "train/pages/ "
+    "train/pages/ train/sweep.py train/sweeping/ "
     "train/tagger/settings.py train/inference/text_tagger.py train/inference/entities.py "
     "train/serving/client.py train/serving/signatures.py train/serving/rest.py train/serving/errors.py"
 ).split()

@@ -28,7 +28,7 @@ def test_the_rest_client_needs_no_tensorflow():
 
 
 def test_data_can_be_checked_where_there_is_no_tensorflow():
-    program = "import sys; sys.modules['tensorflow'] = None; import train.check_data, train.serving_client"
+    program = "import sys; sys.modules['tensorflow'] = None; import train.check_data, train.serving_client, train.sweep"
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
 
 

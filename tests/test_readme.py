@@ -11,7 +11,7 @@ import pytest
 from bert.system.flags import FlagParser
 from tests.paths import REPOSITORY
 from train import run_dir
-from train.train_helper import CHOSEN_BY_DATA, _build_parser
+from train.train_helper import CHOSEN_BY_DATA, build_parser
 
 PAGES = sorted(
     os.path.relpath(path, REPOSITORY)
@@ -61,7 +61,7 @@ def commands(page):
 
 def test_every_flag_is_described_with_its_default():
     described = dict(re.findall(r"^\| `-(\w+)` \| ([^|]*?) ?\|", read("docs/flags.md"), re.M))
-    flags = {action.dest: action for action in _build_parser()._actions if action.dest != "help"}
+    flags = {action.dest: action for action in build_parser()._actions if action.dest != "help"}
     assert set(described) == set(flags)
     for name, action in flags.items():
         # What is chosen by the data has no one default.

@@ -44,6 +44,13 @@ def check_data():
     run_program(main)
 
 
+def sweep():
+    """bert-ner-sweep: python -m train.sweep."""
+    from train.sweep import main
+
+    run_program(main)
+
+
 def convert():
     """bert-ner-convert: python -m bert.convert_checkpoint."""
     from bert.convert_checkpoint import main

@@ -2,6 +2,8 @@
 
 The state of a run is in run.json: the settings of the model and of training, the scores on the dev set so far, which
 checkpoint is the best, and whether training is finished. The file is always replaced as a whole.
+
+Only the functions that look at checkpoints load TensorFlow.
 """
 
 import contextlib
@@ -10,7 +12,6 @@ import pickle
 import re
 import shutil
 
-from bert.runtime import checkpoint
 from bert.system.errors import UserError, shorten
 from bert.system.files import atomic_path, is_path, read_json, write_json
 
@@ -287,16 +288,22 @@ def write_labels(output_dir, labels, ids):
 
 def checkpoint_to_use(output_dir):
     """The prefix of the best checkpoint, else of the newest, else None."""
+    from bert.runtime import checkpoint
+
     return checkpoint.latest(os.path.join(output_dir, BEST)) or checkpoint.latest(output_dir)
 
 
 def get_last_checkpoint(model_path):
     """The prefix of the newest checkpoint in a directory, None if there is none; it has the archive's name."""
+    from bert.runtime import checkpoint
+
     return checkpoint.latest(model_path)
 
 
 def adam_filter(model_path):
     """Writes a directory's newest checkpoint to model.ckpt there, without the optimizer's variables, as the archive."""
+    from bert.runtime import checkpoint
+
     prefix = get_last_checkpoint(model_path)
     if prefix is not None:
         checkpoint.write_without_slots(prefix, os.path.join(model_path, CHECKPOINT))

@@ -44,7 +44,7 @@ def get_args_parser(argv=None):
     Raises:
       UserError: a flag that is not known, or a value it does not take.
     """
-    parser = _build_parser()
+    parser = build_parser()
     unset = object()
     args = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(CHOSEN_BY_DATA, unset)))
     args.not_given = tuple(name for name in CHOSEN_BY_DATA if getattr(args, name) is unset)
@@ -56,7 +56,8 @@ def get_args_parser(argv=None):
     return args
 
 
-def _build_parser():
+def build_parser():
+    """The FlagParser of run.py, with all its flags."""
     parser = FlagParser(
         prog="run.py", description="Fine-tunes, evaluates, predicts and exports a BERT + BiLSTM + CRF tagger."
     )

@@ -18,6 +18,7 @@ Axis = collections.namedtuple("Axis", ["label", "ticks", "low", "high", "log"])
 WIDTH, HEIGHT = 440, 290
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 34, 46
 MARKER = 3.4  # half its size
+ROW, LONGEST_LABEL = 36, 60  # of a chart of dots: height of a row in pixels, characters of its label
 DASHES = ["none", "7 3", "2 3", "9 3 2 3"]
 MOST_TICKS = 7
 LOG_FROM = 20.0  # a loss that falls by this factor is drawn on a logarithmic axis
@@ -30,6 +31,7 @@ svg.chart{display:block;width:100%;height:auto;font:12px system-ui,sans-serif}
 .chart .dot{fill:var(--page);stroke:var(--hue);stroke-width:1.8}
 .chart .even{fill:none;stroke:var(--soft);stroke-dasharray:4 4}
 .chart .best{fill:none;stroke:var(--text);stroke-width:1.6}
+.chart .label{paint-order:stroke;stroke:var(--page);stroke-width:4px}
 .chart .note{font-weight:600;paint-order:stroke;stroke:var(--page);stroke-width:4px}
 svg.bar{display:block;width:100%;height:.4em}
 .bar .track{fill:var(--rule)}.bar .value{fill:var(--hue,var(--soft))}
@@ -124,6 +126,48 @@ def line_chart(title, series, x_axis, y_axis, best=None, diagonal=False, name="y
         parts += _best(best, place_x, place_y)
     parts += _legend(series)
     return "".join(parts) + "</svg>"
+
+
+def dot_chart(title, rows, axis, name="y"):
+    """A chart with a row for each of several groups of numbers: a dot for each, their mean and their range.
+
+    Args:
+      title: what it shows, for readers and for screen readers.
+      rows: list of (what the group is, list of its numbers).
+      axis: Axis of the numbers.
+      name: str, unique on the page, for the ids of the chart.
+
+    Returns:
+      SVG as str.
+    """
+    bottom = TOP + ROW * len(rows)
+    place = _scale(axis, RIGHT, WIDTH - RIGHT)
+    described = "; ".join(f"{label}: mean {sum(values) / len(values):.4g} of {len(values)}" for label, values in rows)
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {bottom + BOTTOM}" role="img" aria-labelledby="{name}-t {name}-d">',
+        f'<title id="{name}-t">{escape(title)}</title>',
+        f'<desc id="{name}-d">{escape(described)}</desc>',
+        f'<text x="{RIGHT}" y="18" class="note">{escape(title)}</text>',
+    ]
+    for value, text in axis.ticks:
+        parts.append(f'<path class="grid" d="M{place(value):.1f} {TOP - 4}V{bottom + 4}"/>')
+        parts.append(f'<text x="{place(value):.1f}" y="{bottom + 18}" text-anchor="middle">{escape(text)}</text>')
+    for number, (label, values) in enumerate(rows):
+        parts += _row_of_dots(label, values, place, TOP + ROW * number)
+    middle = f'x="{WIDTH / 2:.1f}" y="{bottom + BOTTOM - 8}"'
+    return "".join(parts) + f'<text {middle} text-anchor="middle">{escape(axis.label)}</text></svg>'
+
+
+def _row_of_dots(label, values, place, top):
+    shown = label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "\u2026"
+    y, mean = top + ROW - 10, sum(values) / len(values)
+    yield f'<g class="hue0"><title>{escape(label)}</title>'
+    yield f'<text class="label" x="{RIGHT}" y="{top + 12}">{escape(shown)}</text>'
+    yield f'<path class="line" d="M{place(min(values)):.1f} {y}H{place(max(values)):.1f}"/>'
+    yield f'<path class="best" d="M{place(mean):.1f} {y - 8}v16"><title>mean {mean:.4g}</title></path>'
+    for value in values:
+        yield f'<path class="dot" d="{_marker(0, place(value), y)}"><title>{value:.4g}</title></path>'
+    yield "</g>"
 
 
 def _scale(axis, start, end):
