@@ -22,6 +22,7 @@ import logging
 from bert.runtime import checkpoint, devices
 from bert.runtime.encoder_files import check_pieces
 from bert.huggingface import directory, weights as huggingface_weights
+from bert.system import filesystem
 from bert.system.directories import complete_directory
 from bert.system.errors import UserError, run_program
 from bert.system.files import atomic_open
@@ -67,7 +68,7 @@ def parse_flags(argv=None):
 
 def from_hf(args):
     """Converts Hugging Face's format to Google's."""
-    if not os.path.isdir(args.input_dir):
+    if not filesystem.isdir(args.input_dir):
         raise UserError(f"{args.input_dir}: expected a directory of a Hugging Face BERT")
     config, given = directory.read_config(args.input_dir)
     tokenizer = directory.read_tokenizer(args.input_dir, config.vocab_size)

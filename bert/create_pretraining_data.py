@@ -40,7 +40,7 @@ from bert.pretraining.instances import (  # noqa: F401  for scripts that import 
     truncate_seq_pair,
     write_instance_to_example_files,
 )
-from bert.system import signals
+from bert.system import filesystem, signals
 from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import find_files, make_dir
 from bert.system.flags import FlagParser, non_negative_int, positive_int, proportion, require
@@ -63,9 +63,11 @@ def main():
         do_whole_word_mask=args.do_whole_word_mask,
         random_seed=args.random_seed,
     )
+    # A remote path has loaded TensorFlow, and a process that has it loaded is not to be forked.
+    fresh = any(map(filesystem.is_remote, [*inputs, *outputs, args.vocab_file]))
     with _scratch_file(outputs[0]) as scratch:
-        blocks = tokenize(inputs, tokenizer, scratch, args.num_processes)
-        count = write_examples(blocks, settings, scratch.name, outputs, args.dupe_factor, args.num_processes)
+        blocks = tokenize(inputs, tokenizer, scratch, args.num_processes, fresh)
+        count = write_examples(blocks, settings, scratch.name, outputs, args.dupe_factor, args.num_processes, fresh)
     # Only here, because this loads TensorFlow, which every worker process would have to hold too.
     startup.set_up_logging()
     documents = blocks[-1].last_document + 1
@@ -116,9 +118,9 @@ def check(args):
     for path in outputs:
         if outputs.count(path) > 1:
             raise UserError(f"-output_file {path}: named twice; expected each file once")
-        if os.path.realpath(path) in map(os.path.realpath, inputs):
+        if filesystem.realpath(path) in map(filesystem.realpath, inputs):
             raise UserError(f"-output_file {path}: it is an input file; expected another")
-        if os.path.isdir(path):
+        if filesystem.isdir(path):
             raise UserError(f"-output_file {path}: it is a directory; expected a file to write")
     tokenizer = FullTokenizer(args.vocab_file, do_lower_case=args.do_lower_case)
     for path in outputs:
@@ -126,7 +128,7 @@ def check(args):
     return inputs, outputs, tokenizer
 
 
-def tokenize(inputs, tokenizer, scratch, num_processes):
+def tokenize(inputs, tokenizer, scratch, num_processes, fresh=False):
     """Writes the token ids of the corpus to the scratch file; returns a list of corpus.Block.
 
     Raises:
@@ -134,7 +136,7 @@ def tokenize(inputs, tokenizer, scratch, num_processes):
         sentence is taken from another document.
     """
     ranges = corpus.ranges(inputs)
-    with Workers(num_processes, tokenizer) as workers:
+    with Workers(num_processes, tokenizer, fresh) as workers:
         tokenized = workers.map(corpus.tokenize_range, ranges)
         blocks = corpus.write_blocks(tqdm(tokenized, "tokenizing", len(ranges), disable=None), scratch)
     documents = blocks[-1].last_document + 1 if blocks else 0
@@ -145,12 +147,12 @@ def tokenize(inputs, tokenizer, scratch, num_processes):
     return blocks
 
 
-def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processes):
+def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processes, fresh=False):
     """Writes the examples of all blocks in turn to the output files; returns the number of examples."""
     groups = examples.groups(blocks, dupe_factor, settings.random_seed)
     total = examples.groups_each_time(blocks) * dupe_factor
     count = 0
-    with Workers(num_processes, (settings, scratch)) as workers, contextlib.ExitStack() as stack:
+    with Workers(num_processes, (settings, scratch), fresh) as workers, contextlib.ExitStack() as stack:
         made = workers.map(examples.make_records, groups)
         first = next(made)
         # Only after the worker processes have started, because it loads TensorFlow, which each would have to hold too.
@@ -168,6 +170,8 @@ def write_examples(blocks, settings, scratch, outputs, dupe_factor, num_processe
 def _scratch_file(output_file):
     """A temporary binary file in the folder of the output file, deleted when it is closed."""
     directory = os.path.dirname(output_file) or "."
+    if filesystem.is_remote(directory):  # it is read at many places, so it has to lie on this machine
+        directory = tempfile.gettempdir()
     try:
         scratch = tempfile.NamedTemporaryFile(dir=directory, prefix=".pretraining-", suffix=".tmp")  # noqa: SIM115
         with signals.cleanup_on_exit(scratch.close):

@@ -44,7 +44,7 @@ from bert.runtime.features import (  # noqa: F401  for scripts that import them 
     model_fn_builder,
     read_examples,
 )
-from bert.system import lines
+from bert.system import filesystem, lines
 from bert.system.files import atomic_open, atomic_path, check_output
 
 log = logging.getLogger("bert.extract_features")  # the same however it is started
@@ -116,7 +116,8 @@ def write_npz(path, features, layers, encoder):
       encoder: encoding.Encoder.
     """
     longest = max(len(token) for token in encoder.tokenizer.vocab)
-    folder = os.path.dirname(os.path.abspath(path))
+    # Beside the output, where there is room; else in the folder of temporary files.
+    folder = None if filesystem.is_remote(path) else os.path.dirname(filesystem.abspath(path))
     with atomic_path(path) as temporary, contextlib.ExitStack() as stack:
 
         def column(dtype, *row_shape):
@@ -134,7 +135,7 @@ def write_npz(path, features, layers, encoder):
             columns["values"].append(values)
             columns["tokens"].append(tokens)
             columns["offsets"].append([columns["tokens"].rows])
-        with zipfile.ZipFile(temporary, "w") as archive:
+        with filesystem.open_file(temporary, "wb") as file, zipfile.ZipFile(file, "w") as archive:
             for name, column in columns.items():
                 column.copy_into(archive, name)
     return columns["offsets"].rows - 1

@@ -53,7 +53,7 @@ from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.runtime import checkpoint, devices, encoder_files, flags, init_weights, prediction
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
-from bert.system import run_lock
+from bert.system import filesystem, run_lock
 from bert.system.files import make_dir, sha256, write_results
 from bert.training import changes, loop, strategies
 from bert.training.strategies import Training
@@ -119,7 +119,7 @@ def _find_task(args, trained, init_checkpoint):
     is_used_from_elsewhere = init_checkpoint and not args.do_train
     folder = os.path.dirname(init_checkpoint) if is_used_from_elsewhere else args.output_dir
     path = os.path.join(folder, classification_inputs.TASK_FILE)
-    if os.path.exists(path) and (trained or not args.do_train):
+    if filesystem.exists(path) and (trained or not args.do_train):
         return classification_inputs.read_task(path, task, args.tsv_header)
     if task is None:
         raise UserError(f"{path}: no such file; expected it beside a trained classifier, or -do_train")

@@ -34,7 +34,7 @@ from bert.pretraining import records as pretraining_records
 from bert.pretraining.model import gather_indexes, get_masked_lm_output, get_next_sentence_output  # noqa: F401
 from bert.runtime import checkpoint, devices, encoder_files, init_weights
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
-from bert.system import run_lock
+from bert.system import filesystem, run_lock
 from bert.system.files import find_files, make_dir, write_results
 from bert.training import changes, loop, stopping, strategies
 from bert.training.strategies import Training
@@ -249,7 +249,7 @@ def _training_settings(args, files):
     """What the trained weights depend on, as changes.go_on keeps it; of the record files their names and sizes."""
     names = ("init_checkpoint", "init_partial", "max_seq_length", "max_predictions_per_seq", "train_batch_size")
     names += ("learning_rate", "num_train_steps", "num_warmup_steps", "seed")
-    data = [[os.path.basename(path), os.path.getsize(path)] for path in files]
+    data = [[os.path.basename(path), filesystem.getsize(path)] for path in files]
     return dict({name: getattr(args, name) for name in names}, train_data=data)
 
 

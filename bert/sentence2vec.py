@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from bert.runtime import devices
 from bert.sentence2veclib import Sentence2Vec
-from bert.system import lines
+from bert.system import filesystem, lines
 from bert.system.files import atomic_open, check_output
 
 log = logging.getLogger("bert.sentence2vec")  # the same however it is started
@@ -73,7 +73,7 @@ def _input(path):
     if path is None:
         yield sys.stdin.buffer
     else:
-        with open(path, "rb") as reader:
+        with filesystem.open_file(path, "rb") as reader:
             yield reader
 
 

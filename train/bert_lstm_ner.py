@@ -26,7 +26,7 @@ from bert.encoder import kernels
 from bert.optimization import STEP_DEFAULTS
 from bert.runtime import checkpoint, devices, init_weights
 from bert.runtime.estimator import EstimatorSpec, ModeKeys
-from bert.system import run_lock
+from bert.system import filesystem, run_lock
 from bert.system.errors import run_program
 from bert.training import loop as training_loop
 from bert.training import strategies
@@ -166,7 +166,7 @@ def _settings(args, bert_config, num_labels, label_map, scheme):
     Arguments as `model_fn_builder`.
     """
     label_file = os.path.join(args.output_dir or "", run_dir.LABEL2ID)
-    if label_map is None and args.output_dir and os.path.exists(label_file):
+    if label_map is None and args.output_dir and filesystem.exists(label_file):
         label_map = {label: i for i, label in enumerate(read_labels(label_file), 1)}
     names = sorted(label_map, key=label_map.get) if label_map else [str(i) for i in range(1, num_labels)]
     if len(names) + 1 != num_labels:

@@ -12,6 +12,7 @@ import os
 import tempfile
 
 from bert.runtime import release
+from bert.system import filesystem
 from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import atomic_open
 from bert.system.flags import FlagParser, positive_int
@@ -97,7 +98,7 @@ def read_splits(data_dir, given, scheme=None):
       (corpus.Corpus of train or None, dict from split to its sentences, list of what run.py would refuse, a line each);
       sentences of train can be read once only.
     """
-    if not os.path.isdir(data_dir):
+    if not filesystem.isdir(data_dir):
         raise UserError(f"{data_dir}: no such directory; expected one with train.txt, dev.txt and test.txt")
     corpus, sentences, problems = None, {}, []
     for split in SPLITS:

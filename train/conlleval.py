@@ -35,6 +35,7 @@ import argparse
 import getopt
 from collections import Counter, namedtuple
 
+from bert.system import filesystem
 from bert.system.errors import UserError, run_program
 from bert.system.files import read_json
 from bert.system.lines import decode, reading
@@ -279,9 +280,13 @@ def return_report(input_file):
 
 def _read_lines(file, name):
     """Yields the lines (str) of a UTF-8 file; `file` is a path or the number of an open file."""
-    with reading(name, "a file of tagged text"), open(file, "rb", closefd=not isinstance(file, int)) as stream:
+    with reading(name, "a file of tagged text"), _open(file) as stream:
         for number, raw in enumerate(stream, 1):
             yield decode(raw, name, number)
+
+
+def _open(file):
+    return open(file, "rb", closefd=False) if isinstance(file, int) else filesystem.open_file(file, "rb")
 
 
 def _parse_command_line(arguments):
@@ -325,7 +330,7 @@ def parse_args(argv):
 def _of_run(path):
     """The model's settings in the run.json beside a file that a run tagged; None for any other file."""
     state_file = os.path.join(os.path.dirname(path), "run.json")
-    if os.path.basename(path) not in OF_RUNS or not os.path.isfile(state_file):
+    if os.path.basename(path) not in OF_RUNS or not filesystem.isfile(state_file):
         return None
     state = read_json(state_file)
     model = state.get("model") if isinstance(state, dict) else None

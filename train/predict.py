@@ -17,7 +17,7 @@ from bert.system import startup  # noqa: I001  before TensorFlow
 
 import contextlib
 
-from bert.system import signals
+from bert.system import filesystem, signals
 from bert.system.errors import UserError, run_program
 from bert.system.flags import FlagParser, parse_bool
 from train.bulk import loop, resumable
@@ -116,17 +116,26 @@ def _check(args):
         raise UserError("-resume needs -output: what was written to standard output cannot be gone on with")
     if args.resume and not _can_resume(args.output, args.files):
         raise UserError("-resume needs files as input, which standard input and pipes are not")
-    if args.output and not os.path.isdir(os.path.dirname(os.path.abspath(args.output))):
-        raise UserError(f"{args.output}: cannot be written: there is no such directory")
+    if args.output:
+        _check_output(args.output, args.resume)
     written = [args.output + ending for ending in ("", resumable.PARTIAL, resumable.STATE)] if args.output else []
     for name in args.files:
         for output in written:
-            if os.path.realpath(output) == os.path.realpath(name):
+            if filesystem.realpath(output) == filesystem.realpath(name):
                 raise UserError(f"{output}: input and output are the same file")
 
 
+def _check_output(output, resume):
+    """Raises UserError where it is known beforehand that the output cannot be written."""
+    if filesystem.is_remote(output):
+        if resume:
+            raise UserError(f"{output}: -resume is for files on this machine; expected a local -output")
+    elif not filesystem.isdir(os.path.dirname(filesystem.abspath(output))):
+        raise UserError(f"{output}: cannot be written: there is no such directory")
+
+
 def _can_resume(output, files):
-    return bool(output) and all(os.path.isfile(name) for name in files)
+    return bool(output) and not filesystem.is_remote(output) and all(filesystem.isfile(name) for name in files)
 
 
 def tag_files(args):

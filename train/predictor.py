@@ -21,6 +21,7 @@ import tensorflow.compat.v1 as tf
 from bert import modeling
 from bert.runtime import checkpoint, devices
 from bert.runtime.flags import PRECISIONS
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import sha256
 from train import run_dir
@@ -53,11 +54,11 @@ class Predictor(TextTagger):
             raise UserError(f"precision {precision}: expected one of {', '.join(PRECISIONS)}")
         if not 0.0 <= min_score <= 1.0:
             raise UserError(f"min_score {min_score}: expected a probability, from 0 to 1")
-        if not os.path.isdir(path):
+        if not filesystem.isdir(path):
             raise UserError(f"{path}: no such directory; expected a run's -output_dir or an export")
         self._batch_size = batch_size
         with _quiet_tensorflow():
-            if os.path.exists(os.path.join(path, run_dir.RUN_STATE)):
+            if filesystem.exists(os.path.join(path, run_dir.RUN_STATE)):
                 tokenizer, settings, self._tagger = _load_run(path, vocab_file, precision)
             else:
                 tokenizer, settings, self._tagger = _load_export(path, vocab_file, precision)
@@ -90,7 +91,7 @@ def _load_run(path, vocab_file, precision):
     model, training = state["model"], state["training"]
     settings = TaggerSettings.from_json(dict(training, **model), state_file)
     copied = os.path.join(path, run_dir.VOCAB)
-    if vocab_file is None and not os.path.exists(copied):
+    if vocab_file is None and not filesystem.exists(copied):
         raise UserError(
             f"{copied}: no such file, the run is of an earlier version; expected vocab_file, the -vocab_file of the run"
         )

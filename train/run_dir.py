@@ -10,8 +10,8 @@ import contextlib
 import os
 import pickle
 import re
-import shutil
 
+from bert.system import filesystem
 from bert.system.errors import UserError, shorten
 from bert.system.files import atomic_path, is_path, read_json, write_json
 
@@ -92,7 +92,7 @@ def read_state(output_dir):
       UserError: the file is damaged.
     """
     path = os.path.join(output_dir, RUN_STATE)
-    if not os.path.exists(path):
+    if not filesystem.exists(path):
         return None
     try:
         state = read_json(path)
@@ -218,15 +218,15 @@ def copy_encoder_files(output_dir, state, vocab_file, bert_config_file):
     """
     sources = {VOCAB: vocab_file, BERT_CONFIG: bert_config_file}
     noted = _copied(output_dir)
-    copied = [name for name in sources if name in noted or not os.path.lexists(os.path.join(output_dir, name))]
+    copied = [name for name in sources if name in noted or not filesystem.lexists(os.path.join(output_dir, name))]
     if copied != state.get("copied"):
         state["copied"] = copied
         write_state(output_dir, state)  # before the files, so that they are known as copies from the start
     for name in copied:
         target = os.path.join(output_dir, name)
-        if not os.path.exists(target) or not os.path.samefile(sources[name], target):
+        if not filesystem.exists(target) or not filesystem.samefile(sources[name], target):
             with atomic_path(target) as temporary:
-                shutil.copyfile(sources[name], temporary)
+                filesystem.copyfile(sources[name], temporary)
 
 
 def _copied(output_dir):
@@ -244,19 +244,19 @@ def clean(output_dir, kept=()):
     foreign = set(_foreign_files(output_dir))
     removed = [path for path in _files_of_ours(output_dir) if path not in foreign]
     copied = _copied(output_dir)
-    removed += [name for name in os.listdir(output_dir) if re.sub(r"\.tmp-\d+$", "", name) in copied]
-    kept = {os.path.realpath(path) for path in kept}
-    removed = [path for path in removed if os.path.realpath(os.path.join(output_dir, path)) not in kept]
+    removed += [name for name in filesystem.listdir(output_dir) if re.sub(r"\.tmp-\d+$", "", name) in copied]
+    kept = {filesystem.realpath(path) for path in kept}
+    removed = [path for path in removed if filesystem.realpath(os.path.join(output_dir, path)) not in kept]
     # The state goes last: while it is there a second -clean can finish the work of one that was interrupted.
     for path in sorted(removed, key=lambda path: path == RUN_STATE):
-        os.remove(os.path.join(output_dir, path))
+        filesystem.remove(os.path.join(output_dir, path))
     folders = {os.path.dirname(path) for path in removed} - {""}
     # An export of frozen weights has a folder `variables` without a file in it.
     folders |= {os.path.join(os.path.dirname(path), "variables") for path in removed if path.endswith("saved_model.pb")}
     for folder in sorted(folders, key=len, reverse=True):
         while folder:
             with contextlib.suppress(OSError):  # not empty
-                os.rmdir(os.path.join(output_dir, folder))
+                filesystem.rmdir(os.path.join(output_dir, folder))
             folder = os.path.dirname(folder)
 
 
@@ -270,7 +270,7 @@ def _files_of_ours(output_dir):
     """The paths, from output_dir, of the files in it that have names of files of a run."""
     found = []
     for top in ("", BEST, EVAL_EVENTS, EXPORT):
-        for folder, subfolders, files in os.walk(os.path.join(output_dir, top)):
+        for folder, subfolders, files in filesystem.walk(os.path.join(output_dir, top)):
             if top == "":
                 subfolders[:] = []
             paths = [os.path.relpath(os.path.join(folder, name), output_dir) for name in files]
@@ -282,7 +282,7 @@ def write_labels(output_dir, labels, ids):
     """Writes the label map as JSON, and as the pickles that older scripts read."""
     write_json(os.path.join(output_dir, LABEL2ID), ids)
     for name, value in ((LABEL_LIST_PICKLE, list(labels)), (LABEL2ID_PICKLE, dict(ids))):
-        with atomic_path(os.path.join(output_dir, name)) as temporary, open(temporary, "wb") as writer:
+        with atomic_path(os.path.join(output_dir, name)) as temporary, filesystem.open_file(temporary, "wb") as writer:
             pickle.dump(value, writer, protocol=2)
 
 

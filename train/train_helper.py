@@ -5,6 +5,7 @@ import os
 
 from bert.runtime import checkpoint_files, release
 from bert.runtime.flags import add_init_partial, add_speed_flags, add_strategy_flags
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.flags import (
     FlagParser,
@@ -188,16 +189,16 @@ def _add_large_file_flags(parser):
 def _fill_in_bert_dir(args):
     if release.is_zip(args.bert_dir):
         args.bert_dir = release.unpack(args.bert_dir, args.output_dir)
-    if not os.path.isdir(args.bert_dir):
+    if not filesystem.isdir(args.bert_dir):
         checkpoint_files.check_no_foreign_file(args.bert_dir)
         raise UserError(f"{args.bert_dir}: expected a directory with bert_config.json and vocab.txt")
-    names = os.listdir(args.bert_dir)
+    names = filesystem.listdir(args.bert_dir)
     if checkpoint_files.is_hugging_face_directory(names) and not args.bert_config_file:
         raise checkpoint_files.not_ours(args.bert_dir, "a directory of Hugging Face, no release of Google's")
     for name, file in BERT_FILES.items():
         if getattr(args, name) is None:
             setattr(args, name, os.path.join(args.bert_dir, file))
-    if args.output_dir and os.path.realpath(args.output_dir) == os.path.realpath(args.bert_dir):
+    if args.output_dir and filesystem.realpath(args.output_dir) == filesystem.realpath(args.bert_dir):
         # What the run itself saves there is no release.
         names = [name for name in names if not name.startswith("model.ckpt")]
     # A directory without weights, such as the demo's, is an encoder with random ones.

@@ -10,6 +10,7 @@ from bert import modeling
 from bert.classification import model, tasks
 from bert.data import batches, pairs, records
 from bert.runtime import checkpoint
+from bert.system import filesystem
 from bert.system.errors import LONGEST, UserError, shorten
 from bert.system.files import read_json, sha256, write_json
 
@@ -79,7 +80,7 @@ def read_split(task, split, data_dir):
     """A list of Data, one for each file of the split; its second part may be missing."""
     data = []
     for layout in task.splits[split]:
-        if layout.part and not os.path.exists(os.path.join(data_dir, layout.file)):
+        if layout.part and not filesystem.exists(os.path.join(data_dir, layout.file)):
             continue
         data.append(Data(layout, tasks.read_examples(task, layout, data_dir)))
     return data

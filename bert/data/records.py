@@ -13,6 +13,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert.data.shards import count_by_length, find_shards, other_shards, shard_names
+from bert.system import filesystem
 from bert.system.errors import UserError, cannot_be_written, shorten
 from bert.system.files import atomic_path, read_json, write_json
 
@@ -35,7 +36,7 @@ def make_example(values):
 
 def is_current(path, made_from, shards=1):
     """Whether the records exist, in this number of shards, and were made from exactly this."""
-    if not all(map(os.path.exists, shard_names(path, shards))):
+    if not all(map(filesystem.exists, shard_names(path, shards))):
         return False
     try:
         found = read_fingerprint(path)
@@ -66,7 +67,7 @@ def count_records(path):
     Raises:
       UserError: there is no such file, a shard is missing, a file ends within a record, or the fingerprint is damaged.
     """
-    if isinstance(path, str) and os.path.exists(_fingerprint_file(path)):
+    if isinstance(path, str) and filesystem.exists(_fingerprint_file(path)):
         return read_fingerprint(path).records
     return sum(map(count_by_length, find_shards(path)))
 
@@ -130,8 +131,8 @@ def write_records(path, examples, made_from, shards=1):
     Raises:
       UserError: a file cannot be written; what was there before is still whole.
     """
-    if os.path.exists(_fingerprint_file(path)):
-        os.remove(_fingerprint_file(path))  # first, so that it never stands beside records it does not describe
+    if filesystem.exists(_fingerprint_file(path)):
+        filesystem.remove(_fingerprint_file(path))  # first, so that it never stands beside records it does not describe
     count = 0
     with _record_writers(path, shard_names(path, shards)) as writers:
         for example in examples:
@@ -139,7 +140,7 @@ def write_records(path, examples, made_from, shards=1):
             writers[count % shards].write(content)
             count += 1
     for file in other_shards(path, shards):
-        os.remove(file)
+        filesystem.remove(file)
     fingerprint = {"made_from": made_from, "records": count}
     if shards > 1:
         fingerprint["shards"] = shards

@@ -4,11 +4,10 @@ Records are dealt out round-robin to the shards of a set: all have about the sam
 """
 
 import fnmatch
-import glob
-import os
 import re
 import struct
 
+from bert.system import filesystem
 from bert.system.errors import UserError
 
 _SHARD = re.compile(r"(.*)-\d{5,}-of-(\d{5,})$", re.DOTALL)
@@ -46,19 +45,19 @@ def find_shards(path):
     """
     if not isinstance(path, str):
         return list(dict.fromkeys(file for part in path for file in find_shards(part)))
-    if os.path.exists(path):
+    if filesystem.exists(path):
         return [path]
     if any(char in path for char in "*?["):
-        files = [file for file in sorted(glob.glob(path)) if not _NO_RECORDS.search(file)]
+        files = [file for file in sorted(filesystem.glob(path)) if not _NO_RECORDS.search(file)]
         names = [name for found in sets_of(files) for name in _members(*found) if fnmatch.fnmatchcase(name, path)]
     else:
-        sets = sets_of(glob.glob(glob.escape(path) + "-*"), path)
+        sets = sets_of(filesystem.beginning_with(path + "-"), path)
         if len(sets) > 1:
             counts = " and ".join(str(count) for _, count in sets)
             raise UserError(f"{path}: found sets of {counts} shards; expected one set")
         files = names = _members(*sets[0]) if sets else []
     for name in names:
-        if not os.path.exists(name):
+        if not filesystem.exists(name):
             base, count = sets_of([name])[0]
             raise UserError(f"{name}: no such file; expected all {count} shards of {base}")
     if not files:
@@ -80,9 +79,9 @@ def is_set(files):
 
 def other_shards(path, count):
     """The files of this name that are not among its `count` shards: an earlier set of another size left them."""
-    sets = sets_of(glob.glob(glob.escape(path) + "-*"), path)
+    sets = sets_of(filesystem.beginning_with(path + "-"), path)
     names = {path}.union(*(_members(*found) for found in sets)) - set(shard_names(path, count))
-    return sorted(filter(os.path.exists, names))
+    return sorted(filter(filesystem.exists, names))
 
 
 def count_by_length(path):
@@ -93,8 +92,8 @@ def count_by_length(path):
     """
     count = position = 0
     try:
-        with open(path, "rb") as reader:
-            size = os.fstat(reader.fileno()).st_size
+        with filesystem.open_file(path, "rb") as reader:
+            size = filesystem.getsize(path)
             while position < size:
                 header = reader.read(_LENGTH.size)
                 if len(header) == _LENGTH.size:

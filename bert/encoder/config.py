@@ -4,9 +4,8 @@ import copy
 import json
 import logging
 
-import tensorflow.compat.v1 as tf
-
 from bert.encoder import sizes
+from bert.system import filesystem
 from bert.system.errors import UserError, shown_list
 from bert.system.files import parse_json
 
@@ -79,10 +78,10 @@ class BertConfig:
           UserError: the file is not a config, or no encoder can have these sizes.
         """
         try:
-            with tf.gfile.GFile(json_file, "r") as reader:
+            with filesystem.open_file(json_file, "rb") as reader:
                 values = parse_json(reader.read())
-        except tf.errors.OpError as error:
-            raise UserError(f"{json_file}: cannot be read: {error.message}")
+        except OSError as error:
+            raise UserError(f"{json_file}: cannot be read: {error.strerror}")
         except ValueError as error:  # undecodable bytes, malformed JSON
             raise UserError(f"{json_file}: expected a BERT config in JSON: {error}")
         if not isinstance(values, dict) or "vocab_size" not in values:

@@ -15,6 +15,7 @@ from bert.huggingface.pytorch_file import read_pytorch
 from bert.huggingface.tensor_files import read_safetensors, write_safetensors
 from bert.modeling import BertConfig
 from bert.runtime.encoder_files import check_pieces
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import atomic_open, is_path, read_json, write_json
 from bert.tokenization import load_vocab
@@ -43,7 +44,7 @@ Tokenizer = collections.namedtuple("Tokenizer", "pieces do_lower_case notes")
 def read_config(directory):
     """The encoder's BertConfig and the dict of config.json; UserError if this project has no such encoder."""
     path = os.path.join(directory, CONFIG)
-    if not os.path.isfile(path):
+    if not filesystem.isfile(path):
         raise UserError(f"{path}: no such file; expected a directory of a Hugging Face BERT")
     given = read_json(path)
     if not isinstance(given, dict):
@@ -81,7 +82,7 @@ def read_tokenizer(directory, vocab_size):
     fast = _read_object(directory, TOKENIZER)
     settings = _read_object(directory, TOKENIZER_CONFIG)
     path = os.path.join(directory, VOCAB)
-    if os.path.isfile(path):
+    if filesystem.isfile(path):
         pieces = list(load_vocab(path))
     elif fast:
         path = os.path.join(directory, TOKENIZER)
@@ -108,7 +109,7 @@ def read_tokenizer(directory, vocab_size):
 def _read_object(directory, name):
     """A file's JSON object; {} where there is no such file."""
     path = os.path.join(directory, name)
-    value = read_json(path) if os.path.isfile(path) else {}
+    value = read_json(path) if filesystem.isfile(path) else {}
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object")
     return value
@@ -173,9 +174,9 @@ def read_weights(directory):
     """(path, tensors): the file with the weights, or with the index of them, and a dict from name to Tensor."""
     for name, read in WEIGHTS.items():
         path = os.path.join(directory, name)
-        if os.path.isfile(path):
+        if filesystem.isfile(path):
             return path, read(path)
-        if os.path.isfile(path + INDEX):
+        if filesystem.isfile(path + INDEX):
             return path + INDEX, _read_shards(directory, path + INDEX, read)
     raise UserError(f"{directory}: no weights in it; expected {' or '.join(WEIGHTS)}")
 

@@ -8,7 +8,6 @@ pickles in a row.
 """
 
 import collections
-import os
 import pickle
 import re
 import struct
@@ -17,7 +16,7 @@ import zipfile
 import numpy as np
 
 from bert.huggingface.tensor_files import MOST_DIMENSIONS, STORAGE, Tensor
-from bert.system import archives
+from bert.system import archives, filesystem
 from bert.system.errors import UserError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # the first bytes of the layout before 1.6
@@ -126,7 +125,7 @@ def read_pytorch(path):
       UserError: the file is missing, cut off, not of this format, or holds other objects than tensors.
     """
     try:
-        with open(path, "rb") as file:
+        with filesystem.open_file(path, "rb") as file:
             views, storages = _read_zip(path, file) if zipfile.is_zipfile(file) else _read_pickles(path, file)
         return {_name(name): _tensor(storages, view) for name, view in views.items() if isinstance(view, _View)}
     except UserError:
@@ -163,7 +162,7 @@ def _read_pickles(path, file):
         raise UserError(f"{path}: written on a big-endian machine; expected little-endian")
     views = _Unpickler(path, file).load()
     by_key = {storage.key: storage for storage in _storages(views)}
-    left = os.fstat(file.fileno()).st_size
+    left = filesystem.getsize(path)
     storages = {}
     for key in _Unpickler(path, file).load():
         dtype = np.dtype(STORAGE[by_key[key].kind])

@@ -7,11 +7,11 @@ last byte) and the bytes of the tensors. The library of that name reads no bfloa
 
 import collections
 import json
-import os
 import struct
 
 import numpy as np
 
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import parse_json
 
@@ -43,8 +43,8 @@ def read_safetensors(path):
       UserError: the file is missing, cut off or not of this format.
     """
     try:
-        size = os.path.getsize(path)
-        with open(path, "rb") as reader:
+        size = filesystem.getsize(path)
+        with filesystem.open_file(path, "rb") as reader:
             length = struct.unpack("<Q", reader.read(8).ljust(8, b"\xff"))[0]
             if length > min(size - 8, LONGEST_HEADER):
                 raise UserError(f"{path}: cut off or no safetensors file: its header does not end within it")
@@ -87,7 +87,7 @@ def write_safetensors(path, arrays):
         header[name] = {"dtype": "F32", "shape": list(arrays[name].shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode("utf-8")
     text += b" " * (-len(text) % 8)  # so that the tensors begin at a multiple of 8
-    with open(path, "wb") as writer:
+    with filesystem.open_file(path, "wb") as writer:
         writer.write(struct.pack("<Q", len(text)) + text)
         for name in sorted(arrays):
             writer.write(np.ascontiguousarray(arrays[name], "<f4").data)

@@ -1,19 +1,17 @@
 """Checkpoints: finds them, checks them before a model is built, reads and writes them."""
 
 import contextlib
-import glob
 import logging
 import os
 import re
-import shutil
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint_files, release
-from bert.system import signals
+from bert.system import filesystem, signals
 from bert.system.errors import UserError, cannot_be_written, first_line, shown_list
-from bert.system.files import atomic_open, check_no_pattern, is_leftover, sync
+from bert.system.files import atomic_open, check_no_pattern, is_leftover
 
 log = logging.getLogger(__name__)
 OPTIMIZER_SLOTS = ("/adam_m", "/adam_v")
@@ -44,18 +42,18 @@ def resolve(path, output_dir=None):
     """
     if not path:
         return None
-    if tf.gfile.Exists(path + ".index"):
+    if filesystem.exists(path + ".index"):
         return path
     if release.is_zip(path):
         path = release.unpack(path, output_dir)
-    if not tf.gfile.IsDirectory(path):
+    if not filesystem.isdir(path):
         checkpoint_files.check_no_foreign_file(path)
         return path
     path = path.rstrip("/") or "/"
     named = _named(path)
     if named and tf.train.checkpoint_exists(named):
         return named
-    return os.path.join(path, checkpoint_files.the_one(path, tf.gfile.ListDirectory(path)))
+    return os.path.join(path, checkpoint_files.the_one(path, filesystem.listdir(path)))
 
 
 def open_checkpoint(prefix):
@@ -73,10 +71,12 @@ def open_checkpoint(prefix):
     if not prefix:  # TensorFlow 1.15 would search everything below the working directory for it
         raise no_such
     try:
+        if filesystem.exists(prefix + ".index"):  # TensorFlow may take the prefix for a directory, as in ram://
+            return tf.train.NewCheckpointReader(prefix)
         return tf.train.load_checkpoint(prefix)
     except READ_ERRORS as error:
         # TensorFlow 1.15 raises another error where the directory is missing.
-        if isinstance(error, tf.errors.NotFoundError) or not tf.gfile.IsDirectory(os.path.dirname(prefix) or "."):
+        if isinstance(error, tf.errors.NotFoundError) or not filesystem.isdir(os.path.dirname(prefix) or "."):
             raise no_such
         checkpoint_files.check_no_pointer(prefix)
         raise UserError(f"{prefix}: cannot be read as a checkpoint: {first_line(error)}")
@@ -156,17 +156,17 @@ def write(target, values):
     """
     check_no_pattern(target)
     names = sorted(values)
-    for file in glob.glob(glob.escape(target) + ".tmp-*"):
-        if is_leftover(re.match(r"(.*\.tmp-\d+)?", file).group()):
-            os.remove(file)
+    for file in filesystem.beginning_with(target + ".tmp-"):
+        if is_leftover(file):
+            filesystem.remove(file)
     temporary = f"{target}.tmp-{os.getpid()}"
 
     def files():
-        return sorted(glob.glob(glob.escape(temporary) + ".*"))  # .data-..., .index
+        return sorted(filesystem.beginning_with(temporary + "."))  # .data-..., .index
 
     def clean_up():
         for file in files():
-            os.remove(file)
+            filesystem.remove(file)
 
     with signals.cleanup_on_exit(clean_up):
         try:
@@ -179,11 +179,11 @@ def write(target, values):
                 session.run(save, {tensor: values[name] for tensor, name in zip(tensors, names)})
             written = files()
             for file in written:
-                sync(file)
+                filesystem.sync(file)
             with contextlib.suppress(FileNotFoundError):
-                os.remove(target + ".index")
+                filesystem.remove(target + ".index")
             for file in written:
-                os.replace(file, target + file[len(temporary) :])
+                filesystem.replace(file, target + file[len(temporary) :])
         except (tf.errors.OpError, OSError) as error:
             raise cannot_be_written(target, error)
 
@@ -258,10 +258,10 @@ def remove_outdated(directory, keep):
     if {os.path.basename(prefix) for prefix in listed} != set(kept):
         make_latest(os.path.join(directory, newest), kept[:0:-1])
     step, removed = int(newest.rpartition("-")[2]), set()
-    for file in sorted(os.listdir(directory), reverse=True):  # the index before the data
+    for file in sorted(filesystem.listdir(directory), reverse=True):  # the index before the data
         numbered = FILE_OF_STEP.match(file)
         if numbered and int(numbered.group(2)) < step and numbered.group(1) not in kept:
-            os.remove(os.path.join(directory, file))
+            filesystem.remove(os.path.join(directory, file))
             removed.add(numbered.group(1))
     if removed:
         log.info(
@@ -286,11 +286,11 @@ def remove_since(directory, step):
         make_latest(kept)  # first: what the file names is always there
     elif removed:
         with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(directory, "checkpoint"))
+            filesystem.remove(os.path.join(directory, "checkpoint"))
     for prefix in removed:
-        for file in sorted(os.listdir(directory), reverse=True):  # the index before the data
+        for file in sorted(filesystem.listdir(directory), reverse=True):  # the index before the data
             if file.startswith(os.path.basename(prefix) + ".") and FILE.match(file):
-                os.remove(os.path.join(directory, file))
+                filesystem.remove(os.path.join(directory, file))
     return kept
 
 
@@ -306,7 +306,7 @@ def _named(directory):
 def _by_step(directory):
     """The prefixes of the checkpoints whose names end with their step, the last step first."""
     steps = {}
-    for name in tf.gfile.ListDirectory(directory) if tf.gfile.IsDirectory(directory) else ():
+    for name in filesystem.listdir(directory) if filesystem.isdir(directory) else ():
         numbered = re.match(r"(.+-(\d+))\.index$", name)  # the file that is written last
         if numbered:
             steps[os.path.join(directory, numbered.group(1))] = int(numbered.group(2))
@@ -333,10 +333,10 @@ def remove_unfinished(directory):
 
     Not to be called while a checkpoint is being saved in the directory.
     """
-    for name in os.listdir(directory):
+    for name in filesystem.listdir(directory):
         path = os.path.join(directory, name)
-        if UNFINISHED_FOLDER.match(name) and all(UNFINISHED_SHARD.match(shard) for shard in os.listdir(path)):
-            shutil.rmtree(path, ignore_errors=True)
+        if UNFINISHED_FOLDER.match(name) and all(UNFINISHED_SHARD.match(shard) for shard in filesystem.listdir(path)):
+            filesystem.rmtree(path)
         elif UNFINISHED_FILE.match(name):
             with contextlib.suppress(OSError):
-                os.remove(path)
+                filesystem.remove(path)

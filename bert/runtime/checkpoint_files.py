@@ -1,9 +1,9 @@
 """Which checkpoint the files of a directory hold, told by their names. Loads no TensorFlow."""
 
-import glob
 import os
 import re
 
+from bert.system import filesystem
 from bert.system.errors import UserError, shown_list
 
 CONVERTER = "python -m bert.convert_checkpoint"
@@ -93,10 +93,10 @@ def check_no_foreign_file(path):
     """
     if HUGGING_FACE_FILE.match(os.path.basename(path)):
         raise not_ours(path, "weights of Hugging Face, no TensorFlow checkpoint")
-    if os.path.isfile(path):
+    if filesystem.isfile(path):
         if re.search(r"\.(tar|tar\.gz|tgz|tar\.xz)$", path):
             raise UserError(f"{path}: a packed archive; expected it unpacked, or a .zip")
-        with open(path, "rb") as file:
+        with filesystem.open_file(path, "rb") as file:
             start = file.read(4)
         for magic, found in _FOREIGN_FILES:
             if start.startswith(magic):
@@ -111,8 +111,8 @@ def check_no_foreign_file(path):
             f"directory turned into a checkpoint by {CONVERTER}"
         )
     folder, name = os.path.split(path)
-    if name and os.path.isdir(folder or "."):
-        _, pieces = prefixes(os.listdir(folder or "."))
+    if name and filesystem.isdir(folder or "."):
+        _, pieces = prefixes(filesystem.listdir(folder or "."))
         pieces = [piece for piece in pieces if piece.startswith(name + ".data-")]
         if pieces:
             found = shown_list(pieces, longest=80)
@@ -121,9 +121,9 @@ def check_no_foreign_file(path):
 
 def check_no_pointer(prefix):
     """UserError where a file of a checkpoint is what `git clone` leaves of a large file without Git LFS."""
-    for path in sorted(glob.glob(glob.escape(prefix) + ".*")):
-        if os.path.isfile(path):
-            with open(path, "rb") as file:
+    for path in sorted(filesystem.beginning_with(prefix + ".")):
+        if filesystem.isfile(path):
+            with filesystem.open_file(path, "rb") as file:
                 if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
                     raise UserError(
                         f"{path}: a pointer of Git LFS; expected the file itself, which git lfs pull fetches"
@@ -132,7 +132,7 @@ def check_no_pointer(prefix):
 
 def is_hugging_face_name(path):
     """Whether a path that does not exist looks like a model's name there, such as bert-base-cased."""
-    if not _HUGGING_FACE_NAME.match(path) or "ckpt" in path or os.path.exists(path):
+    if not _HUGGING_FACE_NAME.match(path) or "ckpt" in path or filesystem.exists(path):
         return False
     folder = os.path.dirname(path)
-    return not folder or not os.path.exists(folder)
+    return not folder or not filesystem.exists(folder)

@@ -76,11 +76,11 @@ class Estimator:
 
     def get_variable_names(self):
         """The names of the variables in the newest checkpoint, a list."""
-        return [name for name, _ in tf.train.list_variables(self._needed_checkpoint())]
+        return sorted(tf.train.NewCheckpointReader(self._needed_checkpoint()).get_variable_to_shape_map())
 
     def get_variable_value(self, name):
         """The value of a variable in the newest checkpoint, a numpy array."""
-        return tf.train.load_variable(self._needed_checkpoint(), name)
+        return tf.train.NewCheckpointReader(self._needed_checkpoint()).get_tensor(name)
 
     def _needed_checkpoint(self):
         prefix = self.latest_checkpoint()
@@ -372,7 +372,7 @@ def _examples(batch):
 def _saved_step(model_dir):
     """The global step of the newest checkpoint, 0 without one."""
     prefix = tf.train.latest_checkpoint(model_dir)
-    return int(tf.train.load_variable(prefix, "global_step")) if prefix else 0
+    return int(tf.train.NewCheckpointReader(prefix).get_tensor("global_step")) if prefix else 0
 
 
 def _write_summary(directory, results):

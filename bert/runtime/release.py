@@ -7,7 +7,7 @@ import re
 import shutil
 
 from bert.runtime.checkpoint_files import is_hugging_face_directory, not_ours
-from bert.system import archives
+from bert.system import archives, filesystem
 from bert.system.directories import complete_directory
 from bert.system.errors import UserError, shown_list
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 def is_zip(path):
     """Whether a path has the name of a zip file."""
-    return path.lower().endswith(".zip") and not os.path.isdir(path)
+    return path.lower().endswith(".zip") and not filesystem.isdir(path)
 
 
 def unpack(path, elsewhere=None):
@@ -35,8 +35,8 @@ def unpack(path, elsewhere=None):
       UserError: the file is no zip or damaged, has no checkpoint or several, or has a path that leads out of the
         directory; or nothing can be written.
     """
-    folder, name = os.path.split(os.path.abspath(path))
-    if elsewhere and not os.access(folder, os.W_OK):
+    folder, name = os.path.split(filesystem.abspath(path))
+    if elsewhere and not filesystem.can_write(folder):
         folder = elsewhere
     target = os.path.join(folder, name[: -len(".zip")])
     with archives.opened(path) as archive:
@@ -48,7 +48,9 @@ def unpack(path, elsewhere=None):
         remedy = f"expected what {path} holds, or no such directory"
         with complete_directory(target, remedy=remedy) as temporary:
             for file, member in members.items():
-                with archive.open(member) as source, open(os.path.join(temporary, file), "wb") as writer:
+                with archive.open(member) as source, filesystem.open_file(
+                    os.path.join(temporary, file), "wb"
+                ) as writer:
                     shutil.copyfileobj(source, writer, 1 << 20)
     return target
 
@@ -72,4 +74,4 @@ def _members(path, archive):
 
 
 def _size(path):
-    return os.path.getsize(path) if os.path.isfile(path) else None
+    return filesystem.getsize(path) if filesystem.isfile(path) else None

@@ -4,18 +4,20 @@ A SavedModel with resource variables written by TensorFlow 2.15 does not load in
 both, and runs faster, as the kernels may arrange constant weights once.
 """
 
+import contextlib
 import json
 import os
-import shutil
+import tempfile
 import time
 
 import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint, devices
-from bert.system import signals
+from bert.system import filesystem, signals
 from bert.system.errors import cannot_be_written
 from bert.system.files import is_leftover, make_dir, sync_tree
 
+MODEL = "saved_model.pb"
 ASSETS = "-assets"  # suffix of the directory in which assets lie until the SavedModel has copied them
 
 
@@ -49,6 +51,8 @@ def frozen_weights(prefix, unused=(), names=None):
 def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_extra=None):
     """Writes `export_dir/<timestamp>/`, complete or not at all.
 
+    To a remote store it is copied when it is complete, saved_model.pb last: without that file it is no SavedModel.
+
     Args:
       export_dir: directory of all exports.
       build_signatures: function that builds the graph, within `frozen_weights`, in the default graph and returns its
@@ -62,29 +66,50 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_
     """
     make_dir(export_dir)
     timestamp = int(time.time())
-    while os.path.exists(os.path.join(export_dir, str(timestamp))):
+    while filesystem.exists(os.path.join(export_dir, str(timestamp))):
         timestamp += 1
     final = os.path.join(export_dir, str(timestamp))
-    for name in os.listdir(export_dir):
+    if filesystem.is_remote(export_dir):
+        return _write_remotely(final, build_signatures, vocab_file, settings, write_extra)
+    for name in filesystem.listdir(export_dir):
         if is_leftover(name.replace(ASSETS, "")):
-            shutil.rmtree(os.path.join(export_dir, name), ignore_errors=True)
+            filesystem.rmtree(os.path.join(export_dir, name))
     temporary = f"{final}.tmp-{os.getpid()}"  # not a number: no version for a server that watches
-    asset_dir = temporary + ASSETS
-
-    def clean_up():
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(asset_dir, ignore_errors=True)
-
-    with signals.cleanup_on_exit(clean_up):
-        try:
-            assets = _write_assets(asset_dir, vocab_file, settings)
-            _write_model(temporary, build_signatures, assets)
-            if write_extra:
-                write_extra(temporary)
+    try:
+        with _written_to(temporary, build_signatures, vocab_file, settings, write_extra):
             sync_tree(temporary)
             return _publish(temporary, export_dir, timestamp)
+    except (tf.errors.OpError, OSError) as error:
+        raise cannot_be_written(final, error)
+
+
+def _write_remotely(final, build_signatures, vocab_file, settings, write_extra):
+    """As `write_saved_model`: makes the SavedModel on this machine and copies it to `final`, which it returns."""
+    temporary = os.path.join(tempfile.mkdtemp(), os.path.basename(final))
+    with signals.cleanup_on_exit(lambda: filesystem.rmtree(os.path.dirname(temporary))):
+        try:
+            with _written_to(temporary, build_signatures, vocab_file, settings, write_extra):
+                filesystem.copytree(temporary, final, last=MODEL)
         except (tf.errors.OpError, OSError) as error:
             raise cannot_be_written(final, error)
+    return final
+
+
+@contextlib.contextmanager
+def _written_to(directory, build_signatures, vocab_file, settings, write_extra):
+    """Within it, a SavedModel is in this local directory, which is removed at the end; arguments as there."""
+    asset_dir = directory + ASSETS
+
+    def clean_up():
+        filesystem.rmtree(directory)
+        filesystem.rmtree(asset_dir)
+
+    with signals.cleanup_on_exit(clean_up):
+        assets = _write_assets(asset_dir, vocab_file, settings)
+        _write_model(directory, build_signatures, assets)
+        if write_extra:
+            write_extra(directory)
+        yield
 
 
 def _publish(temporary, export_dir, number):
@@ -98,7 +123,7 @@ def _publish(temporary, export_dir, number):
             os.rename(temporary, final)
             return final
         except OSError:
-            if not os.path.exists(final):
+            if not filesystem.exists(final):
                 raise
             number += 1
 
@@ -120,8 +145,8 @@ def _write_model(directory, build_signatures, assets):
 def _write_assets(asset_dir, vocab_file, settings):
     """Writes what a client needs to turn texts into inputs, and outputs into words; returns the paths."""
     os.makedirs(asset_dir)
-    shutil.copyfile(vocab_file, os.path.join(asset_dir, "vocab.txt"))
+    filesystem.copyfile(vocab_file, os.path.join(asset_dir, "vocab.txt"))
     for name, value in settings.items():
         with open(os.path.join(asset_dir, name), "w", encoding="utf-8") as writer:
             json.dump(value, writer, ensure_ascii=False, indent=2)
-    return sorted(os.path.join(asset_dir, name) for name in os.listdir(asset_dir))
+    return sorted(os.path.join(asset_dir, name) for name in filesystem.listdir(asset_dir))

@@ -9,6 +9,7 @@ import re
 
 from bert.runtime import flags
 from bert.runtime.flags import PRECISIONS
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import is_path, read_json
 from bert.system.flags import FlagParser, positive_int, require
@@ -124,9 +125,9 @@ def sentence_config(args):
 def read_config(path):
     """The config of a JSON file as a dict: checked, with defaults filled in, relative paths joined to its folder."""
     config = check_config(read_json(path), path)
-    folder = os.path.dirname(os.path.abspath(path))
+    folder = os.path.dirname(filesystem.abspath(path))
     for name in PATHS:
-        if config[name] is not None:
+        if config[name] is not None and not filesystem.is_remote(config[name]):
             config[name] = os.path.join(folder, config[name])
     return config
 

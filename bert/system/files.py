@@ -1,19 +1,20 @@
 """Writing files so that no half-written one is ever seen under its final name."""
 
 import contextlib
-import glob
 import hashlib
 import json
 import logging
 import os
 import re
+import time
 
-from bert.system import signals
+from bert.system import filesystem, signals
 from bert.system.errors import UserError, cannot_be_written
-from bert.system.portable import has_ended, sync
+from bert.system.portable import has_ended
 
 log = logging.getLogger(__name__)
 
+REMOTE_LEFTOVER_SECONDS = 24 * 3600.0
 LONGEST_INT = 100  # digits of a number in JSON; to read one of a million takes seconds
 
 
@@ -21,21 +22,21 @@ LONGEST_INT = 100  # digits of a number in JSON; to read one of a million takes 
 def atomic_path(path):
     """Gives a temporary name beside `path`; the file written there is renamed to `path` if nothing went wrong.
 
-    It is renamed only when it is on the disk: a power cut leaves the old content or the new. What a killed process left
-    under its temporary name is removed.
+    It is renamed only when it is on the disk: a power cut leaves the old content or the new. A store keeps the old file
+    until it has the whole new one. What a killed process left under its temporary name is removed.
     """
     _remove_leftovers(path)
     temporary = f"{path}.tmp-{os.getpid()}"
 
     def clean_up():
         with contextlib.suppress(OSError):
-            os.remove(temporary)
+            filesystem.remove(temporary)
 
     with signals.cleanup_on_exit(clean_up):
         try:
             yield temporary
-            sync(temporary)
-            os.replace(temporary, path)
+            filesystem.sync(temporary)
+            filesystem.replace(temporary, path)
         except OSError as error:
             raise cannot_be_written(path, error)
 
@@ -43,28 +44,37 @@ def atomic_path(path):
 @contextlib.contextmanager
 def atomic_open(path):
     """A UTF-8 text file to write, line ends as given, that appears under its name when complete."""
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as writer:
+    with atomic_path(path) as temporary, filesystem.open_file(temporary, "w") as writer:
         yield writer
 
 
 def _remove_leftovers(path):
-    for file in glob.glob(glob.escape(path) + ".tmp-*"):
+    for file in filesystem.beginning_with(path + ".tmp-"):
         if is_leftover(file):
             with contextlib.suppress(OSError):
-                os.remove(file)
+                filesystem.remove(file)
 
 
 def is_leftover(path):
-    """Whether this is a temporary name, `<name>.tmp-<pid>`, of a process that has ended."""
-    temporary = re.match(r".*\.tmp-(\d+)$", path, re.DOTALL)
-    return temporary is not None and has_ended(int(temporary.group(1)))
+    """Whether this is a temporary name, `<name>.tmp-<pid>`, that no process writes to any more.
+
+    In a store the process may be one of another machine: what it left there is known by its age. `<name>` may be that
+    of a checkpoint, whose files have an ending behind the number.
+    """
+    temporary = re.match(r".*\.tmp-(\d+)(\.index|\.data-\d{5}-of-\d{5})?$", path, re.DOTALL)
+    if temporary is None:
+        return False
+    if filesystem.is_remote(path):
+        written = filesystem.getmtime(path)
+        return written is not None and written < time.time() - REMOTE_LEFTOVER_SECONDS
+    return has_ended(int(temporary.group(1)))
 
 
 def sync_tree(directory):
     """Returns when all files in a directory, and in those in it, are on the disk."""
-    for folder, _, files in os.walk(directory):
+    for folder, _, files in filesystem.walk(directory):
         for path in [os.path.join(folder, name) for name in files] + [folder]:
-            sync(path)
+            filesystem.sync(path)
 
 
 def write_json(path, value):
@@ -105,7 +115,7 @@ def _whole_number(digits):
 def read_json(path):
     """The JSON value in a file; UserError if there is no such file or it is not JSON."""
     try:
-        with open(path, "rb") as reader:
+        with filesystem.open_file(path, "rb") as reader:
             return parse_json(reader.read())
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
@@ -135,10 +145,10 @@ def make_dir(path):
     """Makes a directory, and those above it, if there is none; UserError if it cannot be made or written to."""
     check_no_pattern(path)
     try:
-        os.makedirs(path, exist_ok=True)
+        filesystem.makedirs(path)
     except OSError as error:
         raise UserError(f"{path}: expected a directory that can be written: {error.strerror}")
-    if not os.access(path, os.W_OK):
+    if not filesystem.can_write(path):
         raise UserError(f"{path}: expected a directory that can be written: permission denied")
 
 
@@ -149,11 +159,12 @@ def check_output(output_file, input_file):
       output_file: path.
       input_file: path, or None.
     """
-    if os.path.isdir(output_file):
+    if filesystem.isdir(output_file):
         raise UserError(f"{output_file}: a directory; expected the name of a file to write")
-    if not os.path.isdir(os.path.dirname(os.path.abspath(output_file))):
+    folder = os.path.dirname(filesystem.abspath(output_file))
+    if not filesystem.is_remote(folder) and not filesystem.isdir(folder):  # a store has no directories to be made
         raise UserError(f"{output_file}: cannot be written: there is no such directory")
-    if input_file and os.path.realpath(output_file) == os.path.realpath(input_file):
+    if input_file and filesystem.realpath(output_file) == filesystem.realpath(input_file):
         raise UserError(f"{output_file}: input and output are the same file")
 
 
@@ -164,8 +175,8 @@ def find_files(patterns):
     """
     found = []
     for pattern in filter(None, patterns.split(",")):
-        matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
-        matches = [path for path in matches if not os.path.isdir(path)]
+        matches = [pattern] if filesystem.exists(pattern) else sorted(filesystem.glob(pattern))
+        matches = [path for path in matches if not filesystem.isdir(path)]
         if not matches:
             raise UserError(f"{pattern}: no such file")
         found.extend(path for path in matches if path not in found)
@@ -177,7 +188,7 @@ def find_files(patterns):
 def sha256(path):
     """Hex digest of a file's content."""
     digest = hashlib.sha256()
-    with open(path, "rb") as reader:
+    with filesystem.open_file(path, "rb") as reader:
         for block in iter(lambda: reader.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

@@ -4,8 +4,10 @@ import argparse
 import functools
 import sys
 
+from bert.system import remote
 from bert.system.errors import UserError
 
+NO_PATHS = ("tpu_name", "tpu_zone", "gcp_project", "comment", "separator")  # see FlagParser
 LARGEST_INT = 2**31 - 1  # what TensorFlow takes everywhere
 
 
@@ -18,9 +20,17 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class FlagParser(argparse.ArgumentParser):
-    """An ArgumentParser whose flags are written -name or --name and whose errors are UserErrors."""
+    """An ArgumentParser whose flags are written -name or --name and whose errors are UserErrors.
 
-    def __init__(self, **kwargs):
+    Every value that is text is taken for a path where it looks like one in a remote store, and checked.
+
+    Args:
+      no_paths: names of flags whose values are never paths, such as addresses of servers.
+      kwargs: as of ArgumentParser.
+    """
+
+    def __init__(self, no_paths=(), **kwargs):
+        self._no_paths = (*NO_PATHS, *no_paths)
         kwargs.setdefault("formatter_class", HelpFormatter)
         super().__init__(allow_abbrev=False, add_help=False, **kwargs)
         self.add_argument("-h", "-help", "--help", action="help", help="print this and exit")
@@ -39,7 +49,17 @@ class FlagParser(argparse.ArgumentParser):
             except UnicodeEncodeError:
                 shown = argument.encode("utf-8", "backslashreplace").decode("utf-8")
                 raise UserError(f"{shown}: not UTF-8; expected names of files and all else in UTF-8")
-        return super().parse_known_args(args, namespace)
+        parsed, others = super().parse_known_args(args, namespace)
+        self._check_paths(vars(parsed))
+        return parsed, others
+
+    def _check_paths(self, values):
+        for name, value in values.items():
+            if name in self._no_paths:
+                continue
+            for text in value if isinstance(value, list) else [value]:
+                for path in text.split(",") if isinstance(text, str) else []:  # some flags take several
+                    remote.check_path(path, f"-{name}")
 
     def _get_option_tuples(self, option_string):
         """Flags are never abbreviated: before Python 3.8 allow_abbrev sees to that for two dashes only."""

@@ -5,9 +5,9 @@ at the beginning of a file is passed over. What cannot be read is a UserError th
 """
 
 import contextlib
-import os
 import re
 
+from bert.system import filesystem
 from bert.system.errors import UserError
 
 UTF_8 = "a UTF-8 file"
@@ -32,7 +32,7 @@ def reading(name, expected=None):
 @contextlib.contextmanager
 def open_bytes(path, expected=None):
     """A file as a binary stream; UserError where it cannot be opened or read, see `reading`."""
-    with reading(path, expected), open(path, "rb") as stream:
+    with reading(path, expected), filesystem.open_file(path, "rb") as stream:
         yield stream
 
 
@@ -115,7 +115,7 @@ def count(path, expected):
 
 def is_pipe(path):
     """Whether this is a pipe or a device, which can be read only once."""
-    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    return filesystem.exists(path) and not filesystem.isfile(path) and not filesystem.isdir(path)
 
 
 def read_range(path, start, end, longest, expected):

@@ -1,6 +1,7 @@
 """One run at a time in an output directory: a lock that ends with the process that holds it, however that ends.
 
-The lock is the operating system's, on the file `run.lock` in the directory; the file says who holds it.
+The lock is the operating system's, on the file `run.lock` in the directory; the file says who holds it. In a remote
+store, which has no locks, it is the file itself: see remote_lock.py.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import logging
 import os
 import socket
 
-from bert.system import portable, signals
+from bert.system import filesystem, portable, remote_lock, signals
 from bert.system.errors import UserError
 from bert.system.files import make_dir, parse_json
 
@@ -40,6 +41,11 @@ def locked(directory, wanted=True):
         return
     made = _missing(directory)
     with signals.cleanup_on_exit(lambda: _remove_empty(made)):
+        if filesystem.is_remote(directory):
+            make_dir(directory)
+            with remote_lock.locked(os.path.join(directory, LOCK_FILE)):
+                yield
+            return
         descriptor = _acquire(directory)
         with signals.cleanup_on_exit(lambda: _release(directory, descriptor)):
             yield
@@ -47,8 +53,8 @@ def locked(directory, wanted=True):
 
 def _missing(directory):
     """The directory and those above it, as far as there are none: a list of paths, the innermost first."""
-    path, missing = os.path.abspath(directory), []
-    while not os.path.isdir(path):
+    path, missing = filesystem.abspath(directory), []
+    while not filesystem.isdir(path) and os.path.dirname(path) != path:
         missing.append(path)
         path = os.path.dirname(path)
     return missing
@@ -58,7 +64,7 @@ def _remove_empty(directories):
     """Removes directories up to the first one, from the innermost on, that is not empty."""
     with contextlib.suppress(OSError):
         for path in directories:
-            os.rmdir(path)
+            filesystem.rmdir(path)
 
 
 def _acquire(directory):

@@ -7,6 +7,7 @@ end and is given settings that need another training is refused: it would report
 import logging
 import os
 
+from bert.system import filesystem
 from bert.system.errors import UserError, shown_list
 from bert.system.files import read_json, write_json
 
@@ -54,8 +55,8 @@ def differences(recorded, given, ignored=()):
 def _is_other_checkpoint(before, now):
     if not before or not now:
         return bool(before) != bool(now)
-    there = os.path.exists(before) or os.path.exists(before + ".index")
-    return there and os.path.realpath(before) != os.path.realpath(now)
+    there = filesystem.exists(before) or filesystem.exists(before + ".index")
+    return there and filesystem.realpath(before) != filesystem.realpath(now)
 
 
 def _shown(value):
@@ -92,7 +93,7 @@ def go_on(output_dir, given, start_step, num_train_steps, steps_flag="num_train_
       UserError: no step is left, and the run was trained with other settings.
     """
     path = os.path.join(output_dir, FILE)
-    recorded = read_json(path) if start_step and os.path.exists(path) else {}
+    recorded = read_json(path) if start_step and filesystem.exists(path) else {}
     if not isinstance(recorded, dict):
         raise UserError(f"{path}: expected a JSON object with the settings of training")
     texts = differences(recorded, given)

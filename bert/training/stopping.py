@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.optimization import mean_over_replicas
 from bert.runtime import checkpoint
-from bert.system import signals
+from bert.system import filesystem, signals
 from bert.system.errors import FULL, cannot_be_written
 from bert.training import progress
 
@@ -162,7 +162,7 @@ class CheckpointSaver(tf.train.CheckpointSaverHook):
 
 def _has_events(directory):
     """Whether a run has written events (for TensorBoard) there, so most likely its graph too."""
-    return tf.gfile.Exists(directory) and any(name.startswith("events.") for name in tf.gfile.ListDirectory(directory))
+    return filesystem.isdir(directory) and any(name.startswith("events.") for name in filesystem.listdir(directory))
 
 
 def _open_events(directory):

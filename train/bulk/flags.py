@@ -1,8 +1,7 @@
 """The flags that the bulk taggers share. Loads no TensorFlow."""
 
-import os
-
 from bert.runtime.flags import PRECISIONS
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.flags import positive_int, proportion
 from train.bulk.texts import KINDS
@@ -57,5 +56,5 @@ def kinds_help():
 
 def check_model(model_dir):
     """Raises UserError where there is plainly no model, before TensorFlow is loaded to say so."""
-    if not os.path.isdir(model_dir):
+    if not filesystem.isdir(model_dir):
         raise UserError(f"{model_dir}: no such directory; expected a run's -output_dir or an export")

@@ -4,6 +4,7 @@ TensorFlow is loaded when it is needed and not before, so that bad input shows a
 """
 
 import collections
+import contextlib
 import functools
 import json
 import logging
@@ -12,7 +13,10 @@ import time
 
 from tqdm import tqdm
 
+from bert.system import filesystem
 from bert.system.errors import cannot_be_written
+from bert.system.files import atomic_path
+from bert.system.filesystem import is_remote
 from train import __version__
 from train.bulk import resumable
 from train.bulk import texts as bulk_texts
@@ -54,6 +58,8 @@ def tag_files(sources, formats, output_file, arguments, resume=False, device_map
 def _open_output(sources, formats, output_file, arguments, resume):
     if not output_file:
         return _StandardOutput()
+    if is_remote(output_file):
+        return _StoredOutput(output_file)
     made_from = {
         "-format": formats.output,
         "-input": formats.input,
@@ -112,6 +118,29 @@ class _StandardOutput:
 
     def finish(self, progress):
         pass
+
+
+class _StoredOutput(_StandardOutput):
+    """The same for a file in a remote store, which is there when it is complete, and not before.
+
+    Args:
+      path: of the file.
+    """
+
+    def __init__(self, path):
+        self._path = path
+        self._left = contextlib.ExitStack()
+
+    def __enter__(self):
+        temporary = self._left.enter_context(atomic_path(self._path))
+        self._file = self._left.enter_context(filesystem.open_file(temporary, "wb"))
+        return self
+
+    def __exit__(self, *error):
+        return self._left.__exit__(*error)
+
+    def write(self, data):
+        self._file.write(data)
 
 
 def _tag_into(output, sources, formats, predictor, arguments, show_progress):

@@ -10,6 +10,7 @@ import itertools
 import logging
 import sys
 
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import sha256
 from bert.system.lines import decode, decode_line, is_pipe, reading
@@ -77,7 +78,7 @@ def inspect(names, kind, fingerprint=False, given=None):
         else:
             form, said = given or Format(), None
             if kind == "conll":
-                with reading(name), open(name, "rb") as stream:
+                with reading(name), filesystem.open_file(name, "rb") as stream:
                     form, said = find_format(stream, name, form)
             count = sum(1 for _ in read([name], kind, forms=[form]))
             sources.append(Source(name, count, sha256(name) if fingerprint else None, form, said))
@@ -128,7 +129,7 @@ def read(names, kind, start=START, forms=None):
             if names[file] == STANDARD_INPUT:
                 yield from read_stream(sys.stdin.buffer, name, kind, position, form)
             else:
-                with open(name, "rb") as stream:
+                with filesystem.open_file(name, "rb") as stream:
                     yield from read_stream(stream, name, kind, position, form)
 
 

@@ -13,6 +13,7 @@ import io
 import logging
 import os
 
+from bert.system import filesystem
 from bert.system.errors import UserError, shown_list
 from bert.system.files import parse_json
 from bert.system.lines import decode, numbered, open_bytes
@@ -111,15 +112,15 @@ def find_file(data_dir, split):
       UserError: there are several; or none, but one with another name.
     """
     names = [f"{split}{ending}" for ending in (".txt",) + ENDINGS]
-    found = [name for name in names if os.path.exists(os.path.join(data_dir, name))]
+    found = [name for name in names if filesystem.exists(os.path.join(data_dir, name))]
     if len(found) > 1:
         raise UserError(
             f"{os.path.join(data_dir, found[0])}: {found[1]} is there too; expected one file for each split"
         )
     path = os.path.join(data_dir, (found or names)[0])
-    if not found and os.path.isdir(data_dir):
+    if not found and filesystem.isdir(data_dir):
         stems = (split, *OTHER_NAMES[split])
-        others = sorted(name for name in os.listdir(data_dir) if name.lower().partition(".")[0] in stems)
+        others = sorted(name for name in filesystem.listdir(data_dir) if name.lower().partition(".")[0] in stems)
         if others:
             raise UserError(f"{path}: no such file; expected that name, not {shown_list(others)}")
     return path
@@ -136,7 +137,7 @@ def find_blocks(path):
     """
     with open_bytes(path) as stream:
         if _begins_array(stream.read(1 << 10)):
-            yield Block(path, 0, os.path.getsize(path), 1)
+            yield Block(path, 0, filesystem.getsize(path), 1)
             return
         stream.seek(0)
         offset, line = 0, 1

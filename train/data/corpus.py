@@ -5,11 +5,11 @@ TensorFlow, as every process would load it too.
 """
 
 import collections
-import os
 
 from tqdm import tqdm
 
 from bert.data.example_bytes import example_bytes, int64_feature
+from bert.system import filesystem
 from bert.system.workers import Workers, cores
 from train.data import annotated, conll, splitting, units
 from train.data.columns import Format
@@ -183,7 +183,7 @@ def record(window, max_seq_length):
 
 def _map_blocks(function, state, path, processes, doing):
     """Yields the results for all blocks of a file, in order; function(state, block) returns (block size, result)."""
-    size = os.path.getsize(path) if os.path.exists(path) else 0
+    size = filesystem.getsize(path) if filesystem.exists(path) else 0
     if processes is None:
         processes = cores() if size >= LARGE else 1
     # Without a bar where standard error is no terminal.

@@ -8,6 +8,7 @@ import logging
 import os
 
 from bert.data import records
+from bert.system import filesystem
 from bert.system.errors import UserError
 from train import run_dir
 from train.data import labels as data_labels
@@ -99,7 +100,7 @@ class NerProcessor(DataProcessor):
         label_file = os.path.join(self.output_dir, run_dir.LABEL2ID)
         if labels is not None:
             self.labels = data_labels.read_label_list(labels)
-        elif os.path.exists(label_file):
+        elif filesystem.exists(label_file):
             self.labels = data_labels.read_labels(label_file)
             return self.labels
         elif self.labels:
@@ -128,7 +129,7 @@ def write_tokens(tokens, output_dir, mode):
     """Appends pieces to token_test.txt in output_dir, one a line, where `mode` is "test"; else does nothing."""
     if mode != "test":
         return
-    with open(os.path.join(output_dir, run_dir.PIECES), "a", encoding="utf-8", newline="") as writer:
+    with filesystem.open_file(os.path.join(output_dir, run_dir.PIECES), "a") as writer:
         writer.writelines(token + "\n" for token in tokens if token != NO_TOKEN)
 
 
@@ -148,7 +149,7 @@ def convert_single_example(ex_index, example, label_list, max_seq_length, tokeni
       UserError: there are not as many tags as words, or a tag is not in the list.
     """
     ids = data_labels.label_ids(label_list)
-    if not os.path.exists(os.path.join(output_dir, run_dir.LABEL2ID)):
+    if not filesystem.exists(os.path.join(output_dir, run_dir.LABEL2ID)):
         run_dir.write_labels(output_dir, list(label_list), ids)
     words, tags = example.text.split(" "), example.label.split(" ")
     unknown = [tag for tag in tags if tag not in ids]

@@ -5,12 +5,11 @@ piece and `X` on the others, then `[SEP]`.
 """
 
 import collections
-import os
 import re
 
 import numpy as np
 
-from bert.system import lines
+from bert.system import filesystem, lines
 from bert.system.errors import UserError, shorten
 from bert.system.files import read_json
 from train.chunks import ends_chunk, parse_tag, reading_tag, starts_chunk
@@ -38,7 +37,7 @@ def read_label_list(spec):
     Raises:
       UserError: the file cannot be read, there is no label, one occurs twice or is the padding's.
     """
-    is_file = "," not in spec or os.path.isfile(spec)
+    is_file = "," not in spec or filesystem.isfile(spec)
     labels = []
     found = _label_lines(spec) if is_file else spec.split(",")
     for number, label in enumerate(found, 1):

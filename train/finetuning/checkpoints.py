@@ -4,9 +4,9 @@ import contextlib
 import logging
 import os
 import re
-import shutil
 
 from bert.runtime import checkpoint
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import atomic_path, make_dir
 from train import run_dir
@@ -29,15 +29,15 @@ def keep_as_best(output_dir, prefix):
 
 def _remove_others(best, name):
     """Removes the checkpoints in best/ whose name is another one."""
-    for file in os.listdir(best):
+    for file in filesystem.listdir(best):
         if re.match(run_dir.CHECKPOINT_FILE + "$", file) and file != "checkpoint" and not file.startswith(name + "."):
-            os.remove(os.path.join(best, file))
+            filesystem.remove(os.path.join(best, file))
 
 
 def _add_checkpoint(directory, prefix):
     """Puts a checkpoint of another directory into this one, as its newest; it is on the disk when this returns."""
     name = os.path.basename(prefix)
-    for file in sorted(os.listdir(os.path.dirname(prefix))):  # the index after the data
+    for file in sorted(filesystem.listdir(os.path.dirname(prefix))):  # the index after the data
         if file.startswith(name + ".") and checkpoint.FILE.match(file):
             with atomic_path(os.path.join(directory, file)) as temporary:
                 _link_or_copy(os.path.join(os.path.dirname(prefix), file), temporary)
@@ -49,11 +49,11 @@ def _link_or_copy(source, target):
 
     A data file never changes once it is written. An index does: a saver that saves the same step again writes into it.
     """
-    if not source.endswith(".index"):
+    if not source.endswith(".index") and not filesystem.is_remote(target):
         with contextlib.suppress(OSError):  # the file system has no links
             os.link(source, target)
             return
-    shutil.copyfile(source, target)
+    filesystem.copyfile(source, target)
 
 
 def check_usable(output_dir, prefix):

@@ -8,6 +8,7 @@ import argparse
 import collections
 
 from bert.runtime import checkpoint
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import read_json
 from train import run_dir
@@ -105,7 +106,7 @@ def count_sentences(path):
     """
     enough, count, inside = BY_SIZE[-2].sentences, 0, False
     one_a_line = not path.endswith(".txt")
-    with open(path, "rb") as lines:
+    with filesystem.open_file(path, "rb") as lines:
         for line in lines:
             if one_a_line and not count and line.lstrip().startswith(b"["):
                 return len(read_json(path))

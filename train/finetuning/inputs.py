@@ -8,6 +8,7 @@ from bert import modeling
 from bert.encoder import sizes
 from bert.runtime import checkpoint
 from bert.runtime.encoder_files import EncoderFiles, load_encoder
+from bert.system import filesystem
 from bert.system.errors import UserError, shorten, shown_list
 from bert.system.files import make_dir, sha256
 from bert.training.changes import changed
@@ -312,7 +313,7 @@ def _load_labels(output_dir, given_list, corpus):
     label_file = os.path.join(output_dir, run_dir.LABEL2ID)
     if corpus:
         labels = given or label_list(corpus.tags)
-    elif os.path.exists(label_file):
+    elif filesystem.exists(label_file):
         labels = read_labels(label_file)
         if given not in (None, labels):
             raise UserError(f"{label_file}: its labels are not those of -label_list {shorten(given_list, 100)}")

@@ -7,6 +7,7 @@ import os
 from bert import modeling
 from bert.runtime import checkpoint, init_weights
 from bert.runtime.encoder_files import check_init_checkpoint
+from bert.system import filesystem
 from bert.system.errors import UserError, shown_list
 from train import run_dir
 from train.data.labels import label_ids, read_labels
@@ -93,7 +94,7 @@ def _in_words(carried):
 def _label_file(prefix):
     """The label2id.json of the run that wrote a checkpoint, or None."""
     paths = [os.path.join(folder, run_dir.LABEL2ID) for folder in run_dir.folders_of(prefix)]
-    return next((path for path in paths if os.path.exists(path)), None)
+    return next((path for path in paths if filesystem.exists(path)), None)
 
 
 def _check_labels(label_file, labels, prefix):

@@ -3,12 +3,12 @@
 In: the evaluations in run.json, and the training loss in the run's TensorBoard events. Out: HTML.
 """
 
-import glob
 import math
 import os
 
 import tensorflow.compat.v1 as tf
 
+from bert.system import filesystem
 from train.pages import charts as pages_charts
 from train.pages.tables import row, table
 
@@ -26,7 +26,7 @@ def training_losses(output_dir, foreign=()):
       list of (step, loss), sorted by step. Where a run was killed and resumed, the loss written last counts.
     """
     losses = {}
-    for path in sorted(glob.glob(os.path.join(glob.escape(output_dir), "events.out.tfevents.*"))):
+    for path in sorted(filesystem.beginning_with(os.path.join(output_dir, "events.out.tfevents."))):
         if os.path.basename(path) in foreign:
             continue
         try:

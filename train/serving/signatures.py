@@ -5,6 +5,7 @@ Needs no TensorFlow, so that a client of a server has the same names.
 
 import os
 
+from bert.system import filesystem
 from bert.system.files import read_json
 from train.data.labels import read_labels
 from train.tagger.settings import TaggerSettings
@@ -27,14 +28,19 @@ def newest(path):
     """The directory of an export: `path` itself, or the one with the highest number in it; None if there is none."""
     if _is_export(path):
         return path
-    names = os.listdir(path) if os.path.isdir(path) else []
-    numbers = [int(name) for name in names if name.isdigit() and _is_export(os.path.join(path, name))]
+    names = filesystem.listdir(path) if filesystem.isdir(path) else []
+    numbers = [int(name) for name in names if name.isdigit() and _is_whole(os.path.join(path, name))]
     return os.path.join(path, str(max(numbers))) if numbers else None
 
 
 def _is_export(path):
     """Whether a directory is an export, or at least has its assets, which is all that a client needs."""
-    return os.path.exists(os.path.join(path, MODEL)) or os.path.isdir(os.path.join(path, ASSETS))
+    return filesystem.exists(os.path.join(path, MODEL)) or filesystem.isdir(os.path.join(path, ASSETS))
+
+
+def _is_whole(path):
+    """As `_is_export`; in a remote store an export may still be on its way, and its model is the last to be there."""
+    return filesystem.exists(os.path.join(path, MODEL)) if filesystem.is_remote(path) else _is_export(path)
 
 
 def settings_assets(settings):

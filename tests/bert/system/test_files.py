@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bert.system import files
+from bert.system import files, filesystem
 from bert.system.errors import UserError
 
 
@@ -47,7 +47,7 @@ def test_a_directory_that_cannot_be_written(tmp_path, monkeypatch):
     path = tmp_path / "out.txt"
     path.write_text("old")
     # The superuser, whom tests may run as, is refused nothing: so the refusal is played.
-    monkeypatch.setattr(files, "open", refused, raising=False)
+    monkeypatch.setattr(filesystem, "open", refused, raising=False)
     with pytest.raises(UserError) as caught, files.atomic_open(str(path)):
         pass
     assert str(caught.value) == f"{path}: cannot be written: Permission denied"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bert.system import lines
+from bert.system import filesystem, lines
 from bert.system.errors import UserError
 
 MARK = b"\xef\xbb\xbf"
@@ -150,7 +150,7 @@ def test_a_range_reads_little_more_than_itself(path, monkeypatch):
             sizes.append(size)
             return super().readline(size)
 
-    monkeypatch.setattr(lines, "open", lambda *_: Counting(io.FileIO(path)), raising=False)
+    monkeypatch.setattr(filesystem, "open", lambda *_: Counting(io.FileIO(path)), raising=False)
     assert list(lines.read_range(path, 10, 30, 20, "words")) == ["0123456789"] * 2
     assert sizes == [21, 21, 21]  # never without a bound
 
