@@ -22,7 +22,7 @@ import sys
 if __name__ == "__main__" and not __package__:  # run as a file, `python train/sweep.py`
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bert.system import run_lock
+from bert.system import filesystem, run_lock
 from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import sha256
 from bert.system.flags import FlagParser, non_negative_int, positive_int
@@ -53,6 +53,9 @@ SETTINGS, RUNS, PAGE, BEST = "sweep.tsv", "runs.tsv", "sweep.html", "best"
 def main(argv=None):
     args = parse_flags(argv)
     given = given_flags(args)
+    if filesystem.is_remote(args.output_dir):
+        raise UserError(f"-output_dir {args.output_dir}: the runs of a sweep write logs, for which it needs a disk; "
+                        "expected a local directory")  # fmt: skip
     log_to_stderr()
     place = Place(args.data_dir, args.output_dir, _digest_of_data(args))
     points = make_points(given, place, args.random, args.sweep_seed)
@@ -98,7 +101,7 @@ def _digest_of_data(args):
     """A digest of the data files and of how they are cut into folds."""
     paths = {split: find_file(args.data_dir, split) for split in ("train", "dev")}
     for split, path in paths.items():
-        if not os.path.exists(path):
+        if not filesystem.exists(path):
             raise UserError(f"{path}: no such file; expected the {split} file of -data_dir")
     paths["test"] = folds.find_test(args.data_dir)
     made_of = [path and sha256(path) for path in paths.values()]

@@ -98,11 +98,12 @@ def _os_error(tf, error, path):
         ((tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError), errno.EACCES),
     )
     number = next((number for kind, number in kinds if isinstance(error, kind)), errno.EIO)
-    if re.search(r"\bis a directory\b", error.message, re.IGNORECASE):
-        number = errno.EISDIR
-    if number in (errno.ENOENT, errno.EEXIST, errno.EISDIR):
+    for words, said in (("is a directory", errno.EISDIR), ("not a directory", errno.ENOTDIR)):
+        number = said if words in error.message.lower() else number
+    if number in (errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
         return OSError(number, os.strerror(number), path)  # FileNotFoundError and the like
-    return StoreError(number, first_line(error) if error.message else os.strerror(number), path)
+    reason = first_line(error) if error.message else os.strerror(number)
+    return StoreError(number, reason.partition(path + "; ")[2] or reason, path)
 
 
 class RawFile(io.RawIOBase):
@@ -193,7 +194,7 @@ def isdir(path):
     """
     try:
         return stat(path).is_directory
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -9,9 +9,8 @@ import json
 import logging
 import os
 import random
-import shutil
 
-from bert.system import lines
+from bert.system import filesystem, lines
 from bert.system.directories import complete_directory
 from bert.system.errors import UserError
 from bert.system.files import parse_json, read_json, write_json
@@ -154,13 +153,13 @@ def _write_folds(directory, units, folds, ending, data_dir):
             write_units(os.path.join(folder, split + ending), part)
         test = find_test(data_dir)
         if test:
-            shutil.copyfile(test, os.path.join(folder, os.path.basename(test)))
+            filesystem.copyfile(test, os.path.join(folder, os.path.basename(test)))
 
 
 def find_test(data_dir):
     """The test file of a data directory, or None where there is none."""
     path = find_file(data_dir, "test")
-    return path if os.path.exists(path) else None
+    return path if filesystem.exists(path) else None
 
 
 def write_units(path, units):

@@ -14,6 +14,7 @@ import random
 import re
 import shlex
 
+from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.flags import positive_int
 from train.train_helper import check_flags, get_args_parser
@@ -82,7 +83,7 @@ def given_flags(args):
 
 def split_values(name, text):
     """The values in the text of a flag: list of str. ArgumentTypeError where one is empty or there twice."""
-    if name in ONE_VALUE or (name in _FILES and os.path.exists(text)):
+    if name in ONE_VALUE or (name in _FILES and filesystem.exists(text)):
         return [text]
     values = text.split(",")
     if "" in values or len(set(values)) < len(values):
