@@ -28,7 +28,7 @@ WORD_UNITS = ("text", "words")
 # Flags whose value depends on the data, the encoder, or the run that goes on, unless they are given.
 CHOSEN_BY_DATA = (
     ("batch_size", "learning_rate", "head_learning_rate", "num_train_epochs")
-    + ("bias_correction", "subword_labels")
+    + ("dropout_rate", "bias_correction", "subword_labels")
 )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def _add_model_flags(parser):
     flag("head", choices=HEADS, help="what labels are predicted by: crf: scores for each word and a CRF; softmax: each "
          "label by itself; blstm_crf, blstm_softmax: a BiLSTM before them (default: blstm_crf)")  # fmt: skip
     switch("crf_only", False, help="the archive's head without an RNN: a CRF on tanh scores")
-    flag("dropout_rate", type=fraction, default=0.5, help="fraction dropped before and after the RNN")
+    flag("dropout_rate", type=fraction, default=0.5, help="fraction dropped before and after the RNN; default: 0.2")
     switch(
         "constrain",
         True,
@@ -155,7 +155,7 @@ def _add_training_flags(parser):
          "the data")  # fmt: skip
     flag("warmup_proportion", type=proportion, default=0.1, help="share of the steps in which the rate rises")
     switch("bias_correction", True, help="correct the bias of Adam's moments, without which, as in Google's optimizer, "
-           "the first hundreds of steps are up to three times as large")  # fmt: skip
+           "the first hundreds of steps are up to three times as large; default: if the encoder has trained weights")  # fmt: skip
     flag("clip", type=positive_float, default=1.0, help="largest global norm of the gradients")
     flag(
         "gradient_accumulation_steps",

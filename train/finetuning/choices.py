@@ -1,6 +1,7 @@
-"""Batch size, learning rates and epochs where the command line does not give them: chosen by the data and the encoder.
+"""How to train where the command line does not say it: chosen by the data and the encoder.
 
-In: the flags, and which of them were given. Out: the flags with values for the rest, and a line for the log.
+In: the flags, and which of them were given. Out: the flags with values for batch size, learning rates, epochs, dropout,
+bias correction and what later pieces are labelled, and a line for the log.
 docs/tuning.md explains the values.
 """
 
@@ -25,6 +26,8 @@ HEAD_RATE = 1e-3
 Width = collections.namedtuple("Width", ["hidden_size", "learning_rate"])
 BY_WIDTH = (Width(256, 5e-4), Width(512, 2e-4), Width(768, 5e-5), Width(float("inf"), 2e-5))
 FROM_RANDOM_WEIGHTS = 1e-3
+# The archive's 0.5 leaves a head too little to learn from in a short training.
+DROPOUT = 0.2
 # A CRF over words is a little better than one over pieces. Checkpoints of the archive need the latter.
 NEW_SUBWORD_LABELS, ARCHIVE_SUBWORD_LABELS = "first", "x"
 
@@ -59,7 +62,7 @@ def fill_in(args):
     chosen = {name: values[name] for name in missing if name in values}
     if "head_learning_rate" in chosen:  # never below the encoder's
         chosen["head_learning_rate"] = max(HEAD_RATE, chosen.get("learning_rate", args.learning_rate))
-    shown = " ".join(f"-{name} {value}" for name, value in chosen.items())
+    shown = " ".join(f"-{name} {_shown(value)}" for name, value in chosen.items())
     most = BY_SIZE[-2].sentences
     size = f"{sentences} sentences" if sentences <= most else f"more than {most} sentences"
     encoder = f"an encoder of width {hidden_size}" + ("" if args.init_checkpoint else " with random weights")
@@ -95,7 +98,15 @@ def choose(sentences, hidden_size, has_weights):
         "learning_rate": rate if has_weights else FROM_RANDOM_WEIGHTS,
         "head_learning_rate": HEAD_RATE,
         "num_train_epochs": row.num_train_epochs,
+        "dropout_rate": DROPOUT,
+        # The large first steps that a correction prevents undo trained weights; random ones learn faster by them.
+        "bias_correction": has_weights,
     }
+
+
+def _shown(value):
+    """A value as a flag takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def count_sentences(path):

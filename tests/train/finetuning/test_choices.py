@@ -27,9 +27,10 @@ def filled(files, *flags):
 
 def test_what_is_given_stays(files):
     given = ["-batch_size", "64", "-learning_rate", "1e-5", "-num_train_epochs", "10", "-head_learning_rate", "1e-5"]
-    args, said = filled(files, *given, "-bias_correction=false", "-subword_labels", "x")
+    given += ["-dropout_rate", "0.5", "-bias_correction=false", "-subword_labels", "x"]
+    args, said = filled(files, *given)
     assert (args.batch_size, args.learning_rate, args.num_train_epochs, args.head_learning_rate) == (64, 1e-5, 10, 1e-5)
-    assert args.not_given == () and not args.bias_correction and said == ""
+    assert args.not_given == () and args.dropout_rate == 0.5 and not args.bias_correction and said == ""
 
 
 def test_what_is_not_given_is_chosen_and_said(files):
@@ -38,17 +39,19 @@ def test_what_is_not_given_is_chosen_and_said(files):
     assert args.num_train_epochs == 25 and args.bias_correction is True and "batch_size" not in args.not_given
     assert said == (
         "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0002 -head_learning_rate 0.001 "
-        "-num_train_epochs 25 -subword_labels first"
+        "-num_train_epochs 25 -dropout_rate 0.2 -bias_correction true -subword_labels first"
     )
     assert filled(files, "-learning_rate", "1e-2")[0].head_learning_rate == 1e-2
     assert filled(files, "-learning_rate", "1e-5")[0].head_learning_rate == 1e-3
     args, said = filled(files)
+    assert args.bias_correction is False and args.dropout_rate == 0.2
     assert args.learning_rate == 1e-3 and "384 with random weights: -batch_size 8 -learning_rate 0.001 " in said
 
 
 def test_a_run_goes_on_with_what_it_began_with(files):
     (files / "output").mkdir()
     training = {"batch_size": 64, "learning_rate": 1e-5, "head_learning_rate": None, "num_train_epochs": 10.0}
+    training["dropout_rate"] = 0.5
     state = run_dir.new_state(str(files / "output"), {"subword_labels": "x"}, training)
     run_dir.write_state(str(files / "output"), state)
     args, said = filled(files, "-num_train_epochs", "11")
@@ -94,7 +97,8 @@ def test_every_size_and_width():
         for hidden_size in (1, 128, 384, 768, 1024):
             for sentences in (0, 1, 300, 301, 3000, 20000, 20001, 10**9):
                 values = choose(sentences, hidden_size, has_weights)
-                assert set(values) <= set(CHOSEN_BY_DATA) and all(value > 0 for value in values.values())
+                assert set(values) <= set(CHOSEN_BY_DATA)
+                assert values.pop("bias_correction") is has_weights and all(value > 0 for value in values.values())
     assert choose(5000, 768, True)["learning_rate"] == 5e-5
 
 
