@@ -154,8 +154,12 @@ def _add_training_flags(parser):
     flag("num_train_epochs", type=positive_float, default=10.0, help="times through train.txt; default: by the size of "
          "the data")  # fmt: skip
     flag("warmup_proportion", type=proportion, default=0.1, help="share of the steps in which the rate rises")
-    switch("bias_correction", True, help="correct the bias of Adam's moments, without which, as in Google's optimizer, "
-           "the first hundreds of steps are up to three times as large; default: if the encoder has trained weights")  # fmt: skip
+    switch(
+        "bias_correction",
+        True,
+        help="correct the bias of Adam's moments, without which, as in Google's optimizer, the first hundreds of steps "
+        "are up to three times as large; default: if the encoder has trained weights",
+    )
     flag("clip", type=positive_float, default=1.0, help="largest global norm of the gradients")
     flag(
         "gradient_accumulation_steps",
