@@ -132,6 +132,17 @@ def evaluate(graph):
         yield run
 
 
+@pytest.fixture(params=["reference variables", "resource variables"])
+def kind_of_variables(request):
+    """Both kinds of variables; what a script gets by default is a matter of the TensorFlow."""
+    import tensorflow.compat.v1 as tf
+
+    before = tf.resource_variables_enabled()
+    (tf.enable_resource_variables if request.param.startswith("resource") else tf.disable_resource_variables)()
+    yield request.param
+    (tf.enable_resource_variables if before else tf.disable_resource_variables)()
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory):
     """`once(name, fill)`: a directory that `fill(directory)` fills, once for all processes the tests run in.

@@ -279,7 +279,7 @@ FAULTS = [
         "bert/pretraining/examples.py",
         "positions = [position for position in range(1, last) if position != middle]",
         "positions = list(range(1, last))",
-        "tests/bert/test_create_pretraining_data.py",
+        "tests/bert/test_pretraining_examples.py",
     ),
 ]
 

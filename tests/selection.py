@@ -33,7 +33,10 @@ REASON = f"on TensorFlow {REFERENCE} only"
 # The files that take longest, in this order, so that none of them is left over at the end.
 SLOWEST = (
     "test_multi_worker.py",
-    "test_faults.py",
+    "test_kills_and_stops.py",
+    "test_full_disk.py",
+    "test_damaged_runs.py",
+    "test_faults_of_bert_programs.py",
     "test_tpu_graph.py",
     "test_run.py",
     "test_strategies.py",

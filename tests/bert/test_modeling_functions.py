@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import modeling
-from tests.bert.test_modeling import MASK, outputs_of, random_inputs, set_random_weights, small_config
+from tests.bert.encoder_in_numpy import MASK, outputs_of, random_inputs, set_random_weights, small_config
 
 
 def numpy_softmax(x):

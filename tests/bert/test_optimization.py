@@ -1,4 +1,4 @@
-"""The optimizer against numpy float64: one update, the schedule, clipping, whole trainings, accumulation."""
+"""The optimizer against numpy float64: one update, the schedule, clipping, whole trainings, accumulated batches."""
 
 import os
 
@@ -7,110 +7,21 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import optimization
-from bert.encoder import kernels
 from bert.optimization import StepOptions
-from tests.bert import test_modeling
-
-kind_of_variables = test_modeling.kind_of_variables
-
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-6
-SLOTS = ("adam_m", "adam_v")
-KERNELS = [kernels.PLAIN, kernels.FUSED] if kernels.can_fuse() else [kernels.PLAIN]
-
-# A linear model whose variables have names of each sort: decaying, a bias, and the output layer's.
-START = {
-    "bert/dense/kernel": np.array([[0.5, -1.0], [2.0, 0.3], [-0.7, 1.1]]),
-    "bert/dense/bias": np.array([0.2, -0.4]),
-    "head/kernel": np.array([[1.5], [-0.8]]),
-}
-
-
-def inputs_and_targets(examples):
-    """(float32 [examples, 3], float32 [examples, 1]): targets far away, so that gradients are large."""
-    rng = np.random.RandomState(2)
-    return rng.normal(size=[examples, 3]).astype("f"), rng.normal(loc=5, size=[examples, 1]).astype("f")
-
-
-def linear_loss(inputs, targets):
-    """Mean squared error of the linear model, its variables starting at START."""
-    variables = {name: tf.get_variable(name, initializer=value.astype("f")) for name, value in START.items()}
-    hidden = tf.matmul(inputs, variables["bert/dense/kernel"]) + variables["bert/dense/bias"]
-    return tf.reduce_mean(tf.square(tf.matmul(hidden, variables["head/kernel"]) - targets))
-
-
-def numpy_gradients(weights, inputs, targets):
-    """The loss's gradients, worked out by hand."""
-    hidden = inputs @ weights["bert/dense/kernel"] + weights["bert/dense/bias"]
-    error = 2 * (hidden @ weights["head/kernel"] - targets) / len(inputs)  # [examples, 1]
-    back = error @ weights["head/kernel"].T  # [examples, 2]
-    return {"bert/dense/kernel": inputs.T @ back, "bert/dense/bias": back.sum(0), "head/kernel": hidden.T @ error}
-
-
-def numpy_norm(gradients):
-    return np.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))
-
-
-def numpy_adam(state, name, gradient, rate, decay, t=None):
-    """One update of `state[name]` and its two moments, in place; t: its number, from 1, for bias correction."""
-    m = state[name + "/adam_m"] = BETA_1 * state[name + "/adam_m"] + (1 - BETA_1) * gradient
-    v = state[name + "/adam_v"] = BETA_2 * state[name + "/adam_v"] + (1 - BETA_2) * gradient**2
-    if t is not None:
-        m, v = m / (1 - BETA_1**t), v / (1 - BETA_2**t)
-    state[name] = state[name] - rate * (m / (np.sqrt(v) + EPSILON) + decay * state[name])
-
-
-def numpy_state(weights):
-    """Weights and empty moments, float64, by their names in a checkpoint."""
-    state = {name: np.array(value, np.float64) for name, value in weights.items()}
-    state.update({f"{name}/{slot}": np.zeros(np.shape(value)) for name, value in weights.items() for slot in SLOTS})
-    return state
-
-
-def numpy_rate(step, init_lr, num_train_steps, num_warmup_steps):
-    if step < num_warmup_steps:
-        return init_lr * step / num_warmup_steps
-    return init_lr * max(0.0, (num_train_steps - step) / num_train_steps)
-
-
-def numpy_training(batches, init_lr, num_train_steps, num_warmup_steps, clip_norm=1.0, factors=None, corrected=False):
-    """Trains the linear model on whole batches, one update each.
-
-    Args:
-      factors: dict from variable to the factor on its rate; 0 leaves it out of training and of the norm.
-      corrected: whether Adam's bias is corrected.
-
-    Returns:
-      (state as numpy_state, gradient norms before clipping).
-    """
-    factors = factors or dict.fromkeys(START, 1.0)
-    state, norms = numpy_state(START), []
-    for step, (inputs, targets) in enumerate(batches):
-        gradients = numpy_gradients(state, inputs.astype(np.float64), targets.astype(np.float64))
-        gradients = {name: gradient for name, gradient in gradients.items() if factors[name]}
-        norms.append(numpy_norm(gradients))
-        rate = numpy_rate(step, init_lr, num_train_steps, num_warmup_steps)
-        for name, gradient in gradients.items():
-            clipped = gradient * min(1.0, clip_norm / norms[-1])
-            decay = 0.0 if "bias" in name else 0.01
-            numpy_adam(state, name, clipped, rate * factors[name], decay, step + 1 if corrected else None)
-    return state, norms
-
-
-def values_of_all(evaluate):
-    """Every global variable's value by name, the global step aside."""
-    values = evaluate({var.op.name: var for var in tf.global_variables()})
-    return {name: value for name, value in values.items() if name != "global_step"}
-
-
-def assert_same_state(found, expected, tolerance=1e-5):
-    assert set(found) == set(expected)
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=tolerance, atol=tolerance / 10, err_msg=name)
-
-
-def consecutive(inputs, targets, size):
-    """The data in batches."""
-    return [(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)]
+from tests.bert.linear_training import (
+    SLOTS,
+    START,
+    assert_same_state,
+    consecutive,
+    inputs_and_targets,
+    linear_loss,
+    numpy_adam,
+    numpy_norm,
+    numpy_rate,
+    numpy_state,
+    numpy_training,
+    values_of_all,
+)
 
 
 def test_updates_equal_numpy(kind_of_variables, evaluate):
@@ -340,132 +251,3 @@ def test_minimize_as_every_optimizer_has_it(evaluate):
     evaluate(train_op, {rate: 0.5})
     np.testing.assert_allclose(evaluate(w), 3 - 0.5 * 0.1 * 6 / (np.sqrt(0.001) * 6 + 1e-6), rtol=1e-6)
     assert optimizer.get_slot_names() == ["m", "v"]
-
-
-# ---- how it is computed ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("accumulation_steps,corrected", [(1, False), (2, False), (1, True), (2, True)])
-@pytest.mark.parametrize("dtype", [tf.float32, tf.float16])
-@pytest.mark.parametrize("which", KERNELS)
-def test_the_update_is_the_same_however_it_is_computed(which, dtype, accumulation_steps, corrected, evaluate):
-    """In float16 the loss is scaled."""
-    data = consecutive(*inputs_and_targets(36), size=6)
-    inputs, targets = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 1])
-    step = optimization.build_train_step(
-        linear_loss(inputs, targets),
-        0.1,
-        8,
-        2,
-        StepOptions(clip_norm=0.7, accumulation_steps=accumulation_steps, bias_correction=corrected),
-        kernels.Compute(dtype, which, False),
-    )
-    expected, norms = numpy_training(data, 0.1, 8, 2, 0.7, corrected=corrected)
-    for i, batch in enumerate(data):
-        for part in consecutive(*batch, size=6 // accumulation_steps):
-            norm = evaluate(step, dict(zip((inputs, targets), part)))[2]
-        np.testing.assert_allclose(norm, norms[i], rtol=1e-5)
-        assert evaluate(tf.train.get_global_step()) == i + 1
-    assert_same_state(values_of_all(evaluate), expected)
-
-
-def scaled_step(accumulation_steps=1, which=kernels.PLAIN):
-    """(inputs, targets, TrainStep, the loss's factor) of the linear model; an infinite input spoils the gradient."""
-    inputs, targets = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 1])
-    options, compute = StepOptions(accumulation_steps=accumulation_steps), kernels.Compute(tf.float16, which, False)
-    step = optimization.build_train_step(linear_loss(inputs, targets), 0.1, 100, 0, options, compute)
-    (factor,) = [var for var in tf.local_variables() if var.op.name == "loss_scale/factor"]
-    return inputs, targets, step, factor
-
-
-@pytest.mark.parametrize("spoiled", [[True], [True, False], [False, True], [True, True]])
-@pytest.mark.parametrize("which", KERNELS)
-def test_gradients_that_are_not_finite_change_nothing(spoiled, which, kind_of_variables, evaluate):
-    """Whichever of the accumulated batches they are from; the next ones are as if it had not been."""
-    good = inputs_and_targets(6)
-    bad = good[0].copy(), good[1]
-    bad[0][2, 1] = np.inf
-    inputs, targets, step, factor = scaled_step(len(spoiled), which)
-
-    def run(batch):
-        evaluate(step, dict(zip((inputs, targets), batch)))
-
-    for _ in range(2 * len(spoiled)):
-        run(good)
-    before = values_of_all(evaluate)
-    assert evaluate(factor) == 2.0**15
-    for halvings in (1, 2):
-        for is_bad in spoiled:
-            assert evaluate(factor) == 2.0 ** (16 - halvings)
-            run(bad if is_bad else good)
-        after = values_of_all(evaluate)
-        assert all((after[name] == value).all() for name, value in before.items())
-        assert evaluate(factor) == 2.0 ** (15 - halvings) and evaluate(tf.train.get_global_step()) == 2
-    for _ in range(3 * len(spoiled)):
-        run(good)
-    assert evaluate(tf.train.get_global_step()) == 5
-    assert_same_state(values_of_all(evaluate), numpy_training([good] * 5, 0.1, 100, 0)[0])
-
-
-@pytest.mark.parametrize("accumulation_steps", [1, 2])
-def test_the_loss_s_factor(accumulation_steps, kind_of_variables, evaluate, monkeypatch):
-    """Halved by each bad step, doubled by two good ones in a row, never below 1 or above where it began."""
-    monkeypatch.setattr(optimization, "LOSS_SCALE_GROWS_AFTER", 2)
-    good = inputs_and_targets(6)
-    bad = good[0] * np.inf, good[1]
-    inputs, targets, step, factor = scaled_step(accumulation_steps)
-
-    def exponents(kinds):
-        found = []
-        for kind in kinds:
-            for _ in range(accumulation_steps):
-                evaluate(step, dict(zip((inputs, targets), good if kind == "g" else bad)))
-            found.append(int(np.log2(evaluate(factor))))
-        return found
-
-    assert exponents("ggg") == [15, 15, 15]
-    assert exponents("bb") == [14, 13]
-    assert exponents("gbg") == [13, 12, 12]  # the good ones are not in a row
-    assert exponents("ggggggggg") == [13, 13, 14, 14, 15, 15, 15, 15, 15]
-    assert exponents("b" * 17) == list(range(14, -1, -1)) + [0, 0]
-    assert exponents("gg") == [0, 1]
-
-
-def test_scaling_saves_gradients_too_small_for_float16(evaluate):
-    w = tf.get_variable("w", initializer=[1.0, 2.0])
-    # The gradient, 1e-8, is below the smallest number there is in float16.
-    loss = tf.cast(tf.reduce_sum(tf.cast(w, tf.float16) * tf.constant(1e-4, tf.float16)), tf.float32) * 1e-4
-    plain, scaled = (
-        optimization.build_train_step(
-            loss, 0.1, 8, 0, compute=kernels.Compute(dtype, kernels.PLAIN, False)
-        ).gradient_norm
-        for dtype in (tf.float32, tf.float16)
-    )
-    found = evaluate([plain, scaled])
-    assert found[0] == 0
-    np.testing.assert_allclose(found[1], 1e-8 * np.sqrt(2), rtol=1e-3)
-
-
-def test_the_factor_is_in_no_checkpoint(kind_of_variables, graph):
-    scaled_step()
-    assert {var.op.name for var in tf.global_variables()} == set(numpy_state(START)) | {"global_step"}
-    assert {var.op.name for var in tf.local_variables()} == {"loss_scale/factor", "loss_scale/good_steps"}
-
-
-@pytest.mark.parametrize(
-    "dtype,which,expected",
-    [
-        (tf.float32, kernels.PLAIN, (False, False)),
-        (tf.bfloat16, kernels.PLAIN, (False, False)),
-        (tf.float16, kernels.PLAIN, (False, True)),
-    ]
-    + ([(tf.float32, kernels.FUSED, (True, False)), (tf.float16, kernels.FUSED, (True, True))] * kernels.can_fuse()),
-)
-def test_what_the_compute_decides(dtype, which, expected, graph, monkeypatch):
-    """(Whether the update is compiled, whether the loss is scaled.)"""
-    compiled = []
-    monkeypatch.setattr(kernels, "compiled", lambda function: compiled.append(function) or function)
-    loss = linear_loss(*map(tf.constant, inputs_and_targets(4)))
-    optimization.build_train_step(loss, 0.1, 8, 0, compute=kernels.Compute(dtype, which, False))
-    is_scaled = "loss_scale/factor" in {var.op.name for var in tf.local_variables()}
-    assert (len(compiled) == 1, is_scaled) == expected

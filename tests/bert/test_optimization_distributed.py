@@ -12,7 +12,7 @@ from bert.optimization import StepOptions
 from bert.runtime import checkpoint, init_weights
 from bert.runtime.estimator import Estimator, EstimatorSpec, RunConfig
 from bert.runtime.init_weights import Tensor
-from tests.bert.test_optimization import (
+from tests.bert.linear_training import (
     START,
     assert_same_state,
     consecutive,

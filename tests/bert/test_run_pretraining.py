@@ -1,4 +1,4 @@
-"""Pre-training: the heads against numpy, the input, a tiny encoder that learns the sample text, and what follows it."""
+"""Pre-training: its input, a tiny encoder that learns the sample text, and what follows it."""
 
 import json
 import os
@@ -19,79 +19,14 @@ from bert.pretraining import model
 from bert.pretraining import records as pretraining_records
 from bert.system.errors import UserError, run_program
 from bert.tokenization import BasicTokenizer
-from tests.bert import test_run_classifier, test_run_squad
+from tests.bert import classifier_task, test_run_squad
+from tests.bert.pretraining_text import write_numbered
 from tests.paths import REPOSITORY
 from tests.small_task import succeed_here
 from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 LENGTH, PREDICTIONS = 32, 10
 SHAPE_FLAGS = [f"--max_seq_length={LENGTH}", f"--max_predictions_per_seq={PREDICTIONS}"]
-
-
-# ---- heads ----------------------------------------------------------------------------------------------------------
-
-
-def log_softmax(scores):
-    scores = scores - scores.max(axis=-1, keepdims=True)
-    return scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
-
-
-def test_masked_lm_head(evaluate):
-    rng = np.random.RandomState(1)
-    batch, seq_len, hidden, vocab = 3, 7, 4, 11
-    sequence, table = rng.randn(batch, seq_len, hidden), rng.randn(vocab, hidden)
-    positions, labels = rng.randint(seq_len, size=(batch, 5)), rng.randint(vocab, size=(batch, 5))
-    weights = np.array([[1, 1, 1, 0, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]], np.float32)
-    config = BertConfig(vocab, hidden, hidden_act="relu", initializer_range=0.5)
-    fed = tf.placeholder(tf.float32, [None, seq_len, hidden])
-    results = model.get_masked_lm_output(
-        config, fed, tf.constant(table, tf.float32), tf.constant(positions), tf.constant(labels), tf.constant(weights)
-    )
-    variables = {var.op.name: var for var in tf.trainable_variables()}
-    loss, per_example_loss, log_probs = evaluate(results, {fed: sequence})
-    values = {name[len("cls/predictions/") :]: value for name, value in evaluate(variables).items()}
-
-    masked = np.concatenate([sequence[i][positions[i]] for i in range(batch)])
-    masked = masked @ values["transform/dense/kernel"].astype(np.float64) + values["transform/dense/bias"]
-    masked = np.maximum(masked, 0)
-    masked = (masked - masked.mean(-1, keepdims=True)) / np.sqrt(masked.var(-1, keepdims=True) + 1e-12)
-    masked = masked * values["transform/LayerNorm/gamma"] + values["transform/LayerNorm/beta"]
-    expected = log_softmax(masked @ table.T + values["output_bias"])
-    losses = -expected[np.arange(batch * 5), labels.reshape(-1)]
-    np.testing.assert_allclose(log_probs, expected, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(per_example_loss, losses, rtol=1e-4, atol=1e-4)
-    assert abs(loss - losses[weights.reshape(-1) == 1].mean()) < 1e-3
-    found = {name: var.shape.as_list() for name, var in variables.items()}
-    assert found == {name: s for name, s in model.head_shapes(config).items() if "predictions" in name}
-
-
-def test_masked_lm_loss_without_predictions_is_zero(evaluate):
-    config = BertConfig(5, 4, hidden_act="relu")
-    zeros = tf.zeros([2, 3], tf.int32)
-    loss, _, _ = model.get_masked_lm_output(config, tf.ones([2, 3, 4]), tf.ones([5, 4]), zeros, zeros, tf.zeros([2, 3]))
-    assert evaluate(loss) == 0
-
-
-def test_next_sentence_head(evaluate):
-    rng = np.random.RandomState(2)
-    pooled, labels = rng.randn(6, 4), np.array([[0], [1], [1], [0], [1], [0]])
-    config = BertConfig(5, 4, initializer_range=0.5)
-    results = model.get_next_sentence_output(config, tf.constant(pooled, tf.float32), tf.constant(labels))
-    variables = {var.op.name: var for var in tf.trainable_variables()}
-    loss, per_example_loss, log_probs = evaluate(results)
-    values = evaluate(variables)
-    expected = log_softmax(
-        pooled @ values["cls/seq_relationship/output_weights"].T + values["cls/seq_relationship/output_bias"]
-    )
-    losses = -expected[np.arange(6), labels[:, 0]]
-    np.testing.assert_allclose(log_probs, expected, atol=1e-5)
-    np.testing.assert_allclose(per_example_loss, losses, atol=1e-5)
-    assert abs(loss - losses.mean()) < 1e-5
-    found = {name: var.shape.as_list() for name, var in variables.items()}
-    assert found == {name: s for name, s in model.head_shapes(config).items() if "seq_relationship" in name}
-
-
-# ---- the whole way --------------------------------------------------------------------------------------------------
 
 
 def make_data(monkeypatch, folder, name, *flags):
@@ -234,21 +169,6 @@ def test_evaluation_of_an_init_checkpoint(given, trained, tmp_path):
     assert results_in(str(tmp_path / "new"))["masked_lm_accuracy"] > 0.9
 
 
-# ---- input ----------------------------------------------------------------------------------------------------------
-
-
-def write_numbered(path, numbers):
-    """Records whose masked_lm_ids are all their number."""
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for number in numbers:
-            values = {name: [number] * 4 for name in ("input_ids", "input_mask", "segment_ids")}
-            values.update(
-                masked_lm_positions=[0, 0], masked_lm_ids=[number] * 2, masked_lm_weights=[1.0, 0.0],
-                next_sentence_labels=[0],
-            )  # fmt: skip
-            writer.write(make_example(values).SerializeToString())
-
-
 def numbers_of(files, steps, size=3, is_training=False, **reading):
     """The numbers of the records in the first `steps` batches."""
     input_fn = pretraining_records.input_fn_builder(files, 4, 2, is_training, Reading(**reading))
@@ -295,9 +215,6 @@ def test_record_files_that_are_none(tmp_path):
     with tf.io.TFRecordWriter(cut) as writer:
         writer.write(b"\xff\xff")
     fails(r"cut: expected records of create_pretraining_data", [cut], 4, 2, 99)
-
-
-# ---- what a user can get wrong --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -353,9 +270,6 @@ def test_damaged_record(given, tmp_path, capfd):
     assert re.search(r"^error: .*damaged: a record in it is damaged: ", capfd.readouterr().err.splitlines()[-1])
 
 
-# ---- what is fine-tuned from it -------------------------------------------------------------------------------------
-
-
 def fine_tuning_flags(given, trained, output):
     return [
         f"--output_dir={output}", f"--vocab_file={given}/vocab.txt", f"--bert_config_file={given}/bert_config.json",
@@ -373,15 +287,15 @@ def test_pairs_are_learnt_from_it(given, trained, tmp_path, monkeypatch):
     """MRPC-shaped data in words of the sample text, starting from the pre-trained checkpoint."""
     words = english_words(given)
     for name, chosen in (("GOOD", words[:4]), ("BAD", words[4:8]), ("OTHER", words[8:16])):
-        monkeypatch.setattr(test_run_classifier, name, chosen)
-    test_run_classifier.write_mrpc(tmp_path)
+        monkeypatch.setattr(classifier_task, name, chosen)
+    classifier_task.write_mrpc(tmp_path)
     output = tmp_path / "output"
     run_classifier.main(
         fine_tuning_flags(given, trained, output)
         + ["--task_name=mrpc", f"--data_dir={tmp_path}", "--max_seq_length=24", "--num_train_epochs=12"]
         + ["--do_train", "--do_eval"]
     )
-    assert test_run_classifier.results_of(output)["eval_accuracy"] > 0.95
+    assert classifier_task.results_of(output)["eval_accuracy"] > 0.95
 
 
 @pytest.mark.one_tensorflow
@@ -408,9 +322,6 @@ def test_answers_are_learnt_from_it(given, trained, tmp_path, monkeypatch):
 
 def spaced(paragraph):
     return lambda rng, kinds, filler, space, *more: paragraph(rng, kinds, filler, " ", *more)
-
-
-# ---- how it is computed ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.one_tensorflow

@@ -7,15 +7,6 @@ from bert import modeling
 from tests.dropin.release import VOCAB, Release
 
 
-@pytest.fixture(params=[False, True], ids=["reference variables", "resource variables"])
-def kind_of_variables(request):
-    """Both kinds of variables; what a script gets by default is a matter of the TensorFlow."""
-    before = tf.resource_variables_enabled()
-    (tf.enable_resource_variables if request.param else tf.disable_resource_variables)()
-    yield
-    (tf.enable_resource_variables if before else tf.disable_resource_variables)()
-
-
 @pytest.fixture(scope="session")
 def release(once):
     def fill(directory):

@@ -7,7 +7,7 @@ import pytest
 
 from bert.data import records as record_files
 from bert.system.errors import UserError
-from tests.bert.data.test_batches import LENGTH, window
+from tests.bert.data.window_records import LENGTH, window
 from train.data import records
 
 
