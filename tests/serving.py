@@ -58,6 +58,13 @@ def make_export(directory, **changed):
     return saved_model.export_saved_model(str(directory / "export"), prefix, settings, vocab_file)
 
 
+def check_same(found, expected):
+    """Tokens of texts, or entities of texts: the same, with scores as close as sums taken in another order are."""
+    assert [[item[:4] for item in row] for row in found] == [[item[:4] for item in row] for row in expected]
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose([item.score for item in one], [item.score for item in other], atol=1e-4)
+
+
 class Model:
     """An export's signatures as functions from arrays to arrays."""
 

@@ -1,8 +1,7 @@
-"""Text in, entities out: offsets, seams, threads, and that a checkpoint, an export and label_test.txt agree."""
+"""Text in, entities out: offsets, threads, and that a checkpoint, an export and label_test.txt agree."""
 
 import concurrent.futures
 import glob
-import json
 import os
 import re
 import shutil
@@ -16,14 +15,13 @@ from hypothesis import strategies as st
 
 from bert.system.errors import UserError
 from tests import small_task
+from tests.train.damaged_models import copy_of, refused
 from tests.train.data.test_text import CHARACTERS
 from train import run_dir
 from train.data.conll import read_conll
 from train.data.schemes import well_formed
 from train.data.text import split_words
-from train.data.windows import cut_windows
 from train.inference.entities import Entity, Token, entities, tagging
-from train.inference.frozen import Prediction
 from train.predictor import Predictor
 from train.tagger.settings import TaggerSettings
 
@@ -177,99 +175,6 @@ def test_threads_say_the_same_as_one_after_the_other(predict):
             assert found == expected
 
 
-class ByRule:
-    """In place of the tagger: finds names by a pattern of words, those it sees whole in a window."""
-
-    def __init__(self, predictor, pattern):
-        self._ids, self._pattern = predictor.settings.label_ids, pattern
-        self.windows = []
-
-    def tag(self, windows, batch_size):
-        self.windows = windows
-        return [self._tag(window.tokens) for window in windows]
-
-    def _tag(self, tokens):
-        label_ids = np.full([len(tokens)], self._ids["O"])
-        starts = np.cumsum([0] + [len(token) + 1 for token in tokens])
-        for match in re.finditer(self._pattern, "".join(token + " " for token in tokens)):
-            first, behind = np.searchsorted(starts, match.span())
-            label_ids[first:behind] = self._ids["I-PER"]
-            label_ids[first] = self._ids["B-PER"]
-        return Prediction(label_ids, np.ones([len(tokens)], np.float32), None)
-
-    def close(self):
-        pass
-
-
-def by_rule(finished, pattern):
-    predictor = Predictor(finished[0])
-    predictor.close()
-    predictor._tagger = ByRule(predictor, pattern)
-    return predictor
-
-
-@pytest.mark.parametrize(
-    "pattern,longest",
-    [
-        (r"(bob )+", 40),  # known from any part of it
-        (r"(ann )(bob )*(?=the )", 6),  # only where its end is seen
-        (r"(ann )(bob )*london ", 5),
-    ],
-)
-@pytest.mark.one_tensorflow
-def test_an_entity_over_a_seam_is_whole(pattern, longest, finished):
-    """Windows hold 14 pieces here and see 3 of their neighbours: of an entity of 6 cut in two, one sees all."""
-    predictor = by_rule(finished, pattern)
-
-    @hypothesis.settings(max_examples=300, deadline=None)
-    @hypothesis.given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, longest - 1)), max_size=12))
-    def check(parts):
-        text = " ".join("the " * before + "Ann " + "Bob " * more + "London the" for before, more in parts)
-        found = [entity.text.lower() + " " for entity in predictor(text)]
-        assert found == [match.group() for match in re.finditer(pattern, text.lower() + " ")]
-        decided = [word for window in predictor._tagger.windows for _, word in window.part.words]
-        assert decided == list(range(len(split_words(text))))
-
-    check()
-
-
-def test_long_text_is_cut_where_sentences_end(finished):
-    predictor = by_rule(finished, "$^")
-    words = ("我 在 北 京 上 海 . the man , in 上 海 . Bob saw . 京 京 京 京 京 . " * 8).split()
-    predictor(" ".join(words))
-    windows = predictor._tagger.windows
-    assert len(windows) > 15
-    for window in windows[:-1]:
-        first, last = window.part.words[0][1], window.part.words[-1][1]
-        # A window may decide 11 or, where it sees something on the left, 8 of its words: it may end behind the half.
-        furthest = first + (8 if first else 11) - 1
-        ends = [
-            i for i in range(first, furthest + 1) if words[i] == "." and 2 * (i - first + 1) >= furthest - first + 1
-        ]
-        assert last == max(ends, default=furthest)
-
-
-@hypothesis.settings(max_examples=300)
-@hypothesis.given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2)), max_size=80), st.integers(4, 40))
-def test_windows_end_at_the_best_place(words, capacity):
-    sizes, places = [size for size, _ in words], [place for _, place in words]
-    windows = cut_windows(sizes, capacity, places)
-    assert [i for window in windows for i in range(window.start, window.end)] == list(range(len(sizes)))
-    for window in windows:
-        assert 0 <= window.first <= window.start < window.end <= window.last <= len(sizes)
-        assert sum(sizes[window.first : window.last]) <= capacity
-    for window in windows[:-1]:
-        # How far it could have gone, as if all places were equal, and from where on a cut is allowed.
-        used = sum(sizes[window.first : window.start])
-        room = capacity - capacity // 4
-        ends = [e for e in range(window.start + 1, len(sizes)) if used + sum(sizes[window.start : e]) <= room]
-        ends = ends or [window.start + 1]
-        whole = sum(sizes[window.start : ends[-1]])
-        ends = [e for e in ends if 2 * sum(sizes[window.start : e]) >= whole]
-        assert window.end == max(ends, key=lambda end: (places[end], end))
-    assert cut_windows(sizes, capacity, [1] * len(sizes)) == cut_windows(sizes, capacity)
-
-
 @pytest.mark.parametrize(
     "tags,expected",
     [
@@ -312,73 +217,6 @@ def test_only_lists_of_words_are_taken(wrong, predict):
     assert predict.tag_words([[], [""]]) == [[], [("O", 1.0)]]
 
 
-def copy_of(finished, tmp_path):
-    path = tmp_path / "model"
-    shutil.copytree(finished[0], str(path))
-    return path
-
-
-def refused(path, **kwargs):
-    with pytest.raises(UserError) as caught:
-        Predictor(str(path), **kwargs)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def test_what_is_no_model(finished, tmp_path):
-    assert "no such directory" in refused(tmp_path / "nowhere")
-    assert "neither run.json" in refused(tmp_path)
-    assert "no such directory" in refused(os.path.join(finished[0], "run.json"))
-    assert "expected one of auto, fp32" in refused(finished[0], precision="fp8")
-    assert "was exported" in refused(os.path.join(finished[0], "export"), precision="bf16")
-
-
-def test_a_damaged_run(finished, tmp_path):
-    path = copy_of(finished, tmp_path)
-    (path / "run.json").write_text("{}")
-    assert "run.json: damaged" in refused(path)
-    (path / "run.json").write_text("[1")
-    assert "run.json: " in refused(path)
-    state = dict(run_dir.read_state(finished[0]), training={})
-    (path / "run.json").write_text(json.dumps(state))
-    assert "run.json: expected the settings of a run; not found: 'constrain'" in refused(path)
-    shutil.copy(os.path.join(finished[0], "run.json"), str(path))
-    for file in glob.glob(str(path / "best" / "*.data*")):
-        os.truncate(file, 1000)
-    assert "cut off or damaged" in refused(path)
-    shutil.rmtree(str(path / "best"))
-    Predictor(str(path)).close()  # the newest checkpoint
-    for file in glob.glob(str(path / "*ckpt*")) + [str(path / "checkpoint")]:
-        os.remove(file)
-    assert "no checkpoint" in refused(path)
-
-
-@pytest.mark.parametrize(
-    "name,value,expected",
-    [
-        ("lstm_size", 9, "rnn_layer/bidirectional_rnn/fw/lstm_cell/kernel has the shape"),
-        ("lstm_size", "x", "lstm_size x; expected 1 to 65536"),
-        ("num_layers", 0, "num_layers 0; expected 1 to 256"),
-        ("cell", "foo", "cell foo; expected lstm or gru"),
-        ("crf_only", True, "head crf_only; "),
-        ("subword_labels", "q", "subword_labels q; expected x or first"),
-        ("max_seq_length", 2, "max_seq_length 2; expected 3 to "),
-        ("max_seq_length", 100000, "max_seq_length 100000; expected 3 to "),
-        ("max_seq_length", "z", "max_seq_length z; expected 3 to "),
-        ("scheme", "ZZ", "scheme ZZ; expected null or one of "),
-        ("labels", 7, "labels 7; expected a list of names"),
-        ("bert_config", None, "bert_config None; expected the sizes of an encoder"),
-    ],
-)
-def test_settings_that_no_run_writes(name, value, expected, finished, tmp_path):
-    path = copy_of(finished, tmp_path)
-    state = run_dir.read_state(finished[0])
-    state["model"][name] = value
-    (path / "run.json").write_text(json.dumps(state))
-    assert expected in refused(path)
-
-
 def test_a_run_that_has_no_copy_of_its_vocabulary(given, finished, tmp_path, predict):
     path = copy_of(finished, tmp_path)
     vocab = path / "vocab.txt"
@@ -395,28 +233,6 @@ def test_a_run_that_has_no_copy_of_its_vocabulary(given, finished, tmp_path, pre
     assert "trained with another vocabulary" in refused(path)
     vocab.write_bytes(b"\xff" + own)
     assert "not UTF-8" in refused(path)
-
-
-def test_a_damaged_export(finished, tmp_path):
-    (export,) = glob.glob(os.path.join(finished[0], "export", "*"))
-    path = tmp_path / "export"
-    shutil.copytree(export, str(path))
-    assets = path / "assets"
-    vocab = (assets / "vocab.txt").read_bytes()
-    (assets / "vocab.txt").write_bytes(vocab.replace(b"[CLS]", b"[ClS]"))
-    assert "expected an entry [CLS]" in refused(path)
-    (assets / "vocab.txt").write_bytes(vocab + b"more\n")
-    assert "the model expects" in refused(path)
-    (assets / "vocab.txt").write_bytes(vocab)
-    for file in ("label2id.json", "tagger.json", "bert_config.json"):
-        content = (assets / file).read_text()
-        (assets / file).write_text("[]")
-        assert file in refused(path)
-        (assets / file).unlink()
-        assert file in refused(path)
-        (assets / file).write_text(content)
-    os.truncate(str(path / "saved_model.pb"), 5000)
-    assert "cannot be loaded" in refused(path)
 
 
 HOST = """
@@ -449,75 +265,3 @@ def test_in_a_program_that_knows_nothing_of_it(finished, tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "['Bob', 'London']\n" * 2
-
-
-def files_of(path):
-    return {name: (path / name).read_bytes() for name in ("vocab.txt", "bert_config.json") if (path / name).exists()}
-
-
-@pytest.fixture
-def encoder(tmp_path):
-    folder = tmp_path / "bert"
-    folder.mkdir()
-    (folder / "vocab.txt").write_text("a")
-    (folder / "bert_config.json").write_text("{}")
-    return [str(folder / "vocab.txt"), str(folder / "bert_config.json")]
-
-
-def begin(output, encoder):
-    state = run_dir.new_state(str(output), {}, {})
-    run_dir.write_state(str(output), state)
-    run_dir.copy_encoder_files(str(output), state, *encoder)
-
-
-def test_the_encoders_files_are_laid_beside_the_checkpoints_and_cleaned(tmp_path, encoder):
-    output = tmp_path / "output"
-    output.mkdir()
-    begin(output, encoder)
-    assert files_of(output) == files_of(tmp_path / "bert")
-    begin(output, encoder)  # again, and with other files
-    (tmp_path / "bert" / "vocab.txt").write_text("b")
-    begin(output, encoder)
-    assert files_of(output) == files_of(tmp_path / "bert")
-    assert json.loads((output / "run.json").read_text())["copied"] == ["vocab.txt", "bert_config.json"]
-    (output / "vocab.txt.tmp-7").write_text("half")
-    run_dir.clean(str(output))
-    assert list(output.iterdir()) == []
-
-
-def test_a_users_own_files_are_neither_overwritten_nor_cleaned(tmp_path, encoder):
-    output = tmp_path / "output"
-    output.mkdir()
-    (output / "vocab.txt").write_text("mine")
-    begin(output, encoder)
-    assert files_of(output) == {"vocab.txt": b"mine", "bert_config.json": b"{}"}
-    run_dir.clean(str(output))
-    assert files_of(output) == {"vocab.txt": b"mine"}
-
-
-def test_a_run_in_the_encoders_own_directory(tmp_path, encoder):
-    folder = tmp_path / "bert"
-    before = files_of(folder)
-    begin(folder, encoder)
-    run_dir.clean(str(folder))
-    assert files_of(folder) == before
-
-
-def test_clean_leaves_what_the_next_run_is_given(tmp_path, encoder):
-    output = tmp_path / "output"
-    output.mkdir()
-    begin(output, encoder)
-    ours = [str(output / "vocab.txt"), str(output / "bert_config.json")]
-    run_dir.clean(str(output), kept=ours)
-    begin(output, ours)
-    run_dir.clean(str(output))
-    assert files_of(output) == files_of(tmp_path / "bert")
-
-
-def test_runs_of_earlier_versions_own_no_such_files(tmp_path, encoder):
-    state = dict(run_dir.new_state(str(tmp_path), {}, {}))
-    del state["copied"]
-    run_dir.write_state(str(tmp_path / "bert"), state)
-    before = files_of(tmp_path / "bert")
-    run_dir.clean(str(tmp_path / "bert"))
-    assert files_of(tmp_path / "bert") == before

@@ -186,8 +186,8 @@ def check_batch(in_graph, texts):
 
 
 @pytest.fixture(scope="module", params=[{}, {"subword_labels": "first", "scheme": None, "do_lower_case": False}])
-def exported(request, tmp_path_factory):
-    return serving.make_export(tmp_path_factory.mktemp("export"), **request.param)
+def exported(request, exported, tmp_path_factory):
+    return serving.make_export(tmp_path_factory.mktemp("export"), **request.param) if request.param else exported
 
 
 def test_the_signature_says_what_predictor_says(exported):
