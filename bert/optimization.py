@@ -18,6 +18,7 @@ from bert.encoder import kernels
 
 # Weight decay does not pull biases and normalisation parameters towards zero.
 NO_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
+BETA_1, BETA_2 = 0.9, 0.999  # decay rates of Adam's moments
 LARGEST_LOSS_SCALE = 2.0**15  # half of float16's range, for a loss near 1
 LOSS_SCALE_GROWS_AFTER = 1000  # steps
 
@@ -176,7 +177,7 @@ def build_train_step(
         return TrainStep(tf.group(*done), learning_rate, norm, loss, means, number)
 
 
-def corrections(t, beta_1=0.9, beta_2=0.999):
+def corrections(t, beta_1=BETA_1, beta_2=BETA_2):
     """Adam's bias correction for its update number t, from 1: the factors on the moments m and v, two scalars.
 
     The moments start at 0; divided by 1 - beta^t they are averages (Kingma and Ba, 2015). Without it the first hundreds
@@ -323,8 +324,8 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         self,
         learning_rate,
         weight_decay_rate=0.0,
-        beta_1=0.9,
-        beta_2=0.999,
+        beta_1=BETA_1,
+        beta_2=BETA_2,
         epsilon=1e-6,
         exclude_from_weight_decay=None,
         name="AdamWeightDecayOptimizer",

@@ -5,6 +5,7 @@ import tensorflow.compat.v1 as tf
 from bert.modeling import dropout
 from train.tagger import crf
 from train.tagger.rnn import bidirectional_rnn
+from train.tagger.settings import has_rnn
 from train.tagger.shapes import check_shapes
 
 
@@ -82,7 +83,7 @@ class BLSTM_CRF:
           head: as of settings.TaggerSettings.
         """
         inputs = dropout(self.embedded_chars, self.dropout_rate)
-        if not head.startswith("blstm"):
+        if not has_rnn(head):
             with tf.variable_scope("project"):
                 scores = _affine(inputs, self.num_labels, "logits")
             return tf.tanh(scores) if head == "crf_only" else scores

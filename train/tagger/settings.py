@@ -103,7 +103,7 @@ class TaggerSettings(
     @property
     def has_rnn(self):
         """Whether the head has an RNN."""
-        return self.head.startswith("blstm")
+        return has_rnn(self.head)
 
     @property
     def has_crf(self):
@@ -144,6 +144,11 @@ class TaggerSettings(
     def constraint(self):
         """The labels.Constraint on what is predicted, or None without one."""
         return data_labels.constraint(self.labels, self.scheme) if self.constrain else None
+
+
+def has_rnn(head):
+    """Whether a head, one of train_helper.HEADS or ARCHIVE_HEAD, has an RNN."""
+    return head.startswith("blstm")
 
 
 def _check(values, where):
