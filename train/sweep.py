@@ -51,6 +51,17 @@ SETTINGS, RUNS, PAGE, BEST = "sweep.tsv", "runs.tsv", "sweep.html", "best"
 
 
 def main(argv=None):
+    """The sweep.
+
+    Args:
+      argv: list of str; default: the command line.
+
+    Returns:
+      list of results.Result, the best first.
+
+    Raises:
+      UserError: a flag is not as expected, or runs failed.
+    """
     args = parse_flags(argv)
     given = given_flags(args)
     if filesystem.is_remote(args.output_dir):
@@ -68,6 +79,7 @@ def main(argv=None):
         shown = shown_list(sorted(os.path.relpath(folder, args.output_dir) for folder in failures))
         number = sum(len(result.runs) for result in found)
         raise UserError(f"{len(failures)} of {number} runs failed: {shown}; {RUNS} has their last lines")
+    return found
 
 
 def parse_flags(argv=None):
@@ -134,6 +146,10 @@ def sweep(args, given, points, place):
     log.info("%d settings, %d runs; %d finished before", len(points), len(todo), len(todo) - len(left))
     failures, tests, ended = {}, {}, []
 
+    def drop(finished):
+        for run in [] if args.keep else finished:
+            runs.drop_checkpoints(run)
+
     def on_end(run, failure):
         ended.append(run)
         what = f"run {len(ended)} of {len(left)}: {os.path.relpath(run.folder, args.output_dir)}"
@@ -142,10 +158,10 @@ def sweep(args, given, points, place):
             log.warning("%s: failed with %s", what, failure)
         else:
             log.info("%s: dev F1 %.2f", what, runs.score(run).f1)
-            if not args.keep:
-                runs.drop_checkpoints(run)
+            drop([run])
         write(args, results.results_of(todo, failures), {})
 
+    drop([run for run in todo if run not in left])  # a kill may have come before it was done
     runs.run_all(left, runs.TRAINING, args.processes, on_end)
     found = results.results_of(todo, failures)
     best = results.best_of(found)

@@ -47,6 +47,7 @@ from train.finetuning import changes, schedule
 from train.inference.entities import entity_values
 from train.report.learning import learning_section, training_losses
 from train.serving import answers, client, rest, signatures
+from train.sweeping import folds, runs
 from train.tagger.settings import TaggerSettings
 
 # name: of the reader; files: dict from a name to good content, bytes or a JSON value; attacked: the names of those that
@@ -83,6 +84,16 @@ def read_data(directory):
     found = {split: overviews.overview(each, corpus and corpus.scheme, None, 16) for split, each in sentences.items()}
     rows, notes = check_data.table_rows(found, 16), list(check_data.find_notes(corpus, found, False))
     check_data.page(directory, list(found), rows, notes, problems).encode("utf-8")
+
+
+def read_folds(directory):
+    with tempfile.TemporaryDirectory() as folder:
+        folds.make_folds(directory, os.path.join(folder, "folds"), 2, 1, Format())
+
+
+def read_result(directory):
+    run = runs.Run(None, 1, None, directory, [])
+    assert all(found is None or f"{found:.2f}" for found in (runs.test_f1(run), (runs.score(run) or (None,))[0]))
 
 
 def read_sizes(directory):
@@ -334,6 +345,7 @@ def all_readers():
         }.items()
     }  # fmt: skip
     run = {"run.json": STATE, "label_dev.txt": b"Ann B-PER O\n"}
+    result = {"run.json": STATE, "predict_score.txt": b"accuracy:  98.0%; recall:  90.6%; FB1:  89.62\n"}
     glue = {"mrpc.tsv": glue_file(5, 0), "sst-2.tsv": glue_file(2, 1), "sts-b.tsv": glue_file(10, 9)}
     glue["cola.tsv"] = glue_file(4, 1)
     conll = {"train.txt": data, "dev.txt": data}
@@ -341,10 +353,13 @@ def all_readers():
     return [
         Reader("CoNLL", conll, ["train.txt", "dev.txt"], read_data),
         Reader("annotated", {"train.jsonl": annotated, "dev.txt": data}, ["train.jsonl"], read_data),
+        Reader("folds", conll, ["train.txt", "dev.txt"], read_folds),
+        Reader("folds, annotated", {"train.jsonl": annotated, "dev.json": [annotated]}, None, read_folds),
         Reader("vocab", {"vocab.txt": VOCAB}, ["vocab.txt"], read_vocab),
         Reader("config", {"bert_config.json": SIZES}, ["bert_config.json"], read_sizes),
         Reader("labels", {"label2id.json": {"O": 1, "X": 2}, "labels.txt": b"O\nB-PER\n"}, None, read_labels),
         Reader("run.json", run, ["run.json"], read_run),
+        Reader("result of a run", result, None, read_result),
         Reader("export", export, None, read_export),
         Reader("Hugging Face", hf_files, None, read_hugging_face),
         Reader("Hugging Face tokenizer", no_vocab, ["tokenizer.json", "added_tokens.json"], read_hugging_face),

@@ -150,7 +150,7 @@ def test_settings_are_compared_and_the_best_is_tested(capsys):
         page = Page(reader.read())
     assert page.tables[None, "Settings, the best first; dev F1 in percent"] == rows("sweep.tsv")
     assert "1  learning_rate 0.3: mean 62 of 3" in page.visible and command[-1] in page.visible
-    folder = table[1][-1]
+    folder = os.path.join("out", table[1][-1])
     assert sorted(os.listdir(folder)) == ["best", "mine.txt", "predict_score.txt", "run.json"]  # the rest is not needed
 
 
@@ -178,9 +178,9 @@ def test_a_run_that_fails_is_shown_and_does_not_stop_the_others():
     ]  # fmt: skip
     (failed,) = [row for row in rows("runs.tsv") if row[1] == "9"]
     assert failed[-2] == "exit code 2: error: the last line"
-    with open(failed[-1] + ".log") as reader:
+    with open(os.path.join("out", failed[-1] + ".log")) as reader:
         assert reader.read().startswith("a line before\n")
-    assert "train.tf_record" in os.listdir(rows("runs.tsv")[1][-1])
+    assert "train.tf_record" in os.listdir(os.path.join("out", rows("runs.tsv")[1][-1]))
     ran()
     with pytest.raises(UserError):
         sweep.main([*NEEDED, "-learning_rate", "9,0.1,0.2,0.3"])
@@ -252,7 +252,7 @@ def test_one_sweep_at_a_time():
 
 def test_what_run_py_says_of_a_damaged_run_counts(tmp_path):
     sweep.main([*NEEDED, "-learning_rate", "0.1"])
-    folder = rows("runs.tsv")[1][-1]
+    folder = os.path.join("out", rows("runs.tsv")[1][-1])
     with open(os.path.join(folder, "run.json"), "w") as writer:
         json.dump({"finished": True}, writer)
     ran()

@@ -6,7 +6,7 @@ In: numbers. Out: SVG elements as str. Lines differ in colour, dash and marker, 
 import collections
 import math
 
-from train.pages.spans import escape
+from train.pages.spans import escape, light_hues
 
 # A line of a chart. points: list of (x, y), sorted by x; look: number of its colour, dash and marker, the same for a
 # quantity in all charts; dots: whether the points are drawn, each with a tooltip of its values.
@@ -168,6 +168,13 @@ def _row_of_dots(label, values, place, top):
     for value in values:
         yield f'<path class="dot" d="{_marker(0, place(value), y)}"><title>{value:.4g}</title></path>'
     yield "</g>"
+
+
+def standalone(svg):
+    """A chart of this module as an SVG file of its own, with its style: on white, whatever page it is shown on."""
+    colours = "svg.chart{--page:#fff;--text:#1b1f24;--soft:#57606a;--rule:#d0d7de;background:#fff}" + light_hues()
+    head, rest = svg.split(">", 1)
+    return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{colours}{CSS}</style>{rest}'
 
 
 def _scale(axis, start, end):

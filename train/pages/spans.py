@@ -164,11 +164,16 @@ def page_end(script=""):
     return (f"<script>{script}</script>\n" if script else "") + "</body>\n</html>\n"
 
 
+def light_hues():
+    """The style that gives the classes hue0, hue1 and so on their colours on a light page."""
+    return "".join(f".hue{i}{{--hue:{pair[0]}}}" for i, pair in enumerate(_HUES))
+
+
 def _css():
     """The common style: page, entities, light and dark."""
-    light, dark = ("".join(f".hue{i}{{--hue:{pair[shade]}}}" for i, pair in enumerate(_HUES)) for shade in range(2))
+    dark = "".join(f".hue{i}{{--hue:{pair[1]}}}" for i, pair in enumerate(_HUES))
     lines = "".join(f".line{i}{{--line:{line}}}" for i, line in enumerate(_LINES))
-    return _STYLE.replace("/* light hues */", light + lines).replace("/* dark hues */", dark)
+    return _STYLE.replace("/* light hues */", light_hues() + lines).replace("/* dark hues */", dark)
 
 
 _STYLE = """

@@ -1,4 +1,15 @@
-"""The HTML tables of the report page, and how numbers are written in them."""
+"""HTML tables, and how numbers are written in them."""
+
+# A table that is wider than the window scrolls. Shadows at the edges show that there is more behind them: the covers
+# scroll with the table, the shadows stay.
+CSS = """
+.scroll{overflow-x:auto;max-width:100%;margin:.5rem 0;
+--cover:linear-gradient(var(--page),var(--page));
+--left:linear-gradient(to right,var(--shade),transparent);
+--right:linear-gradient(to left,var(--shade),transparent);
+background:var(--cover) left/2rem 100% no-repeat local,var(--cover) right/2rem 100% no-repeat local,
+var(--left) left/.9rem 100% no-repeat scroll,var(--right) right/.9rem 100% no-repeat scroll}
+"""
 
 
 def table(caption, columns, rows, foot=(), limited=False, css="", groups=()):

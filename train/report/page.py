@@ -12,7 +12,7 @@ from bert.system.files import atomic_open
 from train import __version__, conlleval, run_dir
 from train.chunks import OUTSIDE, parse_tag, reading_tag
 from train.data.labels import SPECIAL
-from train.pages import charts
+from train.pages import charts, tables
 from train.pages.spans import escape, page_end, page_start, type_classes
 from train.report import mistakes
 from train.report.learning import learning_section, training_losses
@@ -51,7 +51,7 @@ def page(evaluated, prefix, step, state, losses, model, training):
     """
     script = _read("page.js")
     classes = type_classes(_types(evaluated, model))
-    yield page_start(f"Report: {prefix}", _read("page.css") + charts.CSS, script)
+    yield page_start(f"Report: {prefix}", tables.CSS + _read("page.css") + charts.CSS, script)
     yield f"<header><h1>Tagging report</h1><p>Checkpoint <code>{escape(prefix)}</code>, step {step:,}</p>"
     yield _navigation(evaluated) + "</header>\n<main>\n"
     yield _summary(evaluated)

@@ -17,7 +17,8 @@ from bert.system.files import parse_json, read_json, write_json
 from train.data.annotated import find_file, is_annotated
 from train.data.columns import DOCSTART, is_comment, is_wordless, split_columns
 from train.data.corpus import summarize
-from train.data.labels import label_list
+from train.data.labels import label_list, problem
+from train.data.splits import read_split
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ def make_folds(data_dir, directory, number, seed, given, scheme=None):
         files = {split: find_file(data_dir, split) for split in ("train", "dev")}
         if len(set(map(is_annotated, files.values()))) > 1:
             raise UserError(f"{data_dir}: CoNLL lines and annotated texts; expected one of them for train and dev")
+        for path in files.values():
+            read_split(path, given)  # what is wrong is said of these files, not of what is made of them
         units = [unit for path in files.values() for unit in read_units(path, given.comment)]
         if len(units) < number:
             raise UserError(f"{data_dir}: {_counted(units)} in train and dev; expected at least {number}, the -folds")
@@ -56,7 +59,7 @@ def make_folds(data_dir, directory, number, seed, given, scheme=None):
         log.info("%s: %s in %d folds", data_dir, _counted(units), number)
         with complete_directory(directory) as temporary:
             _write_folds(temporary, units, parts, ".jsonl" if is_annotated(files["train"]) else ".txt", data_dir)
-            _write_flags(temporary, units, given, scheme)
+            _write_flags(temporary, units, given, scheme, data_dir)
     flags = dict(read_json(os.path.join(directory, FLAGS)), label_list=os.path.join(directory, LABELS))
     return [os.path.join(directory, str(fold + 1)) for fold in range(number)], flags
 
@@ -95,7 +98,7 @@ def _texts(path):
         content = lines.decode(stream.read(), path)
     if content.lstrip().startswith("["):
         try:
-            return [json.dumps(value, ensure_ascii=False) for value in parse_json(content)]
+            return [json.dumps(value) for value in parse_json(content)]
         except ValueError as error:
             raise UserError(f"{path}: expected JSON: {error}")
     return [line for line in content.replace("\r\n", "\n").split("\n") if line.strip()]
@@ -174,13 +177,16 @@ def write_units(path, units):
             before = unit.is_document
 
 
-def _write_flags(directory, units, given, scheme):
+def _write_flags(directory, units, given, scheme, data_dir):
     """Writes all labels of the data, and the flag of the scheme, as `summarize` finds them in all units together."""
     is_text = not os.path.exists(os.path.join(directory, "1", "train.jsonl"))
     whole = os.path.join(directory, "all" + (".txt" if is_text else ".jsonl"))
     write_units(whole, units)
     corpus = summarize(whole, None, given, scheme)
     os.remove(whole)
+    labels = label_list(corpus.tags)
+    if problem(labels):
+        raise UserError(f"{data_dir}: {problem(labels)}")
     with open(os.path.join(directory, LABELS), "w", encoding="utf-8", newline="") as writer:
-        writer.writelines(label + "\n" for label in label_list(corpus.tags))
+        writer.writelines(label + "\n" for label in labels)
     write_json(os.path.join(directory, FLAGS), {"tag_scheme": corpus.scheme} if is_text and corpus.scheme else {})

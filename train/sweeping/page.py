@@ -11,12 +11,10 @@ CURVES = 4  # settings with a curve: as many as there are dashes and markers
 STYLE = """
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1rem 2rem}
 figure{margin:0;max-width:44rem}
-.scroll{overflow-x:auto;max-width:100%;margin:1rem 0}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 caption{text-align:start;color:var(--soft);font-size:.9rem;padding-bottom:.25rem}
 th,td{padding:.25rem .7rem;border-bottom:1px solid var(--rule);text-align:end;white-space:nowrap}
-pre{background:var(--panel);border:1px solid var(--rule);border-radius:.4rem;padding:.6rem .8rem;white-space:pre-wrap;
-overflow-wrap:anywhere}
+pre{background:var(--panel);border:1px solid var(--rule);border-radius:.4rem;padding:.6rem .8rem;overflow-x:auto}
 .soft{color:var(--soft);font-size:.9rem}
 """
 
@@ -38,7 +36,7 @@ def write_page(path, data_dir, results, rows, command):
 def page(data_dir, results, rows, command):
     """Yields the page piece by piece; arguments as of `write_page`."""
     title = f"Sweep on {data_dir}"
-    yield page_start(title, STYLE + charts.CSS)
+    yield page_start(title, tables.CSS + STYLE + charts.CSS)
     yield f"<h1>{escape(title)}</h1>\n"
     best = sweep_results.best_of(results)
     if best:
@@ -47,7 +45,7 @@ def page(data_dir, results, rows, command):
         yield "<p>No setting has all its runs yet.</p>\n"
     scored = [result for result in results if result.scores]
     if scored:
-        figures = [_scores_chart(scored[:SHOWN]), _curves_chart(scored[:CURVES])]
+        figures = [scores_chart(scored[:SHOWN]), curves_chart(scored[:CURVES])]
         yield f'<div class="charts">{"".join(f"<figure>{chart}</figure>" for chart in figures)}</div>'
         left = f" The first plot has {SHOWN} of {len(scored)} settings." if len(scored) > SHOWN else ""
         yield (
@@ -60,7 +58,12 @@ def page(data_dir, results, rows, command):
     yield page_end()
 
 
-def _scores_chart(scored):
+def scores_chart(scored):
+    """A chart of the dev F1 of settings: SVG.
+
+    Args:
+      scored: list of results.Result that have scores.
+    """
     rows = []
     for number, result in enumerate(scored, 1):
         rows.append((f"{number}  {described(result.point.values)}", sweep_results.values(result)))
@@ -69,7 +72,8 @@ def _scores_chart(scored):
     return charts.dot_chart("Dev F1 by setting", rows, axis, name="scores")
 
 
-def _curves_chart(scored):
+def curves_chart(scored):
+    """A chart of dev F1 by step, of the best run of each setting; arguments and result as of `scores_chart`."""
     series = []
     for number, result in enumerate(scored, 1):
         best = max(result.scores.values(), key=lambda score: score.f1)

@@ -1,6 +1,7 @@
 """What a sweep found, as tables of settings and of runs: dev F1 chooses, and only the chosen has a score on test."""
 
 import collections
+import os
 import statistics
 
 from bert.system.files import atomic_open
@@ -82,13 +83,14 @@ def run_rows(results, tests):
     rows = [["no.", *names, "fold", "seed", "dev F1", "step", "test F1", "failed with", "directory"]]
     for number, result in enumerate(results, 1):
         for run in result.runs:
+            folder = f"{run.point.directory}/{os.path.basename(run.folder)}"
             found = result.scores.get(run.folder)
             row = [str(number), *result.point.values.values(), str(run.fold or ""), str(run.seed)]
             row += [f"{found.f1:.2f}", str(found.step)] if found else ["", ""]
             row += [
                 f"{tests[run.folder]:.2f}" if run.folder in tests else "",
                 result.failures.get(run.folder, ""),
-                run.folder,
+                folder,
             ]
             rows.append(row)
     return rows

@@ -29,7 +29,7 @@ TRAINING = ("-do_eval=false", "-do_predict=false", "-calibrate=false")
 TESTING = ("-do_train=false", "-do_eval=false", "-report")
 POLL = 0.1  # seconds between two looks at the processes
 SAVING = 300.0  # seconds that processes have to save a checkpoint after a signal
-_FB1 = re.compile(r"FB1: +([0-9.]+)")
+_FB1 = re.compile(r"FB1: +([0-9]+\.[0-9]+)")
 _TAIL = 1 << 16  # bytes of a log that its last line is looked for in
 
 
@@ -75,7 +75,7 @@ def test_f1(run):
     path = os.path.join(run.folder, run_dir.REPORT["test"])
     if not os.path.exists(path):
         return None
-    with open(path, encoding="utf-8") as reader:
+    with open(path, encoding="utf-8", errors="replace") as reader:
         found = _FB1.search(reader.read())
     return float(found.group(1)) if found else None
 

@@ -12,6 +12,7 @@ from train.data.conll import read_conll
 from train.sweeping.folds import deal, make_folds, read_units, write_units
 
 GIVEN = Format()
+HALF_A_PAIR = '{"text": "Ann ran", "entities": [{"type": "\\ud800", "start": 0, "end": 3}]}\n'  # of UTF-16
 
 
 def write(directory, **files):
@@ -119,8 +120,11 @@ def test_what_cannot_be_cut(tmp_path):
     with pytest.raises(UserError, match="CoNLL lines and annotated texts"):
         folds(mixed, tmp_path)
     broken = write(tmp_path / "broken", train_txt=sentences(0, 4) + "\nword\n", dev_txt=sentences(4, 9))
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"broken/train.txt:13: "):
         folds(broken, tmp_path)
+    half = write(tmp_path / "half", train_jsonl=HALF_A_PAIR * 3, dev_jsonl=HALF_A_PAIR)
+    with pytest.raises(UserError, match="half: a label that cannot be written in UTF-8"):
+        folds(half, tmp_path)
     assert not os.path.exists(str(tmp_path / "folds"))  # nothing half-written
 
 
