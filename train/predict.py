@@ -114,10 +114,10 @@ def _check(args):
         raise UserError("-: expected standard input once")
     if args.resume and not args.output:
         raise UserError("-resume needs -output: what was written to standard output cannot be gone on with")
-    if args.resume and not _can_resume(args.output, args.files):
-        raise UserError("-resume needs files as input, which standard input and pipes are not")
     if args.output:
         _check_output(args.output, args.resume)
+    if args.resume and not _can_resume(args.output, args.files):
+        raise UserError("-resume needs files as input, which standard input and pipes are not")
     written = [args.output + ending for ending in ("", resumable.PARTIAL, resumable.STATE)] if args.output else []
     for name in args.files:
         for output in written:

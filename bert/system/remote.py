@@ -175,16 +175,13 @@ class RawFile(io.RawIOBase):
                 super().close()
 
 
-def _remove_from_memory(gfile, path):
-    """Removes a file in ram://, where what is written anew would go behind the old content."""
-    if path.startswith("ram://") and gfile.exists(path) and not gfile.isdir(path):
-        gfile.remove(path)
-
-
 def exists(path):
     """Whether there is a file or directory."""
-    with _as_os_error(path) as gfile:
-        return gfile.exists(path)
+    try:
+        stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def isdir(path):
@@ -203,7 +200,8 @@ def listdir(path):
     if not isdir(path):  # TensorFlow's own `listdir` says no more of a store that cannot be reached
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     with _as_os_error(path) as gfile:
-        return [name for name in (name.rstrip("/") for name in gfile.listdir(path)) if name]
+        names = [name for name in (name.rstrip("/") for name in gfile.listdir(path)) if name]
+        return [name for name in names if not _in_memory(path) or gfile.exists(f"{path.rstrip('/')}/{name}")]
 
 
 def glob(pattern):
@@ -257,7 +255,10 @@ def rmtree(path):
 def stat(path):
     """TensorFlow's FileStatistics of a path, `length` and `mtime_nsec` among them."""
     with _as_os_error(path) as gfile:
-        return gfile.stat(path)
+        found = gfile.stat(path)
+        if found.is_directory and _in_memory(path) and not _is_directory_in_memory(gfile, path):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return found
 
 
 def normalized(path):
@@ -269,3 +270,22 @@ def normalized(path):
     scheme = _SCHEME.match(path).group()
     rest = path[len(scheme) :]
     return scheme + "/" * rest.startswith("/") + posixpath.normpath("/" + rest).lstrip("/")
+
+
+# ---- ram://, TensorFlow's store in memory: what it does otherwise than all others ------------------------------------
+
+
+def _in_memory(path):
+    return path.startswith("ram://")
+
+
+def _is_directory_in_memory(gfile, path):
+    """Whether there is such a directory; TensorFlow takes the beginning of any name for one."""
+    folder, name = posixpath.split(path.rstrip("/"))
+    return folder == "ram:" or name in gfile.listdir(folder) or bool(gfile.glob(f"{path.rstrip('/')}/*"))
+
+
+def _remove_from_memory(gfile, path):
+    """Removes a file before it is written anew: the new content would go behind the old."""
+    if _in_memory(path) and exists(path) and not isdir(path):
+        gfile.remove(path)

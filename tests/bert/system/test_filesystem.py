@@ -43,6 +43,11 @@ def test_files_and_directories(root):
     assert list(filesystem.walk(f"{root}/none")) == []
     with pytest.raises(OSError):
         filesystem.rmdir(f"{root}/a/b")
+    filesystem.makedirs(f"{root}/a/b.c")
+    stores.write(f"{root}/a/b.c/d", b"")
+    assert filesystem.listdir(f"{root}/a/b") == ["file", "file-2"] and not filesystem.exists(f"{root}/a/b/fi")
+    assert not filesystem.isdir(f"{root}/a/b/fi") and not filesystem.isdir(f"{root}/a/b/file-")
+    filesystem.rmtree(f"{root}/a/b.c")
     filesystem.remove(path)
     filesystem.replace(path + "-2", path)
     filesystem.copyfile(path, f"{root}/copy")
@@ -77,7 +82,7 @@ def test_what_is_not_there(root):
         stores.read(root)
     assert caught.value.strerror == "Is a directory"
     with pytest.raises(IsADirectoryError):
-        stores.write(root, b"")
+        filesystem.open_file(root, "wb")
 
 
 def test_streams(root):
