@@ -52,7 +52,9 @@ class Sentence2Vec(contextlib.AbstractContextManager):
     Making the object loads the encoder. `encode` may be called from several threads at once.
 
     Args:
-      config: path of a JSON file, or a dict with the same keys. Relative paths in a file are relative to its folder.
+      sen2vec_conf_file: path of a JSON file, or a dict with the same keys. Relative paths in a file are relative to its
+        folder. It has the archive's name.
+      config: another name for it.
 
     Attributes:
       size: length of a vector.
@@ -61,8 +63,11 @@ class Sentence2Vec(contextlib.AbstractContextManager):
       UserError: the config, or a file that it names, is not valid.
     """
 
-    def __init__(self, config):
-        config = check_config(config, "config") if isinstance(config, dict) else read_config(config)
+    def __init__(self, sen2vec_conf_file=None, config=None):
+        if (sen2vec_conf_file is None) == (config is None):
+            raise TypeError("Sentence2Vec needs its config once: sen2vec_conf_file or config")
+        given = config if sen2vec_conf_file is None else sen2vec_conf_file
+        config = check_config(given, "config") if isinstance(given, dict) else read_config(given)
         self._encoder = encoding.Encoder(
             EncoderFiles.from_dict(config),
             [config["layer"]],

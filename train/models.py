@@ -43,6 +43,8 @@ def create_model(
 ):
     """The tagger on all pieces, decoded without constraint, with the archive's arguments.
 
+    It may be called again where variables are reused, as in `tf.variable_scope(tf.get_variable_scope(), reuse=True)`.
+
     Args:
       bert_config: BertConfig.
       is_training: whether dropout is on.
@@ -250,6 +252,7 @@ def _encode(
         input_mask=input_mask,
         token_type_ids=segment_ids,
         use_one_hot_embeddings=use_one_hot_embeddings,
+        scope="bert",  # by name, as the default name would be another at a second call that reuses the variables
         compute=compute,
     )
     return encoder.get_sequence_output(), tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)

@@ -77,7 +77,8 @@ def main(argv=None):
 def parse_flags(argv=None):
     """Parses the flags; returns (Namespace of ours, list of flags for Beam)."""
     parser = FlagParser(prog="predict_beam.py", description="Finds the entities in texts, on any of Beam's runners; "
-                        "flags not listed here are Beam's, as --runner=FlinkRunner.")  # fmt: skip
+                        "flags not listed here are Beam's, as --runner=FlinkRunner.",
+                        no_paths=("input_files", "output"))  # fmt: skip
     flag, switch = parser.flag_group("model")
     add_model_flags(flag)
     flag, switch = parser.flag_group("input and output")

@@ -26,8 +26,10 @@ from train.serving.signatures import DEFAULT as ID_SIGNATURE
 from train.serving.signatures import TEXT as TEXT_SIGNATURE
 
 
-def main():
+def parse_flags(argv=None):
+    """The flags as a Namespace, `text` a list of texts."""
     parser = FlagParser(
+        no_paths=("url", "text"),
         prog="python -m train.serving_client",
         description="Entities of texts from a server, one JSON object per text; without texts, of each line of "
         "standard input.",
@@ -49,7 +51,11 @@ def main():
     flag("max_answer_mb", type=positive_float, default=MAX_ANSWER_MB, help="megabytes of an answer, at most")
     flag("min_score", type=proportion, default=0.0, help="leave out the entities with a lower score, 0 to 1")
     parser.add_argument("text", nargs="*", help="what to tag")
-    args = vars(parser.parse_args())
+    return parser.parse_args(argv)
+
+
+def main():
+    args = vars(parse_flags())
     texts, min_score = args.pop("text"), args.pop("min_score")
     bulk_texts.check_streams([] if texts else [bulk_texts.STANDARD_INPUT], to_standard_output=True)
     with ServingClient(**args) as client:

@@ -25,7 +25,7 @@ if __name__ == "__main__" and not __package__:  # run as a file, `python train/s
 from bert.system import filesystem, run_lock
 from bert.system.errors import UserError, run_program, shown_list
 from bert.system.files import sha256
-from bert.system.flags import FlagParser, non_negative_int, positive_int
+from bert.system.flags import NO_PATHS, FlagParser, non_negative_int, positive_int
 from bert.system.log import log_to_stderr
 from train.data.annotated import find_file
 from train.data.columns import format_of_flags
@@ -33,6 +33,7 @@ from train.data.recognition import scheme_flag
 from train.mymetrics import aligned
 from train.sweeping import folds, page, results, runs
 from train.sweeping.points import (
+    PREFIX,
     Place,
     add_run_flags,
     command_flags,
@@ -85,6 +86,7 @@ def main(argv=None):
 def parse_flags(argv=None):
     """The flags as a Namespace; see points.given_flags for those of run.py in it."""
     parser = FlagParser(
+        no_paths=[PREFIX + name for name in NO_PATHS],
         prog="sweep.py",
         description="Trains with all combinations of the flags' values and compares dev F1. All flags of run.py are "
         "taken, with several values where a comma is between them: -learning_rate 2e-5,5e-5 -head blstm_crf,crf",

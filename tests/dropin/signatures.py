@@ -123,6 +123,7 @@ SIGNATURES = {
         truncate_seq_pair(tokens_a, tokens_b, max_num_tokens, rng)
     """,
     "bert.sentence2veclib": """
+        Sentence2Vec(sen2vec_conf_file=None)
         Sentence2Vec.run(self, sentence_list)
         SentenceVecTuple(unique_id, sentence, vector)
     """,

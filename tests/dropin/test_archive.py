@@ -165,15 +165,42 @@ def test_sentence_vectors_by_the_archives_keys(release):
         "do_lower_case": True,
     }
     sentences = ["Ann met Bob", "北京 ||| London"]
-    with Sentence2Vec(config) as sentence2vec:
+    with Sentence2Vec(sen2vec_conf_file=config) as sentence2vec:
         found, expected = sentence2vec.run(sentences), sentence2vec.encode(sentences)
         assert sentence2vec.run([]) == []
     assert [(each.unique_id, each.sentence) for each in found] == list(enumerate(sentences))
     np.testing.assert_allclose([each.vector for each in found], expected, atol=1e-6)
     assert found[0].vector[0] == round(found[0].vector[0], 6)
     with Sentence2Vec(
-        {**{key: config[key] for key in list(config)[1:4]}, "max_seq_length": 16, "layer": -2}
+        config={**{key: config[key] for key in list(config)[1:4]}, "max_seq_length": 16, "layer": -2}
     ) as by_layer:
         np.testing.assert_allclose(by_layer.encode(sentences), expected, atol=1e-6)
     with pytest.raises(UserError, match="feature_pooling_layer is -2 and layer -1; expected one of them"):
         Sentence2Vec(dict(config, layer=-1))
+    for given in ({}, {"config": config, "sen2vec_conf_file": config}):
+        with pytest.raises(TypeError, match="needs its config once"):
+            Sentence2Vec(**given)
+
+
+@pytest.mark.parametrize("lstm_size", [1, 4])
+@pytest.mark.parametrize("scope", [None, "", "tagger"])
+def test_create_model_twice_shares_its_variables(release, lstm_size, scope):
+    """For training and for evaluation in one graph, as scripts build it, at the root or in a scope."""
+
+    def build(is_training):
+        ids = tf.ones([2, 4], tf.int32)
+        return models.create_model(release.config, is_training, ids, ids, ids, ids, 3, False, 0.1, lstm_size)
+
+    with tf.Graph().as_default():
+        if scope is None:
+            build(True)
+        else:
+            with tf.variable_scope(scope):
+                build(True)
+        names = [variable.name for variable in tf.global_variables()]
+        with tf.variable_scope(tf.get_variable_scope() if scope is None else scope, reuse=True):
+            build(False)
+        with tf.variable_scope(scope or "", reuse=tf.AUTO_REUSE):
+            build(False)
+        assert [variable.name for variable in tf.global_variables()] == names
+        assert any(name.endswith("bert/encoder/layer_0/output/LayerNorm/gamma:0") for name in names)
