@@ -16,10 +16,11 @@ from train import run_dir
 from train.data.annotated import find_file
 from train.finetuning import changes
 
-# For up to so many sentences: the batch size and the epochs. Small data needs small batches and many epochs, or the
-# run ends after a few dozen steps.
-Row = collections.namedtuple("Row", ["sentences", "batch_size", "num_train_epochs"])
-BY_SIZE = (Row(300, 8, 25), Row(3000, 16, 10), Row(20000, 32, 6), Row(float("inf"), 32, 4))
+# For up to so many sentences: the batch size, the epochs, and the factor on the rate of a trained encoder. Small data
+# needs small batches and many epochs, or the run ends after a few dozen steps; where there are many, smaller ones are
+# better.
+Row = collections.namedtuple("Row", ["sentences", "batch_size", "num_train_epochs", "rate_factor"])
+BY_SIZE = (Row(300, 8, 25, 1.0), Row(3000, 16, 10, 1.0), Row(20000, 32, 6, 0.5), Row(float("inf"), 32, 4, 0.5))
 # A head without trained weights learns next to nothing at the rates that suit a trained encoder.
 HEAD_RATE = 1e-3
 # The rate of a trained encoder: narrower ones take more.
@@ -95,7 +96,7 @@ def choose(sentences, hidden_size, has_weights):
     rate = next(width.learning_rate for width in BY_WIDTH if hidden_size <= width.hidden_size)
     return {
         "batch_size": row.batch_size,
-        "learning_rate": rate if has_weights else FROM_RANDOM_WEIGHTS,
+        "learning_rate": rate * row.rate_factor if has_weights else FROM_RANDOM_WEIGHTS,
         "head_learning_rate": HEAD_RATE,
         "num_train_epochs": row.num_train_epochs,
         "dropout_rate": DROPOUT,

@@ -99,7 +99,9 @@ def test_every_size_and_width():
                 values = choose(sentences, hidden_size, has_weights)
                 assert set(values) <= set(CHOSEN_BY_DATA)
                 assert values.pop("bias_correction") is has_weights and all(value > 0 for value in values.values())
-    assert choose(5000, 768, True)["learning_rate"] == 5e-5
+    rates = [choose(size, 768, True)["learning_rate"] for size in (100, 3000, 5000, 10**6)]
+    assert rates == [5e-5, 5e-5, 2.5e-5, 2.5e-5]
+    assert {choose(size, 768, False)["learning_rate"] for size in (100, 5000)} == {1e-3}
 
 
 def test_sentences_are_counted(tmp_path):
