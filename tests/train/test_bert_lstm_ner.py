@@ -76,21 +76,27 @@ def predicted(estimator):
     return np.array([row["pred_ids"] for row in found]), np.array([row["scores"] for row in found]), found
 
 
+@pytest.fixture(scope="module")
+def prediction(trained):
+    """What the trained model predicts, as `predicted`."""
+    return predicted(trained[0])
+
+
 def words():
     labels = features()["label_ids"]
     return (labels > 0) & (labels < IDS["X"])
 
 
-def test_it_learns_and_two_predictions_are_equal(trained):
-    ids, scores, found = predicted(trained[0])
+def test_it_learns_and_two_predictions_are_equal(trained, prediction):
+    ids, scores, found = prediction
     again, scores_again, _ = predicted(trained[0])
     assert np.array_equal(ids, again) and np.array_equal(scores, scores_again)
     assert (ids == features()["label_ids"])[words()].mean() > 0.9
     assert {"pred_ids", "scores", "loss"} == set(found[0])
 
 
-def test_evaluation_agrees_with_prediction_and_scikit_learn(trained):
-    ids, _, found = predicted(trained[0])
+def test_evaluation_agrees_with_prediction_and_scikit_learn(trained, prediction):
+    ids, _, found = prediction
     results = trained[0].evaluate(once)
     gold, mask = features()["label_ids"], words()
     np.testing.assert_allclose(results["eval_loss"], np.mean([row["loss"] for row in found]), rtol=1e-4)
@@ -116,7 +122,7 @@ def test_labels_come_from_the_output_directory_where_they_are_not_given(trained,
     assert np.array_equal(predicted(estimator(*flags))[0], predicted(estimator(label_map=IDS))[0])
 
 
-def test_prediction_without_labels(trained):
+def test_prediction_without_labels(trained, prediction):
     """As a client has it: no label_ids, but which pieces begin a word."""
 
     def unlabelled():
@@ -127,7 +133,7 @@ def test_prediction_without_labels(trained):
 
     found = list(trained[0].predict(unlabelled))
     assert set(found[0]) == {"pred_ids", "scores"}
-    assert np.array_equal([row["pred_ids"] for row in found], predicted(trained[0])[0])
+    assert np.array_equal([row["pred_ids"] for row in found], prediction[0])
 
 
 def test_evaluation_where_all_is_outside(tmp_path, evaluate):

@@ -25,24 +25,25 @@ def windows():
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(trained):
     """The TaggerSettings of the trained model."""
     flags = ["-lstm_size", "8", "-subword_labels", trained[2]]
     return TaggerSettings.of_flags(small.get_args_parser(flags), small.LABELS, "BIO", small.CONFIG.to_dict())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tagger(trained, settings):
-    """Function from kernels.Compute to a FrozenTagger of the trained model."""
-    made = []
+    """Function from kernels.Compute to a FrozenTagger of the trained model, made once of each."""
+    made = {}
 
     def make(compute=kernels.REFERENCE):
-        made.append(frozen.FrozenTagger(trained[0].latest_checkpoint(), settings, compute, with_losses=True))
-        return made[-1]
+        if compute not in made:
+            made[compute] = frozen.FrozenTagger(trained[0].latest_checkpoint(), settings, compute, with_losses=True)
+        return made[compute]
 
     yield make
-    for one in made:
+    for one in made.values():
         one.__exit__()
 
 

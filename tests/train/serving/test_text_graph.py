@@ -104,15 +104,16 @@ MARKED = marked_texts.filter(lambda text: not any("\ud800" <= character <= "\udf
 
 
 @given(texts=st.lists(TEXTS | MARKED, max_size=4))
-@settings(max_examples=200 if selection.is_reference() else 50)
+@settings(max_examples=100 if selection.is_reference() else 30)
 def test_pieces_are_the_tokenizers(lower, cased, spelled, joined, texts):
     for in_graph in (lower, cased, spelled, joined):
         assert in_graph.tokens(texts) == [tokens(in_graph.tokenizer, text, in_graph.splitter) for text in texts]
 
 
-ONCE = pytest.mark.one_tensorflow  # what stands around a character is looked at by the same operations
+ONCE = pytest.mark.one_tensorflow
 
 
+# What stands around a character is looked at by the same operations.
 @pytest.mark.parametrize("form", ["{}", *(pytest.param(form, marks=ONCE) for form in ("a{}b", "\u0301{}Σ"))])
 def test_characters_of_every_kind(lower, cased, form):
     """Of those that are alike, ideographs, syllables and what is no character or for private use, one in 61."""
@@ -133,6 +134,16 @@ def test_characters_of_every_kind(lower, cased, form):
                 assert of_text == tokens(in_graph.tokenizer, text), ascii(text)
 
 
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory):
+    """A vocabulary made for the texts of the next test."""
+    vocab = "[PAD] [UNK] [CLS] [SEP] a b x y ##x = \u2028 ## ##aff \u5317 ας σας σ ασα ab abc ##cd \u1100 ##\u1161"
+    vocab += " ##\u11a8 \U0001d165\U0001d16d"
+    path = tmp_path_factory.mktemp("by_hand") / "vocab.txt"
+    path.write_bytes("\n".join(vocab.split(" ")).encode("utf-8"))
+    return InGraph(str(path))
+
+
 @pytest.mark.parametrize(
     "text, pieces",
     [
@@ -149,13 +160,9 @@ def test_characters_of_every_kind(lower, cased, form):
         ("ab abc abcd abcdab", "ab abc [UNK] [UNK]"),  # abc is longer than ab, and then there is no ##d
     ],
 )
-def test_by_hand(text, pieces, tmp_path):
-    vocab = "[PAD] [UNK] [CLS] [SEP] a b x y ##x = \u2028 ## ##aff \u5317 ας σας σ ασα ab abc ##cd \u1100 ##\u1161"
-    vocab += " ##\u11a8 \U0001d165\U0001d16d"
-    (tmp_path / "vocab.txt").write_bytes("\n".join(vocab.split(" ")).encode("utf-8"))
-    in_graph = InGraph(str(tmp_path / "vocab.txt"))
-    (found,) = in_graph.tokens([text])
-    assert [in_graph.tokenizer.inv_vocab[i] for _, _, ids in found for i in ids] == pieces.split(" ")
+def test_by_hand(text, pieces, by_hand):
+    (found,) = by_hand.tokens([text])
+    assert [by_hand.tokenizer.inv_vocab[i] for _, _, ids in found for i in ids] == pieces.split(" ")
 
 
 @given(texts=st.lists(TEXTS | MARKED, max_size=4))
@@ -185,7 +192,10 @@ def check_batch(in_graph, texts):
     assert not batch.segment_ids.any() and batch.input_ids.shape == batch.input_mask.shape
 
 
-@pytest.fixture(scope="module", params=[{}, {"subword_labels": "first", "scheme": None, "do_lower_case": False}])
+OTHER = {"subword_labels": "first", "scheme": None, "do_lower_case": False}
+
+
+@pytest.fixture(scope="module", params=[{}, pytest.param(OTHER, marks=ONCE)])
 def exported(request, exported, tmp_path_factory):
     return serving.make_export(tmp_path_factory.mktemp("export"), **request.param) if request.param else exported
 
