@@ -37,7 +37,7 @@ def documents_of(text):
     return [document for document in documents if document]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(LINES), max_size=12), min_size=1, max_size=3),
     st.sampled_from(["\n", "\r\n"]),

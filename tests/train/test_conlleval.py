@@ -76,7 +76,7 @@ def tagged_texts(draw, delimiter):
     return "\n".join(lines) + draw(st.sampled_from(["", "\n"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_perl_and_python_give_the_same_bytes(data):
     delimiter = data.draw(st.sampled_from([" ", "\t", "|"]))

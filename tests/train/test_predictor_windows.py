@@ -57,7 +57,7 @@ def test_an_entity_over_a_seam_is_whole(pattern, longest, finished):
     """Windows hold 14 pieces here and see 3 of their neighbours: of an entity of 6 cut in two, one sees all."""
     predictor = by_rule(finished, pattern)
 
-    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.settings(max_examples=120, deadline=None)
     @hypothesis.given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, longest - 1)), max_size=12))
     def check(parts):
         text = " ".join("the " * before + "Ann " + "Bob " * more + "London the" for before, more in parts)
@@ -85,7 +85,7 @@ def test_long_text_is_cut_where_sentences_end(finished):
         assert last == max(ends, default=furthest)
 
 
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=120)
 @hypothesis.given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2)), max_size=80), st.integers(4, 40))
 def test_windows_end_at_the_best_place(words, capacity):
     sizes, places = [size for size, _ in words], [place for _, place in words]

@@ -53,7 +53,7 @@ def text_of(sentences, rng):
     return text.encode("utf-8") if rng.random() < 0.5 else text.rstrip("\n").encode("utf-8")
 
 
-@settings(FEW, max_examples=100)
+@settings(FEW, max_examples=50)
 @given(sentence_lists, st.integers(1, 60), st.randoms(use_true_random=False))
 @pytest.mark.one_tensorflow
 def test_blocks_are_of_whole_sentences_whatever_their_size(tmp_path_factory, sentences, block_bytes, rng):

@@ -51,7 +51,7 @@ HARD += "\u200b\u2028\x85\x1c \u00a0\u3000北京\ufffd\x00.,-$aB1𝔸"
 texts = st.text(st.one_of(st.sampled_from(HARD), st.characters(blacklist_categories=["Cs"])), max_size=40)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(texts, st.booleans())
 def test_alignment_of_any_text(tokenizers, text, lower):
     tokenizer = tokenizers[lower]
@@ -76,7 +76,7 @@ def test_alignment_of_any_text(tokenizers, text, lower):
         assert piece == "[UNK]" or kept == (piece[2:] if piece.startswith("##") else piece)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(texts, st.data())
 def test_a_span_of_pieces_is_found_by_its_characters(tokenizers, text, data):
     aligned = squad_windows.Aligner(tokenizers[True]).align(text)
@@ -100,7 +100,7 @@ def test_spans_that_pieces_do_not_meet(tokenizers):
     assert squad_windows.text_of(aligned, *squad_windows.pieces_of(aligned, start, start + 2)) == "aff"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(1, 30))
 def test_windows_cover_everything(length, max_length, doc_stride):
     spans = squad_windows.cut_spans(length, max_length, doc_stride)
@@ -110,7 +110,7 @@ def test_windows_cover_everything(length, max_length, doc_stride):
     assert all(first + count < length for first, count in spans[:-1])  # none is more than is needed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 30))
 def test_most_context_by_brute_force(length, max_length, doc_stride):
     spans = squad_windows.cut_spans(length, max_length, doc_stride)

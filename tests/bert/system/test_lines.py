@@ -60,7 +60,7 @@ def write(path, content):
         writer.write(content)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=content_of)
 def test_lines_are_those_of_a_brute_force_reading(path, content):
     write(path, content)
@@ -77,7 +77,7 @@ def test_lines_are_those_of_a_brute_force_reading(path, content):
     assert lines.decode(content, "name") == (content[3:] if content.startswith(MARK) else content).decode("utf-8")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=content_of, cuts=st.lists(st.integers(0, 60), max_size=4))
 def test_ranges_together_give_each_line_once(path, content, cuts):
     write(path, content)
@@ -88,7 +88,7 @@ def test_ranges_together_give_each_line_once(path, content, cuts):
     assert found == [line for _, line in lines.read(path)]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(before=content_of, bad=st.sampled_from(BAD), after=content_of, cut=st.integers(0, 60))
 def test_what_is_not_utf8_is_named_with_line_and_byte(path, before, bad, after, cut):
     content = before + bad + b"-" + after

@@ -155,7 +155,7 @@ def once(*case):
     [
         ("lstm", TRAIN), ("lstm", EVAL), once("lstm", PREDICT), ("crf_only", PREDICT),
         once("gru, first pieces", TRAIN), once("gru, first pieces", PREDICT),
-        once("classifier", TRAIN), once("classifier", PREDICT), once("squad", TRAIN), ("pretraining", TRAIN),
+        once("classifier", TRAIN), once("classifier", PREDICT), once("squad", TRAIN), once("pretraining", TRAIN),
         once("pretraining", EVAL),
     ],
 )  # fmt: skip
@@ -195,6 +195,7 @@ def test_dropout_compiles_too(monkeypatch):
     assert_fit_for_a_tpu(compiled)
 
 
+@pytest.mark.one_tensorflow
 def test_words_are_looked_up_by_matmul(monkeypatch):
     _, _, compiled = run_step("crf_only", PREDICT, True, monkeypatch)
     tables = [op for op in compiled if op.type.startswith(("Gather", "ResourceGather"))]

@@ -198,7 +198,7 @@ def test_ten_are_listed(write, caplog):
     st.text(st.sampled_from("ab1 .\n北\u0301\u200b\U0001f600"), max_size=12),
     st.lists(st.tuples(st.integers(-1, 13), st.integers(-1, 13), st.sampled_from("AB")), max_size=5),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_as_a_reader_does_that_looks_at_each_character(text, spans):
     words = split_words(text)
     if not words:

@@ -158,7 +158,7 @@ tags = columns.filter(lambda tag: tag not in ("X", "[CLS]", "[SEP]", "[PAD]") an
 corpora = st.lists(st.lists(st.tuples(words, tags), min_size=1, max_size=5), min_size=1, max_size=5)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     corpus=corpora,
     middle=st.lists(columns.filter(lambda column: "\r" not in column), max_size=2),

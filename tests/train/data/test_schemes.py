@@ -125,7 +125,7 @@ PATTERNS = {"BIO": "(O |B(%(k)s) (I(%(k)s) )*)*$", "BIOES": "(O |S(%(k)s) |B(%(k
 
 
 @pytest.mark.parametrize("scheme", ["BIO", "BIOES"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_spell(scheme, data):
     tags = data.draw(st.lists(st.sampled_from(ANY_TAGS[scheme]), max_size=12))

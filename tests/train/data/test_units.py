@@ -1,7 +1,7 @@
 """Words to units and back: the units are those of plain text, and no tag is lost on the way."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.train.data.test_text import SPLITTERS
@@ -44,6 +44,7 @@ def cut_tags(sentences, cutting):
 
 @pytest.mark.parametrize("scheme", list(SCHEMES))
 @pytest.mark.parametrize("splitter", SPLITTERS)
+@settings(max_examples=25)  # of each scheme and each way to split
 @given(st.data())
 def test_from_words_to_units_and_back(scheme, splitter, data):
     sentences = data.draw(st.lists(tagged(scheme), max_size=3))
@@ -65,6 +66,7 @@ def test_from_words_to_units_and_back(scheme, splitter, data):
 
 
 @pytest.mark.parametrize("scheme", list(SCHEMES))
+@settings(max_examples=50)
 @given(st.data())
 def test_whatever_units_are_tagged_words_are_well_formed_where_they_have_to_be(scheme, data):
     words = data.draw(st.lists(WORDS, max_size=8))

@@ -53,7 +53,7 @@ sizes_and_capacity = st.integers(1, 40).flatmap(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(sizes_and_capacity)
 def test_windows(problem):
     sizes, capacity = problem
@@ -277,7 +277,7 @@ def entities_across(tags_of_words, place):
     return [(kind, words[a], words[b - 1]) for kind, a, b in found if words[a] < place <= words[b - 1]]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_seam_moves_to_the_nearest_place_where_both_windows_agree(data):
     """settle_seams against its own description, place by place."""
