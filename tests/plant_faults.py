@@ -221,7 +221,7 @@ FAULTS = [
     Fault(
         "a missing shard goes unnoticed",
         "bert/data/shards.py",
-        "        if not os.path.exists(name):\n",
+        "        if not filesystem.exists(name):\n",
         "        if False:\n",
         "tests/bert/data/test_shards.py",
     ),
