@@ -99,6 +99,7 @@ def test_a_trained_tagger_is_used_from_there(root, trained):
     filesystem.rmtree(f"{output}/export/99999999999")
 
 
+@pytest.mark.one_tensorflow
 def test_a_run_goes_on_and_starts_afresh(trained, task, root):
     output = trained[0]
     before = checkpoint.latest(output)
@@ -120,6 +121,7 @@ def test_a_run_goes_on_and_starts_afresh(trained, task, root):
         small_task.succeed_here(*task[0], *more, "-do_train=false", "-label_list", "O,B-LOC,X,[CLS],[SEP]")
 
 
+@pytest.mark.one_tensorflow
 def test_run_classifier(root, tmp_path):
     mrpc.write_mrpc(tmp_path, 16, 4)
     mrpc.write_lines(tmp_path / "vocab.txt", mrpc.PIECES)
@@ -143,6 +145,7 @@ def test_run_classifier(root, tmp_path):
     assert stores.read(f"{root}/runs/mrpc2/test_results.tsv") == stores.read(f"{output}/test_results.tsv")
 
 
+@pytest.mark.one_tensorflow
 def test_pretraining_and_features(root, monkeypatch):
     with open(os.path.join(REPOSITORY, "bert", "sample_text.txt"), "rb") as reader:
         stores.write(f"{root}/pre/text", b"\n".join(reader.read().splitlines()[:30]))

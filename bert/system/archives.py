@@ -6,6 +6,7 @@ import struct
 import zipfile
 import zlib
 
+from bert.system import filesystem
 from bert.system.errors import UserError
 
 # Weights hardly compress. A zip that unpacks to more than this is no model, and could fill a disk or a memory.
@@ -23,8 +24,10 @@ def opened(path, file=None):
       UserError: the file cannot be read, is no zip file, or is damaged.
     """
     try:
-        with zipfile.ZipFile(file or path) as archive:
-            yield archive
+        with contextlib.ExitStack() as stack:
+            if file is None and filesystem.is_remote(path):
+                file = stack.enter_context(filesystem.open_file(path, "rb"))
+            yield stack.enter_context(zipfile.ZipFile(file or path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}")
     except NotImplementedError as error:  # of a later version of the format

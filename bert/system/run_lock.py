@@ -54,7 +54,7 @@ def locked(directory, wanted=True):
 def _missing(directory):
     """The directory and those above it, as far as there are none: a list of paths, the innermost first."""
     path, missing = filesystem.abspath(directory), []
-    while not filesystem.isdir(path) and os.path.dirname(path) != path:
+    while not filesystem.isdir(path) and filesystem.is_remote(path) == filesystem.is_remote(directory):
         missing.append(path)
         path = os.path.dirname(path)
     return missing

@@ -10,7 +10,9 @@ import tensorflow.compat.v1 as tf
 
 from bert import modeling
 from bert.runtime import checkpoint, encoder_files, init_weights, release
+from bert.system import filesystem
 from bert.system.errors import UserError
+from tests import stores
 
 CONFIG = modeling.BertConfig(
     vocab_size=7, hidden_size=4, num_hidden_layers=1, num_attention_heads=2, intermediate_size=6,
@@ -50,6 +52,21 @@ def make_zip(folder, tmp_path):
         return path
 
     return make
+
+
+def test_a_zip_in_a_store(make_zip, folder):
+    """It is unpacked beside it, there too, and once."""
+    path = f"file://{make_zip()}"
+    prefix = checkpoint.resolve(path)
+    assert prefix == path[: -len(".zip")] + "/bert_model.ckpt" and checkpoint.is_whole(prefix)
+    assert stores.files(os.path.dirname(prefix)) == NAMES
+    filesystem.remove(f"{os.path.dirname(prefix)}/vocab.txt")
+    assert checkpoint.resolve(path) == prefix and stores.files(os.path.dirname(prefix)) == NAMES
+    stores.write(f"{os.path.dirname(prefix)}/vocab.txt", b"mine")
+    with pytest.raises(UserError, match="vocab.txt: exists with another content"):
+        checkpoint.resolve(path)
+    with pytest.raises(UserError, match="none.zip: cannot be read: No such file or directory"):
+        checkpoint.resolve(os.path.dirname(path) + "/none.zip")
 
 
 def contents(directory):
