@@ -61,8 +61,11 @@ def fill_in(args):
         return args, ""  # the checks of all inputs come later and say what is wrong
     values.update(choose(sentences, hidden_size, has_weights=bool(args.init_checkpoint)))
     chosen = {name: values[name] for name in missing if name in values}
+    rate = chosen.get("learning_rate", args.learning_rate)
     if "head_learning_rate" in chosen:  # never below the encoder's
-        chosen["head_learning_rate"] = max(HEAD_RATE, chosen.get("learning_rate", args.learning_rate))
+        chosen["head_learning_rate"] = max(HEAD_RATE, rate)
+    if "bias_correction" in chosen and rate > FROM_RANDOM_WEIGHTS:  # random weights do not survive such large steps
+        chosen["bias_correction"] = True
     shown = " ".join(f"-{name} {_shown(value)}" for name, value in chosen.items())
     most = BY_SIZE[-2].sentences
     size = f"{sentences} sentences" if sentences <= most else f"more than {most} sentences"

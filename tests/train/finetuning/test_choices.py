@@ -43,6 +43,7 @@ def test_what_is_not_given_is_chosen_and_said(files):
     )
     assert filled(files, "-learning_rate", "1e-2")[0].head_learning_rate == 1e-2
     assert filled(files, "-learning_rate", "1e-5")[0].head_learning_rate == 1e-3
+    assert filled(files, "-learning_rate", "2e-3")[0].bias_correction is True
     args, said = filled(files)
     assert args.bias_correction is False and args.dropout_rate == 0.2
     assert args.learning_rate == 1e-3 and "384 with random weights: -batch_size 8 -learning_rate 0.001 " in said
