@@ -4,6 +4,7 @@ The archive's way: every batch padded to the longest length there may be, float3
 fused, prediction from variables.
 """
 
+import multiprocessing
 import os
 import tempfile
 
@@ -91,7 +92,11 @@ def tagger(options, given):
     tokenizer = tokenization.FullTokenizer(options["vocab"])
     settings = TaggerSettings.of_flags(args, workload.LABELS, "BIO", config.to_dict())
     with tempfile.TemporaryDirectory() as folder:
-        prefix = random_checkpoint(os.path.join(folder, "model.ckpt"), config, args)
+        prefix = os.path.join(folder, "model.ckpt")
+        # In a process of its own, as it takes more memory than tagging.
+        make = multiprocessing.get_context("spawn").Process(target=random_checkpoint, args=(prefix, config, args))
+        make.start()
+        make.join()
         frozen = FrozenTagger(prefix, settings, _compute(options))
 
     def tag():

@@ -317,7 +317,7 @@ def _predict(args, inputs, split, data, batch_size):
         reading=Reading(by_length=True, round_lengths=compute.is_compiled),
     )
     model_fn = make_model_fn(inputs.config, tasks.num_outputs(inputs.task), compute=compute)
-    predictions = prediction.predict(_checkpoint(args, inputs), model_fn, input_fn, batch_size)
+    predictions = prediction.predict(_checkpoint(args, inputs), model_fn, input_fn, batch_size, compute.dtype)
     return list(tqdm(predictions, total=len(data.examples), unit=" examples", disable=None, leave=False))
 
 

@@ -270,7 +270,7 @@ def answer_all(args, inputs):
     )
     prefix = checkpoint.latest(args.output_dir) or inputs.init_checkpoint
     model_fn = make_model_fn(inputs.config, compute=compute)
-    results = prediction.predict(prefix, model_fn, input_fn, args.predict_batch_size)
+    results = prediction.predict(prefix, model_fn, input_fn, args.predict_batch_size, compute.dtype)
     answers = collections.OrderedDict()
     with contextlib.closing(results):
         shown = tqdm(inputs.prediction, desc=args.predict_file, unit=" questions", disable=None, leave=False)

@@ -137,7 +137,8 @@ def _load_export(path, vocab_file, precision):
 def model_fingerprint(model_dir, vocab_file=None):
     """Hex digest of a model; another model, or the same one trained further, has a different one.
 
-    A checkpoint's index holds a checksum of every tensor; an export has its weights in its graph.
+    The index of a checkpoint, and that of an export's weights, holds a checksum of every tensor. An export of an
+    earlier version has its weights in its graph.
     """
     state = run_dir.read_state(model_dir)
     if state is not None:
@@ -151,7 +152,8 @@ def model_fingerprint(model_dir, vocab_file=None):
         if directory is None:
             raise UserError(f"{model_dir}: neither {run_dir.RUN_STATE} of a run in it nor an export")
         names = signatures.MODEL, os.path.join(signatures.ASSETS, signatures.SETTINGS)
-        files = [os.path.join(directory, name) for name in names]
+        index = os.path.join(directory, signatures.WEIGHTS_INDEX)
+        files = [os.path.join(directory, name) for name in names] + ([index] if filesystem.exists(index) else [])
         settings = []
     files += [vocab_file] if vocab_file else []
     try:

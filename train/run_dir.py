@@ -251,7 +251,7 @@ def clean(output_dir, kept=()):
     for path in sorted(removed, key=lambda path: path == RUN_STATE):
         filesystem.remove(os.path.join(output_dir, path))
     folders = {os.path.dirname(path) for path in removed} - {""}
-    # An export of frozen weights has a folder `variables` without a file in it.
+    # An export of an earlier version has a folder `variables` without a file in it.
     folders |= {os.path.join(os.path.dirname(path), "variables") for path in removed if path.endswith("saved_model.pb")}
     for folder in sorted(folders, key=len, reverse=True):
         while folder:

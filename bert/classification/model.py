@@ -13,6 +13,7 @@ from bert.classification import metrics, tasks
 from bert.data import pairs
 from bert.encoder import kernels
 from bert.runtime import saved_model
+from bert.runtime.frozen_weights import FrozenWeights
 from bert.system.files import atomic_open
 
 DROPOUT = 0.1  # of the pooled output
@@ -150,9 +151,10 @@ def export_saved_model(export_dir, prefix, bert_config, task, vocab_file, settin
       The directory written.
     """
 
-    def build_signatures():
+    def build_signatures(session):
+        weights = FrozenWeights(compute.dtype)
         fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in pairs.FIELDS}
-        with saved_model.frozen_weights(prefix):
+        with weights.scope():
             _, _, _, probabilities = create_model(
                 bert_config,
                 False,
@@ -164,6 +166,7 @@ def export_saved_model(export_dir, prefix, bert_config, task, vocab_file, settin
                 use_one_hot_embeddings=False,
                 compute=compute,
             )
+        weights.load(session, prefix)
         outputs = _outputs(task, probabilities)
         signature = tf.saved_model.predict_signature_def(fed, outputs)
         return {tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature}

@@ -61,7 +61,7 @@ def dropout(x, rate, seed=None):
 
 def gelu(x):
     """Gaussian error linear unit in its exact form, x * Phi(x) (Hendrycks and Gimpel, 2016)."""
-    return x * 0.5 * (1.0 + tf.math.erf(x / math.sqrt(2.0)))
+    return x * (0.5 * (1.0 + tf.math.erf(x / math.sqrt(2.0))))  # in this order: one temporary less
 
 
 def gelu_tanh(x):

@@ -167,7 +167,7 @@ def session_config(cpus=None):
         config.device_count["CPU"] = cpus
     if not gpus():
         # On a CPU, rewriting the graph takes longer than building it and makes no step faster. The fusion of matmul
-        # and bias is even slower where weights change, and copies of constants stay in memory.
+        # and bias is even slower where weights change.
         config.graph_options.rewrite_options.disable_meta_optimizer = True
     return config
 

@@ -15,8 +15,8 @@ from bert.data import pairs as data_pairs
 from bert.data.lengths import batches_by_length
 from bert.runtime import devices
 from bert.runtime.encoder_files import check_init_checkpoint, load_encoder
+from bert.runtime.frozen_weights import FrozenWeights
 from bert.runtime.init_weights import model_variables
-from bert.runtime.saved_model import frozen_weights
 from bert.system.errors import UserError
 from bert.system.flags import require
 
@@ -38,7 +38,7 @@ def split_pair(line):
 
 
 class Encoder(contextlib.AbstractContextManager):
-    """The encoder of a checkpoint, with weights as constants, in its own graph and session, open until `close`.
+    """The encoder of a checkpoint, in its own graph and session, open until `close`.
 
     `encode` may be called from several threads at once.
 
@@ -66,8 +66,8 @@ class Encoder(contextlib.AbstractContextManager):
         compute = devices.choose_compute(precision, config.hidden_size, 0, xla=xla)
         # Random weights give no features, so the whole encoder has to be there, but for what no layer depends on.
         variables = model_variables(config, head_name="", uses_pooler=False)
-        weights = check_init_checkpoint(files.init_checkpoint, variables, files.do_lower_case, partial=None)
-        names = {name: tensor.name for name, tensor in weights.tensors.items()}
+        start = check_init_checkpoint(files.init_checkpoint, variables, files.do_lower_case, partial=None)
+        names = {name: tensor.name for name, tensor in start.tensors.items()}
 
         self.hidden_size = config.hidden_size
         self._segments = config.type_vocab_size
@@ -75,13 +75,13 @@ class Encoder(contextlib.AbstractContextManager):
         self._max_seq_length = files.max_seq_length
         self._batch_size = batch_size
         self._round_lengths = compute.is_compiled
-        graph = tf.Graph()
-        with graph.as_default():
+        with tf.Graph().as_default():
             self._inputs = {
                 name: tf.placeholder(tf.int32, [None, None], name)
                 for name in ("input_ids", "input_mask", "token_type_ids")
             }
-            with frozen_weights(weights.prefix, unused=variables.unused, names=names):
+            weights = FrozenWeights(compute.dtype)
+            with weights.scope():
                 model = modeling.BertModel(
                     config,
                     is_training=False,
@@ -91,7 +91,7 @@ class Encoder(contextlib.AbstractContextManager):
                 )
             outputs = model.get_all_encoder_layers()
             self._values = tf.stack([outputs[i] for i in layers], axis=2)  # [batch, seq_len, layers, hidden]
-        self._session = tf.Session(graph=graph, config=devices.session_config())
+            self._session = weights.open_session(start.prefix, variables.unused, names)
 
     def close(self):
         """Frees the session's memory; `encode` cannot be called afterwards."""

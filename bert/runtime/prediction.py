@@ -1,4 +1,4 @@
-"""Predictions of a trained model for a record file, with weights as constants and batches by length.
+"""Predictions of a trained model for a record file, with weights held once and batches by length.
 
 In: a checkpoint, a model function, an input function. Out: a dict of numpy values for each record, in their order.
 """
@@ -7,12 +7,11 @@ import contextlib
 
 import tensorflow.compat.v1 as tf
 
-from bert.runtime import devices
 from bert.runtime.estimator import ModeKeys
-from bert.runtime.saved_model import frozen_weights
+from bert.runtime.frozen_weights import FrozenWeights
 
 
-def predict(prefix, model_fn, input_fn, batch_size):
+def predict(prefix, model_fn, input_fn, batch_size, dtype=tf.float32):
     """Yields the predictions for every record of a file, in order.
 
     Args:
@@ -21,17 +20,20 @@ def predict(prefix, model_fn, input_fn, batch_size):
       input_fn: function from params to a dataset of features, `position` among them, as batches.batches_once gives
         it by length.
       batch_size: records in a batch.
+      dtype: the type in which the encoder computes.
 
     Yields:
       dict from the name of each prediction to its value for one record, padded as its batch was.
     """
     params = {"batch_size": batch_size}
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default():
         features = tf.data.make_one_shot_iterator(input_fn(params)).get_next()
         position = features.pop("position")
-        with frozen_weights(prefix):
+        weights = FrozenWeights(dtype)
+        with weights.scope():
             predictions = model_fn(features, None, ModeKeys.PREDICT, params).predictions
-    with contextlib.closing(tf.Session(graph=graph, config=devices.session_config())) as session:
+        session = weights.open_session(prefix)
+    with contextlib.closing(session):
         waiting, due = {}, 0
         while True:
             try:

@@ -1,8 +1,4 @@
-"""SavedModels for serving: the weights of a checkpoint as constants in a graph that both TensorFlows load.
-
-A SavedModel with resource variables written by TensorFlow 2.15 does not load in 1.15; a graph of constants loads in
-both, and runs faster, as the kernels may arrange constant weights once.
-"""
+"""SavedModels for serving: a graph that every TensorFlow loads, and its weights as variables beside it."""
 
 import contextlib
 import json
@@ -11,41 +7,15 @@ import tempfile
 import time
 
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
-from bert.runtime import checkpoint, devices
+from bert.runtime import devices
 from bert.system import filesystem, signals
 from bert.system.errors import cannot_be_written
 from bert.system.files import is_leftover, make_dir, sync_tree
 
 MODEL = "saved_model.pb"
 ASSETS = "-assets"  # suffix of the directory in which assets lie until the SavedModel has copied them
-
-
-def frozen_weights(prefix, unused=(), names=None):
-    """A variable scope in which every variable is a constant with its value in the checkpoint.
-
-    A variable that is requested twice, as when a graph is built twice, is the same constant both times.
-
-    Args:
-      prefix: checkpoint prefix.
-      unused: names of variables that no output depends on; the checkpoint may lack them.
-      names: dict from the names of variables to those in the checkpoint, where they are others.
-    """
-    reader = checkpoint.open_checkpoint(prefix)
-    made = {}
-
-    def constant(getter, name, *args, **kwargs):
-        if name not in made:
-            there = (names or {}).get(name, name)
-            missing = name in unused and not reader.has_tensor(there)
-            made[name] = (
-                tf.zeros(kwargs["shape"])
-                if missing
-                else tf.constant(checkpoint.read_tensor(reader, prefix, there), kwargs.get("dtype") or tf.float32)
-            )
-        return made[name]
-
-    return tf.variable_scope("", custom_getter=constant)
 
 
 def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_extra=None):
@@ -55,8 +25,8 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_
 
     Args:
       export_dir: directory of all exports.
-      build_signatures: function that builds the graph, within `frozen_weights`, in the default graph and returns its
-        SignatureDefs by name.
+      build_signatures: function from a session of the default graph. It builds the graph, fills its variables in the
+        session, and returns the SignatureDefs by name.
       vocab_file: path of the vocabulary, an asset under the name vocab.txt.
       settings: dict from the file names of the other assets to their content, JSON values.
       write_extra: function that writes further files into the directory that it is given.
@@ -130,7 +100,7 @@ def _publish(temporary, export_dir, number):
 
 def _write_model(directory, build_signatures, assets):
     with tf.Graph().as_default(), tf.Session(config=devices.session_config()) as session:
-        signatures = build_signatures()
+        signatures = build_signatures(session)
         builder = tf.saved_model.Builder(directory)
         builder.add_meta_graph_and_variables(
             session,
@@ -139,7 +109,20 @@ def _write_model(directory, build_signatures, assets):
             assets_collection=[tf.constant(path) for path in assets],
             strip_default_attrs=True,
         )
-        builder.save()
+        _drop_new_attributes(builder.save())
+
+
+def _drop_new_attributes(path):
+    """Removes from a SavedModel's file what says nothing and what TensorFlow 1.15 does not know."""
+    path = tf.compat.as_str(path)
+    saved = saved_model_pb2.SavedModel()
+    with open(path, "rb") as reader:
+        saved.ParseFromString(reader.read())
+    for node in saved.meta_graphs[0].graph_def.node:
+        if node.op == "VarHandleOp" and "debug_name" in node.attr:
+            del node.attr["debug_name"]
+    with open(path, "wb") as writer:
+        writer.write(saved.SerializeToString())
 
 
 def _write_assets(asset_dir, vocab_file, settings):

@@ -1,7 +1,7 @@
-"""A trained tagger with its weights as constants: the graph that is exported, and the one that tags files.
+"""A trained tagger: the graph that is exported, and the one that tags files.
 
-TensorFlow arranges constant weights once, and one session tags all batches. In: windows.Encoded, windows of pieces.
-Out: label ids, probabilities and losses, in the order of the windows.
+One session, which holds each weight once, tags all batches. In: windows.Encoded, windows of pieces. Out: label ids,
+probabilities and losses, in the order of the windows.
 """
 
 import collections
@@ -12,10 +12,12 @@ import tensorflow.compat.v1 as tf
 from bert.data.lengths import batches_by_length
 from bert.encoder import kernels
 from bert.runtime import devices
-from bert.runtime.saved_model import frozen_weights
+from bert.runtime.frozen_weights import FrozenWeights
 from train.data.labels import PIECE
 from train.data.windows import Prediction, pad_windows
 from train.models import build_tagger, predict_tags
+
+MOST_PIECES = 2048  # that a CPU computes at a time, padding included
 
 # inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores, entity_scores: [batch, seq_len], see
 # decoding.Decoded; losses: [batch] or None; temperatures: placeholder [count] if it scores tags at several, or None.
@@ -23,23 +25,6 @@ FrozenGraph = collections.namedtuple(
     "FrozenGraph", ["inputs", "pred_ids", "scores", "losses", "entity_scores", "temperatures"]
 )
 FrozenGraph.__new__.__defaults__ = (None,)
-
-
-def build_graph(prefix, settings, compute=kernels.REFERENCE, with_losses=False):
-    """Builds the tagger of a checkpoint in the default graph.
-
-    Args:
-      prefix: checkpoint prefix.
-      settings: settings.TaggerSettings.
-      compute: kernels.Compute.
-      with_losses: take label_ids too and give losses.
-
-    Returns:
-      FrozenGraph.
-    """
-    features = placeholders(with_losses)
-    with frozen_weights(prefix):
-        return build_outputs(features, settings, compute)
 
 
 def placeholders(with_losses):
@@ -59,7 +44,8 @@ def build_outputs(features, settings, compute=kernels.REFERENCE, temperatures=No
     Args:
       features: dict of tensors int32 [batch, seq_len], `input_ids`, `input_mask`, `segment_ids`, `word_start` (1 at
         the first piece of each word), and for losses `label_ids`.
-      settings, compute: as `build_graph`.
+      settings: settings.TaggerSettings.
+      compute: kernels.Compute.
       temperatures: float [count], which give scores and entity_scores a leading axis; default: the settings' one.
 
     Returns:
@@ -80,6 +66,17 @@ def build_outputs(features, settings, compute=kernels.REFERENCE, temperatures=No
         settings.temperature if temperatures is None else temperatures,
     )
     return FrozenGraph(features, decoded.tags, decoded.scores, tagger.losses, decoded.entity_scores, temperatures)
+
+
+def _parts(batch, seq_len):
+    """A batch, a list, cut into parts of about one size that a CPU computes one after the other.
+
+    A large batch takes more memory there and is no faster. A GPU takes it whole.
+    """
+    if devices.gpus():
+        return [batch]
+    size = -(-len(batch) // -(-len(batch) * seq_len // MOST_PIECES))
+    return [batch[start : start + size] for start in range(0, len(batch), size)]
 
 
 class Tagger(contextlib.AbstractContextManager):
@@ -117,15 +114,19 @@ class Tagger(contextlib.AbstractContextManager):
         """
         predictions = [None] * len(windows)
         for chosen in batches_by_length([len(window.input_ids) for window in windows], batch_size):
-            for i, prediction in zip(chosen, self._tag_batch([windows[i] for i in chosen], temperatures)):
-                predictions[i] = prediction
+            seq_len = self._padded(max(len(windows[i].input_ids) for i in chosen))
+            for part in _parts(chosen, seq_len):
+                found = self._tag_batch([windows[i] for i in part], seq_len, temperatures)
+                for i, prediction in zip(part, found):
+                    predictions[i] = prediction
         return predictions
 
-    def _tag_batch(self, windows, temperatures):
+    def _padded(self, length):
+        """The length to which a batch is padded: even where kernels are compiled, so that there are half as many."""
+        return min(length + length % 2, self._longest) if self._longest else length
+
+    def _tag_batch(self, windows, seq_len, temperatures):
         lengths = [len(window.input_ids) for window in windows]
-        seq_len = max(lengths)
-        if self._longest:  # even lengths only: half as many kernels to compile
-            seq_len = min(seq_len + seq_len % 2, self._longest)
         values = pad_windows(windows, self._graph.inputs, seq_len)
         fed = {self._graph.inputs[name]: value for name, value in values.items()}
         fetched = {"label_ids": self._graph.pred_ids, "loss": self._graph.losses}
@@ -147,30 +148,22 @@ class Tagger(contextlib.AbstractContextManager):
 class TaggerTemplate:
     """The graph of a tagger, built once for many checkpoints: to build it takes longer than to tag a small file.
 
-    Its weights are placeholders. For a checkpoint the graph is copied, with constants in their place. Its taggers can
-    be given other temperatures than that of the settings.
+    Each checkpoint has a session of its own in this graph, which holds its weights. Its taggers can be given other
+    temperatures than that of the settings.
 
     Args:
-      settings, compute, with_losses: as `build_graph`.
+      settings: settings.TaggerSettings.
+      compute: kernels.Compute.
+      with_losses: take label_ids too and give losses.
     """
 
     def __init__(self, settings, compute=kernels.REFERENCE, with_losses=False):
-        weights = {}  # name of a variable -> its placeholder
-
-        def placeholder(getter, name, shape=None, dtype=None, **kwargs):
-            if name not in weights:
-                weights[name] = tf.placeholder(dtype or tf.float32, shape)
-            return weights[name]
-
-        with tf.Graph().as_default() as graph, tf.variable_scope("", custom_getter=placeholder):
-            temperatures = tf.placeholder_with_default([settings.temperature], [None], "temperatures")
-            built = build_outputs(placeholders(with_losses), settings, compute, temperatures)
-        self._graph_def = graph.as_graph_def()
-        # Names and shapes instead of tensors, which would keep the graph itself.
-        self._weights = [(name, weight.name, weight.shape, weight.dtype) for name, weight in weights.items()]
-        self._inputs = {name: tensor.name for name, tensor in built.inputs.items()}
-        self._others = {name: built[i].name for i, name in enumerate(built._fields) if i and built[i] is not None}
+        self._graph = tf.Graph()
+        self._weights = FrozenWeights(compute.dtype)
         self._longest = _longest(settings, compute)
+        with self._graph.as_default(), self._weights.scope():
+            temperatures = tf.placeholder_with_default([settings.temperature], [None], "temperatures")
+            self._built = build_outputs(placeholders(with_losses), settings, compute, temperatures)
 
     def tagger(self, prefix):
         """The Tagger of a checkpoint.
@@ -178,14 +171,8 @@ class TaggerTemplate:
         Args:
           prefix: checkpoint prefix.
         """
-        with tf.Graph().as_default() as graph:
-            with frozen_weights(prefix):
-                constants = {there: tf.get_variable(name, shape, dtype) for name, there, shape, dtype in self._weights}
-            names = [*self._inputs.values(), *self._others.values()]
-            found = tf.import_graph_def(self._graph_def, constants, names, name="tagger")
-        inputs = dict(zip(self._inputs, found))
-        frozen = FrozenGraph(inputs, **dict({"losses": None}, **dict(zip(self._others, found[len(inputs) :]))))
-        return Tagger(tf.Session(graph=graph, config=devices.session_config()), frozen, self._longest)
+        with self._graph.as_default():
+            return Tagger(self._weights.open_session(prefix), self._built, self._longest)
 
 
 class Taggers:
@@ -219,12 +206,14 @@ class FrozenTagger(Tagger):
     """A checkpoint's tagger.
 
     Args:
-      prefix, settings, compute, with_losses: as `build_graph`.
+      prefix: checkpoint prefix.
+      settings, compute, with_losses: as TaggerTemplate.
     """
 
     def __init__(self, prefix, settings, compute=kernels.REFERENCE, with_losses=False):
-        graph = tf.Graph()
-        with graph.as_default():
-            frozen = build_graph(prefix, settings, compute, with_losses)
-        session = tf.Session(graph=graph, config=devices.session_config())
-        super().__init__(session, frozen, _longest(settings, compute))
+        weights = FrozenWeights(compute.dtype)
+        with tf.Graph().as_default():
+            with weights.scope():
+                built = build_outputs(placeholders(with_losses), settings, compute)
+            session = weights.open_session(prefix)
+        super().__init__(session, built, _longest(settings, compute))

@@ -5,7 +5,8 @@ import tensorflow.compat.v1 as tf
 
 from bert.encoder import kernels
 from bert.runtime import devices
-from bert.runtime.saved_model import frozen_weights, write_saved_model
+from bert.runtime.frozen_weights import FrozenWeights
+from bert.runtime.saved_model import write_saved_model
 from bert.system.errors import UserError, first_line
 from bert.tokenization import load_vocab
 from train.data.labels import CLS, PADDING, SEP
@@ -50,7 +51,7 @@ def export_saved_model(export_dir, prefix, settings, vocab_file, compute=kernels
     vocab = load_vocab(vocab_file)
     return write_saved_model(
         export_dir,
-        lambda: _build_signatures(prefix, settings, vocab, compute),
+        lambda session: _build_signatures(session, prefix, settings, vocab, compute),
         vocab_file,
         settings_assets(settings),
         lambda directory: warmup.write(directory, _warmup_requests(settings.max_seq_length)),
@@ -89,11 +90,13 @@ def load_tagger(directory):
         raise UserError(f"{directory}: cannot be loaded as a tagger's SavedModel: {first_line(error)}")
 
 
-def _build_signatures(prefix, settings, vocab, compute):
-    """Builds the frozen graph in the default graph; returns its SignatureDefs by name."""
-    with frozen_weights(prefix):  # the graph is built twice, on ids and on text, of the same weights
+def _build_signatures(session, prefix, settings, vocab, compute):
+    """Builds the tagger in the default graph and fills its weights; returns its SignatureDefs by name."""
+    weights = FrozenWeights(compute.dtype)
+    with weights.scope():  # the graph is built twice, on ids and on text, of the same weights
         signatures = _signatures_of_ids(settings, vocab, compute)
         signatures[TEXT] = _signature_of_text(settings, vocab, compute)
+    weights.load(session, prefix)
     return signatures
 
 

@@ -16,6 +16,7 @@ WITHOUT_WORD_START = "serving_without_word_start"
 TEXT = "serving_text"
 
 MODEL = "saved_model.pb"
+WEIGHTS_INDEX = "variables/variables.index"
 ASSETS = "assets"
 # The files in it.
 VOCAB = "vocab.txt"

@@ -14,7 +14,7 @@ def test_of_two_exports_in_the_same_second_the_later_takes_the_next_number(tmp_p
     (tmp_path / "vocab.txt").write_text("a")
     exports = tmp_path / "exports"
 
-    def signatures():
+    def signatures(session):
         x = tf.placeholder(tf.float32, [None])
         return {"serving_default": tf.saved_model.predict_signature_def({"x": x}, {"y": x * 2.0})}
 
