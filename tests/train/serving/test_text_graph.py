@@ -255,7 +255,7 @@ def test_weights_are_written_once(exported):
     constants = [tf.make_ndarray(node.attr["value"].tensor) for node in nodes if node.op == "Const"]
     embeddings = [len(serving.PIECES), 16]
     assert [[size.size for size in attr["shape"].shape.dim] for attr in variables].count(embeddings) == 1
-    assert not any(array.any() for array in constants if list(array.shape) == embeddings)  # before they are loaded, zeros
+    assert not any(array.any() for array in constants if list(array.shape) == embeddings)  # zeros
     assert not any("debug_name" in attr for attr in variables)
 
 
