@@ -14,7 +14,7 @@ from bert.sentence2veclib import Sentence2Vec
 from bert.system import filesystem, remote_lock
 from bert.system.errors import UserError
 from tests import small_task, stores
-from tests.bert import test_run_classifier as mrpc
+from tests.bert import classifier_task as mrpc
 from tests.paths import REPOSITORY
 from train import conlleval, predict, run_dir
 from train.predictor import Predictor
