@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from tensorflow.core.framework import tensor_pb2
 
 from tests import serving
 from train.serving import warmup
@@ -23,9 +24,22 @@ def message(descriptor, name, *fields):
     return added
 
 
+def add_file(pool, file):
+    """Adds a FileDescriptor to a pool, after those that it needs."""
+    for needed in file.dependencies:
+        add_file(pool, needed)
+    copied = descriptor_pb2.FileDescriptorProto()
+    file.CopyToProto(copied)
+    pool.Add(copied)
+
+
 @pytest.fixture(scope="module")
 def prediction_log():
-    """The class PredictionLog, made of the part of TF Serving's .proto files that matters here."""
+    """The class PredictionLog, made of the part of TF Serving's .proto files that matters here.
+
+    In a pool of its own: in the default one, old releases of protobuf would make new classes for TensorFlow's messages,
+    which TensorFlow then does not know.
+    """
     file = descriptor_pb2.FileDescriptorProto(name="warmup_test.proto", package="test", syntax="proto3")
     file.dependency.append("tensorflow/core/framework/tensor.proto")
     message(file.message_type, "ModelSpec", ("name", 1, "string", False), ("signature_name", 3, "string", False))
@@ -41,7 +55,8 @@ def prediction_log():
     entry.options.map_entry = True
     message(file.message_type, "PredictLog", ("request", 1, ".test.PredictRequest", False))
     message(file.message_type, "PredictionLog", ("predict_log", 6, ".test.PredictLog", False))
-    pool = descriptor_pool.Default()
+    pool = descriptor_pool.DescriptorPool()
+    add_file(pool, tensor_pb2.DESCRIPTOR)
     pool.Add(file)
     found = pool.FindMessageTypeByName("test.PredictionLog")
     if hasattr(message_factory, "GetMessageClass"):
