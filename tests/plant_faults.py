@@ -130,8 +130,8 @@ FAULTS = [
     Fault(
         "GELU is the approximation by tanh",
         "bert/encoder/kernels.py",
-        "return x * 0.5 * (1.0 + tf.math.erf(x / math.sqrt(2.0)))",
-        "return x * 0.5 * (1.0 + tf.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))",
+        "return x * (0.5 * (1.0 + tf.math.erf(x / math.sqrt(2.0))))",
+        "return x * (0.5 * (1.0 + tf.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x))))",
         "tests/bert/test_modeling.py",
     ),
     Fault(
