@@ -59,13 +59,9 @@ def fill_in(args):
         hidden_size = int(read_json(args.bert_config_file)["hidden_size"])
     except (UserError, OSError, KeyError, TypeError, ValueError):
         return args, ""  # the checks of all inputs come later and say what is wrong
-    values.update(choose(sentences, hidden_size, has_weights=bool(args.init_checkpoint)))
+    given_rate = None if "learning_rate" in missing else args.learning_rate
+    values.update(choose(sentences, hidden_size, bool(args.init_checkpoint), given_rate))
     chosen = {name: values[name] for name in missing if name in values}
-    rate = chosen.get("learning_rate", args.learning_rate)
-    if "head_learning_rate" in chosen:  # never below the encoder's
-        chosen["head_learning_rate"] = max(HEAD_RATE, rate)
-    if "bias_correction" in chosen and rate > FROM_RANDOM_WEIGHTS:  # random weights do not survive such large steps
-        chosen["bias_correction"] = True
     shown = " ".join(f"-{name} {_shown(value)}" for name, value in chosen.items())
     most = BY_SIZE[-2].sentences
     size = f"{sentences} sentences" if sentences <= most else f"more than {most} sentences"
@@ -87,24 +83,27 @@ def _subword_labels_of_start(args):
     return state["model"]["subword_labels"] if state else ARCHIVE_SUBWORD_LABELS
 
 
-def choose(sentences, hidden_size, has_weights):
+def choose(sentences, hidden_size, has_weights, given_rate=None):
     """The values of the flags that depend on data and encoder: dict from name to value.
 
     Args:
       sentences: number of training sentences.
       hidden_size: width of the encoder.
       has_weights: whether it starts from trained weights.
+      given_rate: the learning rate, where it is not to be chosen.
     """
     row = next(row for row in BY_SIZE if sentences <= row.sentences)
-    rate = next(width.learning_rate for width in BY_WIDTH if hidden_size <= width.hidden_size)
+    by_width = next(width.learning_rate for width in BY_WIDTH if hidden_size <= width.hidden_size)
+    rate = given_rate or (by_width * row.rate_factor if has_weights else FROM_RANDOM_WEIGHTS)
     return {
         "batch_size": row.batch_size,
-        "learning_rate": rate * row.rate_factor if has_weights else FROM_RANDOM_WEIGHTS,
-        "head_learning_rate": HEAD_RATE,
+        "learning_rate": rate,
+        "head_learning_rate": max(HEAD_RATE, rate),  # never below the encoder's
         "num_train_epochs": row.num_train_epochs,
         "dropout_rate": DROPOUT,
-        # The large first steps that a correction prevents undo trained weights; random ones learn faster by them.
-        "bias_correction": has_weights,
+        # The large first steps that a correction prevents undo trained weights. Random ones learn faster by them, but
+        # do not survive them at high rates.
+        "bias_correction": has_weights or rate > FROM_RANDOM_WEIGHTS,
     }
 
 
