@@ -15,7 +15,8 @@ from bert.system.errors import UserError
 from bert.system.files import sha256
 from bert.system.lines import decode, decode_line, is_pipe, reading
 from train.data.columns import Format, is_comment, is_divider, is_wordless, pick, split_columns
-from train.data.survey import Survey, description, resolve
+from train.data.layout import description, resolve
+from train.data.survey import Survey
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The lines of CoNLL-style files: what is a comment, where columns end, and which of them are the word and the tag.
 
-survey.py finds out what the flags leave open. Loads no TensorFlow, as every process that reads data would load it too.
+layout.py finds out what the flags leave open. Loads no TensorFlow, as every process that reads data would load it too.
 """
 
 import argparse
@@ -111,6 +111,12 @@ def pick(columns, form, path, number, needs_tag=True):
     needed = max(word, tag if needs_tag else -1, 0) + 1
     if needs_tag and form.columns == FIRST_AND_LAST and len(columns) == 1:
         tabs = ", tabs between" if form.separator == TAB else ""
+        if columns[0].isspace():
+            remedy = r" (tr -d '\r' < OLD > NEW writes such a file)" if columns[0].strip("\r") == "" else ""
+            raise UserError(
+                f"{path}:{number}: a line with {shown(columns[0])} alone, which is no word; expected an empty line "
+                f"between sentences{remedy}"
+            )
         raise UserError(f"{path}:{number}: expected a word and its tag{tabs}, found only {shown(columns[0])}")
     if form.width is not None and len(columns) != form.width:
         raise UserError(
@@ -129,21 +135,26 @@ def pick(columns, form, path, number, needs_tag=True):
     return found
 
 
-def no_tags(path, lines):
-    """The UserError for a file each line of which is one column.
+def check_separator(path, lines):
+    """UserError where another mark than a space or a tab stands before the tag in each of these lines.
 
     Args:
       path: the file.
-      lines: (number, line) of its first rows.
+      lines: (number, line) of the first rows of one column.
     """
     number, first = lines[0]
     for separator in ",;|/_\u00a0\u3000":
         tags = [line.rpartition(separator)[2] for _, line in lines]
         if all(separator in line for _, line in lines) and all(tag == OUTSIDE or TAG.match(tag) for tag in tags):
-            return UserError(
+            raise UserError(
                 f"{path}:{number}: {shown(first)}, with {separator!r} before the tag, as in other lines; expected a "
                 f"space or a tab there"
             )
+
+
+def no_tags(path, lines):
+    """The UserError for a file each line of which is one column; arguments as of `check_separator`."""
+    number, first = lines[0]
     return UserError(
         f"{path}:{number}: expected a word and its tag, found only {shown(first)}, and no tag in any line; words alone "
         f"are for python -m train.predict -input conll"

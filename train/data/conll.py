@@ -1,7 +1,7 @@
 """CoNLL-style files: one token and its tag per line, a blank line between sentences.
 
 A file is read whole or block by block; a block is a range of bytes, about 256 KB, that holds whole sentences. Before it
-is read, survey.py looks at all of it, to say which columns are the word and the tag.
+is read, layout.py says by a survey of all of it which columns are the word and the tag.
 """
 
 import collections
@@ -22,7 +22,8 @@ from train.data.columns import (
     split_columns,
 )
 from train.data.labels import PADDING, SPECIAL
-from train.data.survey import Survey, description, resolve
+from train.data.layout import description, resolve
+from train.data.survey import Survey
 
 log = logging.getLogger(__name__)
 

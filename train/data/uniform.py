@@ -10,7 +10,7 @@ import itertools
 import re
 
 from train.data.columns import DOCSTART, SPACE, TAB
-from train.data.survey import EXAMPLES, HEAD_ROWS, MARKS, Survey
+from train.data.survey import EXAMPLES, HEAD_ROWS, MARKS, QUOTED, Survey
 
 # text: rows and empty lines, each ended by LF; separator: a space or a tab; width: columns of each row.
 Uniform = collections.namedtuple("Uniform", ["text", "separator", "width"])
@@ -43,7 +43,7 @@ def uniform(text):
 @functools.lru_cache(maxsize=64)
 def _shape(separator, width):
     """The pattern of a text of rows of this width and of empty lines."""
-    column = r"[^ \t\r\n]+"
+    column = r"[^ \t\r\n\x85\u2028\u2029]+"  # without what survey.LINE_ENDS looks for
     return re.compile(rf"(?:{column}{f'{separator}{column}' * (width - 1)}\n|\n)*")
 
 
@@ -81,6 +81,8 @@ def survey(block, number):
     marked = sum(line.startswith(MARKS) for line in lines) if any(mark in block.text for mark in MARKS) else 0
     if block.separator == "\t":
         seen.tabbed = seen.rows - marked
+        quoted = [i for i, line in enumerate(lines, number) if QUOTED.search(line)] if '"' in block.text else []
+        seen.quoted, seen.quoted_line = len(quoted), quoted[0] if quoted else None
     elif seen.rows > marked:
         seen.plain = seen.rows - marked
         seen.plain_line = next(i for i, line in enumerate(lines, number) if line and not line.startswith(MARKS))

@@ -9,7 +9,8 @@ from bert.system.errors import UserError
 from train.data import conll
 from train.data.columns import FIRST_AND_LAST, SPACE, TAB, Format, format_of_flags, parse_columns, split_columns
 from train.data.conll import Sentence, check_tags, inspect, read_conll
-from train.data.survey import resolve, survey
+from train.data.layout import resolve
+from train.data.survey import survey
 
 NAMES = ["Ann", "Lee", "went", "to", "Rome", "."]
 TAGS = ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]
