@@ -77,7 +77,11 @@ def setting(given, tmp_path):
         ("train", lambda text: b"a [SEP]\n" + text, r"train\.txt:1: .*'\[SEP\]'"),
         ("train", lambda text: b"", r"train\.txt: no sentence"),
         ("dev", lambda text: b"\n \n\t\n-DOCSTART- O\n", r"dev\.txt: no sentence"),
-        ("test", lambda text: None, r"test\.txt: cannot be read: No such file"),
+        (
+            "test",
+            lambda text: None,
+            r"test\.txt: no such file; expected .*, not only dev\.txt, train\.txt",
+        ),
     ],
 )
 def test_data(split, spoil, expected, setting, check):

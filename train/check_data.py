@@ -41,11 +41,10 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = load_tokenizer(args, folder)
     given = given_format(args)
-    corpus, sentences, problems = read_splits(args.data_dir, given, args.tag_scheme)
-    scheme = corpus and corpus.scheme
+    corpus, splits, problems = read_splits(args.data_dir, given, args.tag_scheme)
     found = {
-        split: overviews.overview(of_split, scheme, tokenizer, args.max_seq_length)
-        for split, of_split in sentences.items()
+        split: overviews.overview(sentences, scheme, tokenizer, args.max_seq_length)
+        for split, (sentences, scheme) in splits.items()
     }
     rows = table_rows(found, args.max_seq_length)
     notes = list(find_notes(corpus, found, has_vocabulary=tokenizer is not None))
@@ -95,31 +94,31 @@ def read_splits(data_dir, given, scheme=None):
       scheme: value of -tag_scheme, or None.
 
     Returns:
-      (corpus.Corpus of train or None, dict from split to its sentences, list of what run.py would refuse, a line each);
-      sentences of train can be read once only.
+      (corpus.Corpus of train or None, dict from split to (its sentences, which may be readable only once; the scheme of
+      its tags or None), list of what run.py would refuse, a line each).
     """
     if not filesystem.isdir(data_dir):
         raise UserError(f"{data_dir}: no such directory; expected one with train.txt, dev.txt and test.txt")
-    corpus, sentences, problems = None, {}, []
+    corpus, splits, problems = None, {}, []
     for split in SPLITS:
         try:
             path = find_file(data_dir, split)
             if split == "train":
                 corpus = summarize(path, None, given, scheme)
-                sentences[split] = read_sentences(path, corpus.form)
+            if split == "train" or corpus is None:  # then each file is looked at by itself
+                of_split = corpus or summarize(path, None, given, scheme)
+                splits[split] = read_sentences(path, of_split.form), of_split.scheme
             else:
-                sentences[split] = _read_other(path, given, corpus)
+                splits[split] = _read_other(path, given, corpus), corpus.scheme
         except UserError as error:
             problems.append(str(error))
-    return corpus, sentences, problems
+    return corpus, splits, problems
 
 
 def _read_other(path, given, corpus):
-    """The sentences of dev or test, as a run with that training data (`corpus`, or None) sees them."""
+    """The sentences of dev or test, as a run with that training data (corpus.Corpus) sees them."""
     split = read_split(path, given)
-    if corpus:
-        split = fit_split(split, label_list(corpus.tags), corpus.reading, corpus.words.splitter())
-    return split.sentences
+    return fit_split(split, label_list(corpus.tags), corpus.reading, corpus.words.splitter()).sentences
 
 
 def table_rows(found, max_seq_length):

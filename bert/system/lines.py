@@ -176,7 +176,21 @@ def _not_utf8(error, name, number, expected):
     content, position = error.object, error.start
     number += content.count(b"\n", 0, position)
     byte = position - content.rfind(b"\n", 0, position)
-    return UserError(f"{name}:{number}: byte {byte} of the line is not UTF-8; expected {expected}")
+    remedy = " (iconv -f GB18030 -t UTF-8 OLD > NEW writes one)" if _is_chinese(content) else ""
+    return UserError(f"{name}:{number}: byte {byte} of the line is not UTF-8; expected {expected}{remedy}")
+
+
+def _is_chinese(content):
+    """Whether bytes read as Chinese in GB18030, which GBK is a part of, and hardly any of them in UTF-8."""
+    try:
+        text = content.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    wide = [char for char in text if char >= "\x80"]
+    in_utf8 = sum(char >= "\x80" for char in content.decode("utf-8", "ignore"))
+    return len(wide) > max(1, 4 * in_utf8) and all(
+        "\u3000" <= char <= "\u9fff" or "\uff00" <= char <= "\uffef" for char in wide
+    )
 
 
 def _number_at(path, offset):

@@ -57,6 +57,15 @@ def test_what_run_py_would_refuse_ends_it_after_the_table(data, capsys):
     assert "refused: " in (data / "page.html").read_text()
 
 
+def test_without_train_each_file_is_looked_at_by_itself(data, capsys):
+    (data / "train.txt").write_text("Ann (PER*)\n")
+    (data / "dev.txt").write_text("Ann PER\nLee PER\nran O\n")
+    (data / "test.txt").write_text("Ann (PER*)\nran *\n")
+    with pytest.raises(UserError, match=r"test.txt: 2 tags in brackets"):
+        main(["-data_dir", str(data)])
+    assert {"dev", "entities 1", "PER 1"} <= lines_of(capsys)
+
+
 def test_a_tag_of_dev_alone_is_refused(data):
     (data / "dev.txt").write_text("He B-ORG\n")
     with pytest.raises(UserError, match=r"dev.txt:1: the tag 'B-ORG' was not seen in training"):

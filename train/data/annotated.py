@@ -21,6 +21,20 @@ from train.data import schemes
 from train.data.conll import BLOCK_BYTES, Block
 from train.data.documents import read_document
 from train.data.labels import OUTSIDE
+from train.data.spans import (
+    CHOICES,
+    EMPTY,
+    IGNORED,
+    MOVED,
+    NOT_ANNOTATED,
+    OVERLAPPING,
+    REJECTED,
+    SEVERAL,
+    WORDLESS,
+    Notes,
+    bounds,
+    shown_text,
+)
 from train.data.text import MARKS, split_words
 
 log = logging.getLogger(__name__)
@@ -28,22 +42,7 @@ log = logging.getLogger(__name__)
 ENDINGS = (".jsonl", ".json")
 OTHER_NAMES = {"train": ("training",), "dev": ("valid", "val", "validation", "development"), "test": ("testing",)}
 SCHEME = "BIO"  # of the tags made of spans
-LISTED = 10  # places of each kind in the log
 _JSON = "a JSON object with a text and its entities on each line, or a JSON array of these"
-
-# What happens to a span or a text that is not as it should be, by a key of `Notes.counts`.
-MOVED = "cut a word, and are taken as the whole words"
-OUTSIDE_TEXT = "lie outside the text or have no length, and are dropped"
-WORDLESS = "have no word in them, and are dropped"
-OVERLAPPING = "overlap a longer span or one before them, and are dropped"
-OTHER_TEXT = "have another text than stands at their offsets, which count"
-UTF_16 = "have offsets that count UTF-16 units, as JavaScript does, and are taken so"
-CHOICES = "have several types, of which the first is taken"
-NOT_ANNOTATED = "have no annotation, and are passed over"
-EMPTY = "have no word in them, and are passed over"
-SEVERAL = "have several annotations, of which the first is taken"
-IGNORED = "have results that are no spans, such as relations, which are passed over"
-OF_TEXTS = (NOT_ANNOTATED, EMPTY, SEVERAL, IGNORED)
 
 
 class AnnotatedText(collections.namedtuple("AnnotatedText", ["words", "tags", "line", "text", "offsets"])):
@@ -63,43 +62,6 @@ class AnnotatedText(collections.namedtuple("AnnotatedText", ["words", "tags", "l
         return self.line
 
 
-class Notes:
-    """What was not as it should be in annotated texts.
-
-    Attributes:
-      texts, entities: how many are taken.
-      counts: Counter of the constants of this module; places: dict from these to their first places, list of str.
-    """
-
-    def __init__(self):
-        self.texts = self.entities = 0
-        self.counts = collections.Counter()
-        self.places = collections.defaultdict(list)
-
-    def __eq__(self, other):
-        return vars(self) == vars(other)
-
-    def add(self, kind, place):
-        self.counts[kind] += 1
-        if len(self.places[kind]) < LISTED:
-            self.places[kind].append(place)
-
-    def merge(self, later):
-        """Adds the Notes of texts that follow these."""
-        self.texts += later.texts
-        self.entities += later.entities
-        self.counts.update(later.counts)
-        for kind, places in later.places.items():
-            self.places[kind] += places[: LISTED - len(self.places[kind])]
-
-    def lines(self):
-        """Yields what is to be said, a line for each kind."""
-        for kind, count in sorted(self.counts.items()):
-            more = f" and {count - LISTED} more" if count > LISTED else ""
-            what = "texts" if kind in OF_TEXTS else "spans"
-            yield f"{what} that {kind}: {count} ({', '.join(self.places[kind])}{more})"
-
-
 def is_annotated(path):
     """Whether a data file has annotated texts, by its name."""
     return path.endswith(ENDINGS)
@@ -109,7 +71,7 @@ def find_file(data_dir, split):
     """The data file of a split: train.txt, or train.jsonl or train.json where that is there.
 
     Raises:
-      UserError: there are several; or none, but one with another name.
+      UserError: there are several; or none in a directory that there is.
     """
     names = [f"{split}{ending}" for ending in (".txt",) + ENDINGS]
     found = [name for name in names if filesystem.exists(os.path.join(data_dir, name))]
@@ -120,9 +82,12 @@ def find_file(data_dir, split):
     path = os.path.join(data_dir, (found or names)[0])
     if not found and filesystem.isdir(data_dir):
         stems = (split, *OTHER_NAMES[split])
-        others = sorted(name for name in filesystem.listdir(data_dir) if name.lower().partition(".")[0] in stems)
+        names = sorted(filesystem.listdir(data_dir))
+        others = [name for name in names if name.lower().partition(".")[0] in stems]
         if others:
             raise UserError(f"{path}: no such file; expected that name, not {shown_list(others)}")
+        beside = f"not only {shown_list(names)}" if names else "and the directory is empty"
+        raise UserError(f"{path}: no such file; expected {split}.txt or {split}.jsonl, {beside}")
     return path
 
 
@@ -152,7 +117,9 @@ def find_blocks(path):
 
 
 def _begins_array(content):
-    return content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+    """Whether a file that begins so is a JSON array of texts; a line of its own may be an array too, ["text", ...]."""
+    content = content.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return content.startswith(b"[") and not content[1:].lstrip(b" \t").startswith(b'"')
 
 
 def read_block(block, splitter=MARKS):
@@ -180,14 +147,16 @@ def read_block(block, splitter=MARKS):
         if document.ignored:
             notes.add(IGNORED, place)
         if document.spans is None or not offsets:
-            notes.add(NOT_ANNOTATED if document.spans is None else EMPTY, place)
+            no_spans = REJECTED if document.is_rejected else NOT_ANNOTATED
+            notes.add(no_spans if document.spans is None else EMPTY, place)
             continue
         for span in document.choices:
-            notes.add(CHOICES, f"{place} {_shown(span.type)}")
+            notes.add(CHOICES, f"{place} {shown_text(span.type)}")
         tags = tag_words(document.text, offsets, document.spans, notes, place)
         words = [document.text[start:end] for start, end in offsets]
         texts.append(AnnotatedText(words, tags, number, document.text, offsets))
         notes.texts += 1
+        notes.spans += len(document.spans)
         notes.entities += sum(tag.startswith("B-") for tag in tags)
     return texts, notes
 
@@ -241,10 +210,10 @@ def tag_words(text, offsets, spans, notes, place):
     starts, ends = zip(*offsets)
     found = []
     for span in spans:
-        start, end = _bounds(text, span, notes, place)
+        start, end = bounds(text, span, notes, place)
         if start is None:
             continue
-        where = f"{place} {_shown(text[start:end])}"
+        where = f"{place} {shown_text(text[start:end])}"
         # The first word that ends behind the start, and the first that begins at the end or behind it.
         first, stop = bisect.bisect_right(ends, start), bisect.bisect_left(starts, end)
         if first >= stop:
@@ -284,46 +253,15 @@ def rewrite_tags(text, labels, scheme_name):
     return text._replace(tags=[tag[2:] if tag not in labels and tag[2:] in labels else tag for tag in tags])
 
 
-def _bounds(text, span, notes, place):
-    """(start, end) of a span in characters; (None, None) where it is outside the text. Arguments as `tag_words`."""
-    start, end = span.start, span.end
-    is_whole = type(start) is int and type(end) is int and 0 <= start < end
-    if is_whole and span.text is not None and span.text != text[start:end]:
-        found = _of_utf_16(text, span)
-        if found:
-            notes.add(UTF_16, f"{place} {_shown(span.text)}")
-            return found
-    if not is_whole or end > len(text):
-        notes.add(OUTSIDE_TEXT, f"{place} {start}-{end}"[:30])
-        return None, None
-    if span.text is not None and span.text != text[start:end]:
-        notes.add(OTHER_TEXT, f"{place} {_shown(span.text)}")
-    return start, end
-
-
-def _of_utf_16(text, span):
-    """(start, end) in characters, where the offsets of a span count UTF-16 units and fit its text so; else None."""
-    units = text.encode("utf-16-le")
-    try:
-        before = units[: 2 * span.start].decode("utf-16-le")
-        inside = units[2 * span.start : 2 * span.end].decode("utf-16-le")
-    except UnicodeDecodeError:
-        return None
-    return (len(before), len(before) + len(inside)) if inside == span.text else None
-
-
-def _shown(text):
-    return repr(text if len(text) <= 10 else text[:8] + "...")
-
-
 def report(path, notes):
     """Says in the log what was not as it should be.
 
     Raises:
-      UserError: no text is left.
+      UserError: no text is left, or most spans are wrong.
     """
     for line in notes.lines():
         log.warning("%s: %s", path, line)
+    notes.check(path)
     if not notes.texts:
         raise UserError(f"{path}: no annotated text in it; expected {_JSON}")
     log.info("%s: %d annotated texts, %d entities", path, notes.texts, notes.entities)

@@ -26,6 +26,7 @@ BY_DEFAULT = Format(FIRST_AND_LAST, None, SPACE)
 
 SHOWN = 40  # characters of a line or a word in a message
 TAG = re.compile(r"[BIESLUMW]-\S")  # how the tag of an entity begins
+BRACKETS = re.compile(r"(\([^()*]+)*\*\)*|(\([^()*]+)+\)+")  # tags as in CoNLL-2012: (PER* and * and *)
 _FLAG = re.compile(r"(word|tag)=([1-9]\d{0,5}|last)")
 
 

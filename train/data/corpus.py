@@ -15,7 +15,7 @@ from train.data import annotated, conll, splitting, units
 from train.data.columns import Format
 from train.data.conll import inspect, no_sentence, settle, survey_block
 from train.data.recognition import LISTED, Reading, Slips, count_transitions, recognise, slips, tag_counts
-from train.data.spelling import described, described_slips, described_spelling
+from train.data.spelling import described, described_slips, described_spelling, described_twins
 from train.data.windows import encode
 
 LONG_SENTENCE, FEW_SENTENCES = 200, 20  # words of one sentence, and sentences of one word, that are looked at twice
@@ -66,7 +66,7 @@ def summarize(path, processes=None, given=None, scheme=None):
     tags = {reading.spelling.get(tag, tag) for tag in counts}
     spelling = {tag: read_as for tag, read_as in reading.spelling.items() if tag not in reading.guessed}
     said = described(tags, reading.scheme), described_spelling(spelling, counts), described_slips(found)
-    said += (described_division(sentences, words.words),)
+    said += described_twins(tags, reading.scheme), described_division(sentences, words.words)
     form = form._replace(spelling=reading.spelling or None)
     words.respell(reading.spelling)
     return Corpus(path, sentences, tags, reading.scheme, form, seen, words, reading, found, said)
@@ -106,7 +106,7 @@ def _summarize_texts(path, processes):
         words,
         Reading(scheme, {}, frozenset()),
         Slips(0, []),
-        (described(tags, scheme),),
+        (described(tags, scheme), described_twins(tags, scheme)),
     )
 
 

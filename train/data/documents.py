@@ -1,9 +1,11 @@
-"""The JSON that annotated texts come in: what train.predict writes, doccano's export, Label Studio's.
+"""The JSON that annotated texts come in: what train.predict writes, doccano's export, Label Studio's, and others'.
 
     {"text": "Ann ran", "entities": [{"type": "PER", "start": 0, "end": 3}]}                      train.predict
     {"text": "Ann ran", "label": [[0, 3, "PER"]]}                                                 doccano
     {"text": "Ann ran", "label": [{"start": 0, "end": 3, "labels": ["PER"]}]}                     Label Studio, JSON_MIN
     {"data": {"text": "Ann ran"}, "annotations": [{"result": [{"value": {"start": 0, ...}}]}]}    Label Studio, JSON
+    {"text": "Ann ran", "spans": [{"start": 0, "end": 3, "label": "PER"}], "answer": "accept"}    Prodigy
+    ["Ann ran", {"entities": [[0, 3, "PER"]]}]                                                    spaCy
 
 In: one such object. Out: the text and its spans, in characters; annotated.py makes words and tags of them.
 """
@@ -15,10 +17,11 @@ import collections
 Span = collections.namedtuple("Span", ["start", "end", "type", "text"])
 # spans: list of Span, None where nobody has annotated the text; several: whether there are several annotations, of
 # which the first is taken; ignored: how many results are no spans, such as relations; choices: list of the Spans that
-# have several types, of which the first is taken.
-Document = collections.namedtuple("Document", ["text", "spans", "several", "ignored", "choices"])
+# have several types, of which the first is taken; is_rejected: the annotator has rejected the text or left it out.
+Document = collections.namedtuple("Document", ["text", "spans", "several", "ignored", "choices", "is_rejected"])
+Document.__new__.__defaults__ = (False,)
 
-_LISTS = ("entities", "label", "labels")  # keys of a text's spans
+_LISTS = ("entities", "label", "labels", "spans")  # keys of a text's spans
 _STARTS, _ENDS = ("start", "start_offset"), ("end", "end_offset")
 _TYPES = ("type", "label", "labels", "hypertextlabels")
 _SHOWN = 60
@@ -30,6 +33,8 @@ def read_document(value):
     Raises:
       ValueError: it is none of those that this module knows. The message says what was expected.
     """
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
+        value = dict(value[1], text=value[0])
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object with 'text' and 'entities', found {_shown(value)}")
     document = _of_label_studio(value) if isinstance(value.get("data"), dict) else _of_object(value)
@@ -44,13 +49,15 @@ def _of_object(value):
     text = value.get("text", value.get("data"))
     if not isinstance(text, str):
         raise ValueError(f"expected a JSON object with 'text', found the keys {_shown(', '.join(map(str, value)))}")
+    if value.get("answer") in ("reject", "ignore"):
+        return Document(text, None, False, 0, [], True)
     key = next((key for key in _LISTS if key in value), None)
     if key is None:  # Label Studio names the list as the task's author did
         key = next((key for key, found in value.items() if _is_list_of_spans(found)), None)
     if key is None or value[key] is None:
         return Document(text, None, False, 0, [])
     if not isinstance(value[key], list):
-        raise ValueError(f"{key!r} is {_shown(value[key])}; expected a list of spans")
+        raise ValueError(f"{key!r} is {_shown(value[key])}; expected a list of spans [start, end, type]")
     spans, choices = _spans(value[key])
     return Document(text, spans, False, 0, choices)
 

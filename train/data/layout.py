@@ -9,6 +9,7 @@ import re
 
 from bert.system.errors import UserError
 from train.data.columns import (
+    BRACKETS,
     FIRST_AND_LAST,
     SPACE,
     TAB,
@@ -33,7 +34,6 @@ _NUMBER = re.compile(r"\d{1,9}")
 _MANY_PAIRS = 20  # pairs of neighbouring words that show what a column is
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)?:(?=.)")  # as WikiAnn has it before each word
 _DECIMAL = re.compile(r"[-+]?\d*[.,]?\d+(e[-+]?\d+)?")
-_BRACKETS = re.compile(r"(\([^()*]+)*\*\)*|(\([^()*]+)+\)+|-")  # as in CoNLL-2012: (PER* and *)
 _NO_TAG = re.compile(r"[^\w-]|\d")
 _PHRASES = frozenset("NP VP PP ADJP ADVP SBAR PRT CONJP INTJ LST UCP".split())  # types of chunks, no entities
 
@@ -188,7 +188,7 @@ class _Table:
     def has_brackets(self, index):
         """Whether a column's values are entities in brackets, as in CoNLL-2012: `(PER*`, `*`, `*)`."""
         values = self.values(index)
-        return all(map(_BRACKETS.fullmatch, values)) and any("*" in value for value in values)
+        return all(map(BRACKETS.fullmatch, values)) and any("*" in value for value in values)
 
     def likeliest_word(self):
         """The index of the column after the first that has the most different values that are no numbers."""

@@ -9,7 +9,7 @@ import collections
 import unicodedata
 
 from bert.system.errors import UserError, shown_list
-from train.data.columns import shown
+from train.data.columns import BRACKETS, shown
 from train.data.schemes import BARE, OUTSIDE, SCHEMES, may_follow, prefixes, split_tag
 
 SLIP_SHARE = 0.02  # of the tags of entities may be slips: annotators make a few mistakes
@@ -116,9 +116,15 @@ def _strange(counts):
 
 def _refused(path, counts, found):
     """The UserError for tags that no scheme explains; found: Slips with the first of them."""
+    tags = "1 tag" if len(counts) == 1 else f"{len(counts)} tags"
+    if all(map(BRACKETS.fullmatch, counts)):
+        return UserError(
+            f"{path}: {tags} in brackets, as CoNLL-2012 has them ({_places(found)}); expected one tag for each word, "
+            f"such as B-PER I-PER for (PER* *)"
+        )
     return UserError(
-        f"{path}: {len(counts)} tags of no scheme ({_places(found)}); expected such as B-PER, or -columns with the "
-        f"column of the tags, or -tag_scheme {BARE} if each is a type, or {NONE}"
+        f"{path}: {tags} of no scheme ({_places(found)}); expected such as B-PER, or -columns with the column of the "
+        f"tags, or -tag_scheme {BARE} if each is a type, or {NONE}"
     )
 
 

@@ -1,6 +1,7 @@
 """How tags that do not stand as they are meant are read in all files of a run, and what the log says of it."""
 
 import logging
+import unicodedata
 
 from bert.system.errors import UserError, shown_list
 from train.data.columns import shown
@@ -57,8 +58,16 @@ def spelled(sentences, labels, reading, path):
       (list of conll.Sentence, dict as Reading.spelling).
     """
     spelling = spelling_of({tag for sentence in sentences for tag in sentence.tags}, labels, reading)
-    if not spelling:
-        return sentences, spelling
+    if spelling:
+        sentences = _respelled(sentences, spelling, path)
+    if reading.scheme:
+        found = slips(Reading(reading.scheme, {}, frozenset()), sentences)
+        if found.count:
+            log.warning("%s: %s", path, described_slips(found, f"{reading.scheme} of the training data"))
+    return sentences, spelling
+
+
+def _respelled(sentences, spelling, path):
     counts, first = dict.fromkeys(spelling, 0), {}
     read = []
     for sentence in sentences:
@@ -68,7 +77,7 @@ def spelled(sentences, labels, reading, path):
                 first.setdefault(tag, sentence.line_of(i))
         read.append(sentence._replace(tags=[spelling.get(tag, tag) for tag in sentence.tags]))
     log.warning("%s: %s, first in line %d", path, described_spelling(spelling, counts), min(first.values()))
-    return read, spelling
+    return read
 
 
 def spelling_of(tags, labels, reading):
@@ -113,10 +122,30 @@ def described_spelling(spelling, counts):
     )
 
 
-def described_slips(found):
-    """The slips in words, for the log; "" if there are none."""
+def described_slips(found, scheme=""):
+    """The slips in words, for the log; "" if there are none.
+
+    Args:
+      found: Slips.
+      scheme: name of the scheme that they break, where it is not clear.
+    """
     if not found.count:
         return ""
     places = [f":{line} {what}" for line, what in found.first]
-    listed = shown_list(places, longest=_LISTED, total=found.count)
-    return f"{found.count} tag{' breaks' if found.count == 1 else 's break'} the scheme: {listed}"
+    listed = shown_list(places, longest=_LISTED - len(scheme), total=found.count)
+    of_scheme = f"the scheme {scheme}".rstrip(" ")
+    return f"{found.count} tag{' breaks' if found.count == 1 else 's break'} {of_scheme}: {listed}"
+
+
+def described_twins(tags, scheme):
+    """The types that look alike, in words, for the log; "" if there are none.
+
+    >>> described_twins({"B-PER", "I-PER", "B-per", "O"}, "BIO")
+    "types that look alike are learnt as different ones: 'PER' and 'per'"
+    """
+    twins = {}
+    for kind in sorted({split_tag(tag, scheme)[1] for tag in tags} - {""}):
+        plain = "".join(c for c in unicodedata.normalize("NFKC", kind) if unicodedata.category(c) != "Cf")
+        twins.setdefault(plain.casefold().strip(), []).append(shown(kind))
+    found = [" and ".join(kinds) for kinds in twins.values() if len(kinds) > 1]
+    return "types that look alike are learnt as different ones: " * bool(found) + shown_list(found)

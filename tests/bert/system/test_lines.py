@@ -194,3 +194,11 @@ def test_wide_encodings_are_called_by_their_names(path, encoding, kind):
     for read in (lambda: list(lines.read(path)), lambda: lines.decode(open(path, "rb").read(), path)):
         with pytest.raises(UserError, match=expected):
             read()
+
+
+def test_chinese_in_another_encoding_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    for text, remedy in (("在北京。", r" \(iconv -f GB18030 -t UTF-8 OLD > NEW writes one\)"), ("Tromsø, caf\xe9", "")):
+        path.write_bytes(f"ok\n{text}\n".encode("gbk" if remedy else "latin-1"))
+        with pytest.raises(UserError, match=rf":2: byte \d of the line is not UTF-8; expected a UTF-8 file{remedy}$"):
+            list(lines.read(str(path)))

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from bert.system.errors import UserError
 from train.data import annotated, corpus
-from train.data.annotated import Notes, find_file, read_annotated, read_with, rewrite_tags, tag_words
+from train.data import spans as kinds
+from train.data.annotated import find_file, read_annotated, read_with, rewrite_tags, tag_words
 from train.data.documents import Span, read_document
+from train.data.spans import Notes
 from train.data.text import Splitter, split_words
 from train.inference.entities import Token, entities
 
@@ -47,6 +49,8 @@ FORMS = {
         "entities": [{"id": i, "label": t, "start_offset": s, "end_offset": e} for i, (s, e, t) in enumerate(SPANS)],
         "relations": [],
     },
+    "Prodigy": {"text": TEXT, "spans": [{"start": s, "end": e, "label": t} for s, e, t in SPANS], "answer": "accept"},
+    "spaCy": [TEXT, {"entities": [[s, e, t] for s, e, t in SPANS]}],
     "Label Studio": task([result(*span) for span in SPANS], predictions=[]),
     "Label Studio, JSON_MIN": {"id": 1, "text": TEXT, "label": [label_studio(*span) for span in SPANS]},
     "Label Studio, JSON_MIN of a name": {"text": TEXT, "annotator": 1, "ner": [label_studio(*span) for span in SPANS]},
@@ -89,6 +93,7 @@ def test_every_form_as_lines_and_as_an_array(form, write):
     "value,expected",
     [
         ("{", r"line 1|:1: no JSON \(Expecting"),
+        ('["a", 1]', r"line 1: expected a JSON object with 'text' and 'entities'"),
         ("[1]", r"text 1: expected a JSON object with 'text' and 'entities', found 1"),
         ("[{]", r":1: no JSON"),
         ('{"text": "a"}\n"b"', r"line 2: expected a JSON object"),
@@ -108,7 +113,7 @@ def test_every_form_as_lines_and_as_an_array(form, write):
         ("", r"no annotated text in it; expected a JSON object"),
         ("[]", r"no annotated text in it"),
         (lines({"text": "a"}), r"no annotated text in it"),
-        (lines(["x" * 1000]), r"text 1: expected a JSON object .* found 'x{50,60}\.\.\."),
+        (lines(["x" * 1000]), r"line 1: expected a JSON object .* found \['x{50,60}\.\.\."),
     ],
 )
 def test_files_that_are_something_else(value, expected, write):
@@ -131,16 +136,16 @@ def tags_of(text, *spans):
         ([(0, 3, "PER"), (4, 7, "PER")], "B-PER B-PER O O O", {}),
         ([(0, 8, "PER"), (11, 17, "LOC")], "B-PER I-PER O B-LOC I-LOC", {}),  # white space at the ends
         ([(0, 7, "PER"), (0, 7, "PER")], "B-PER I-PER O O O", {}),
-        ([(1, 6, "PER")], "B-PER I-PER O O O", {annotated.MOVED: 1}),
-        ([(13, 15, "LOC")], "O O O B-LOC O", {annotated.MOVED: 1}),
+        ([(1, 6, "PER")], "B-PER I-PER O O O", {kinds.MOVED: 1}),
+        ([(13, 15, "LOC")], "O O O B-LOC O", {kinds.MOVED: 1}),
         ([(0, 99, "X"), (-1, 3, "X"), (3, 3, "X"), (7, 3, "X"), ("0", 3, "X"), (None, 3, "X"), (0.0, 3, "X")],
-         "O O O O O", {annotated.OUTSIDE_TEXT: 7}),
-        ([(3, 4, "X")], "O O O O O", {annotated.WORDLESS: 1}),
-        ([(4, 7, "B"), (0, 7, "A"), (0, 3, "C")], "B-A I-A O O O", {annotated.OVERLAPPING: 2}),
-        ([(0, 7, "A"), (0, 7, "B")], "B-A I-A O O O", {annotated.OVERLAPPING: 1}),
-        ([(0, 7, "A"), (4, 11, "B")], "B-A I-A O O O", {annotated.OVERLAPPING: 1}),
+         "O O O O O", {kinds.OUTSIDE_TEXT: 7}),
+        ([(3, 4, "X")], "O O O O O", {kinds.WORDLESS: 1}),
+        ([(4, 7, "B"), (0, 7, "A"), (0, 3, "C")], "B-A I-A O O O", {kinds.OVERLAPPING: 2}),
+        ([(0, 7, "A"), (0, 7, "B")], "B-A I-A O O O", {kinds.OVERLAPPING: 1}),
+        ([(0, 7, "A"), (4, 11, "B")], "B-A I-A O O O", {kinds.OVERLAPPING: 1}),
         ([(0, 7, "PER", "Ann Lee")], "B-PER I-PER O O O", {}),
-        ([(0, 7, "PER", "Bob")], "B-PER I-PER O O O", {annotated.OTHER_TEXT: 1}),
+        ([(0, 7, "PER", "Bob")], "B-PER I-PER O O O", {kinds.OTHER_TEXT: 1}),
         ([(0, 3, "Full name")], "B-Full name O O O O", {}),
     ],
 )  # fmt: skip
@@ -154,9 +159,41 @@ def test_offsets_of_javascript():
     text = "\U0001f600\U0001f600 Ann saw \U0001f600 Rome"
     units = len(text.encode("utf-16-le")) // 2
     found = tags_of(text, (5, 8, "PER", "Ann"), (units - 4, units, "LOC", "Rome"))
-    assert found == (["O", "B-PER", "O", "O", "B-LOC"], {annotated.UTF_16: 2})
+    assert found == (["O", "B-PER", "O", "O", "B-LOC"], {kinds.UTF_16: 2})
     assert tags_of(text, (3, 6, "PER", "Ann"))[1] == {}
-    assert tags_of(text, (1, 4, "PER", "Ann"))[1] == {annotated.OTHER_TEXT: 1, annotated.MOVED: 1}
+    assert tags_of(text, (1, 4, "PER", "Ann"))[1] == {kinds.OTHER_TEXT: 1, kinds.MOVED: 1}
+
+
+@pytest.mark.parametrize(
+    "text,span,kind",
+    [
+        ("王小明在北京", (12, 18, "LOC", "北京"), kinds.UTF_8),
+        ("王小明在北京", (4, 5, "LOC", "北京"), kinds.INCLUSIVE),
+        ("在京。", (1, 1, "LOC", "京"), kinds.INCLUSIVE),
+        ("saw \U0001f600 Rome", (7, 11, "LOC", "Rome"), kinds.UTF_16),
+    ],
+)
+def test_offsets_that_count_something_else_are_read_by_their_text(text, span, kind):
+    tags, counts = tags_of(text, span)
+    found = [text[slice(*word)] for word, tag in zip(split_words(text), tags) if tag != "O"]
+    assert "".join(found) == span[3] and counts == {kind: 1}
+
+
+@pytest.mark.parametrize(
+    "span,expected",
+    [
+        (["0", "3", "PER"], r"10 of 10 spans lie outside the text or have no length \(line 1 0-3, "),
+        ([4, 7, "PER", "Ann"], r"10 of 10 spans have another text than stands at their offsets \(line 1 'Ann', "),
+    ],
+)
+def test_a_file_of_wrong_offsets_is_refused(span, expected, write):
+    keys = ("start", "end", "label", "text")
+    values = [{"text": TEXT, "entities": [dict(zip(keys, span))]}] * 10
+    expected += r".* and 7 more\); expected offsets that count characters from 0"
+    with pytest.raises(UserError, match=expected) as caught:
+        read_annotated(write(lines(*values)))
+    assert len(str(caught.value)) < 300
+    read_annotated(write(lines(*values[:9])))  # of so few it is only said
 
 
 def test_what_is_said_of_texts(write, caplog, tmp_path):
@@ -172,11 +209,14 @@ def test_what_is_said_of_texts(write, caplog, tmp_path):
         {"text": TEXT, "label": []},
         {"text": TEXT, "label": [label_studio(0, 7, "PER", "ORG")]},
         {"text": " \u200b", "label": []},
+        {"text": TEXT, "spans": [{"start": 0, "end": 3, "label": "X"}], "answer": "reject"},
+        {"text": TEXT, "spans": [], "answer": "ignore"},
     ]
     path = write(lines(*values))
     texts, notes = read_annotated(path)
     assert [each.line for each in texts] == [2, 3, 4, 5, 7, 8] and notes.entities == 7
     assert [record.getMessage()[len(path) + 2 :] for record in caplog.records] == [
+        "texts that are rejected or ignored by their 'answer', and are passed over: 2 (line 10, line 11)",
         "texts that have no annotation, and are passed over: 2 (line 1, line 6)",
         "texts that have no word in them, and are passed over: 1 (line 9)",
         "texts that have results that are no spans, such as relations, which are passed over: 1 (line 4)",
@@ -219,7 +259,7 @@ def test_as_a_reader_does_that_looks_at_each_character(text, spans):
     tags, counts = tags_of(text, *spans)
     assert tags == expected
     different = {(tuple(covered), kind) for _, _, covered, kind in kept}
-    assert len(different) <= sum(tag.startswith("B-") for tag in tags) + counts.get(annotated.OVERLAPPING, 0)
+    assert len(different) <= sum(tag.startswith("B-") for tag in tags) + counts.get(kinds.OVERLAPPING, 0)
     # The entities of these tags are spans that change nothing more.
     tokens = [Token(text[start:end], start, end, tag, 1.0) for (start, end), tag in zip(words, tags)]
     again = [(each.start, each.end, each.type, each.text) for each in entities(text, tokens)]
@@ -254,7 +294,8 @@ def test_words_as_another_splitter_cuts_them(write):
 
 
 def test_one_file_for_each_split(tmp_path):
-    assert find_file(str(tmp_path), "dev") == str(tmp_path / "dev.txt")
+    with pytest.raises(UserError, match=r"dev\.txt: no such file; expected .*, and the directory is empty$"):
+        find_file(str(tmp_path), "dev")
     (tmp_path / "dev.jsonl").write_text("")
     assert find_file(str(tmp_path), "dev") == str(tmp_path / "dev.jsonl")
     (tmp_path / "dev.txt").write_text("")
@@ -267,7 +308,9 @@ def test_a_split_of_another_name_is_named(other, tmp_path):
     (tmp_path / other).write_text("")
     with pytest.raises(UserError, match=rf"dev\.txt: no such file; expected that name, not {other}"):
         find_file(str(tmp_path), "dev")
-    assert find_file(str(tmp_path), "test") == str(tmp_path / "test.txt")
+    with pytest.raises(UserError, match=rf"test\.txt: no such file; expected .*, not only {other}$"):
+        find_file(str(tmp_path), "test")
+    assert find_file(str(tmp_path / "none"), "test") == str(tmp_path / "none" / "test.txt")
 
 
 def test_blocks_and_processes_change_nothing(write, monkeypatch):
@@ -277,7 +320,7 @@ def test_blocks_and_processes_change_nothing(write, monkeypatch):
     summaries = [corpus.summarize(path, 1)]
     monkeypatch.setattr(annotated, "BLOCK_BYTES", 100)
     assert len(list(annotated.find_blocks(path))) > 10
-    assert read_annotated(path) == (whole, notes) and notes.counts[annotated.MOVED] == 26
+    assert read_annotated(path) == (whole, notes) and notes.counts[kinds.MOVED] == 26
     summaries += [corpus.summarize(path, processes) for processes in (1, 2)]
     assert summaries[0] == summaries[1] == summaries[2] and summaries[0].seen == notes
     assert list(corpus.read_sentences(path)) == whole and summaries[0][1:4] == (40, {"B-PER", "I-PER", "O"}, "BIO")

@@ -104,7 +104,7 @@ def test_a_carriage_return_ends_no_line(read):
         (b"a O\nb\n", 2, "expected a word and its tag, found only 'b'"),
         (b"\xef\xbb\xbfa\n", 1, "found only 'a'"),
         (b"a O\n\n-DOCSTART-\n\nb  \t\r\n", 5, "found only 'b'"),
-        (b"a O\n\xe2\x80\xa8\n", 2, r"found only '\u2028'"),
+        (b"a O\n\xe2\x80\xa8\n", 2, r"a line with '\u2028' alone, which is no word"),
         ("a O\n\u4e2d \u6587 O\nx\ufffdy O\nab\n".encode("utf-8").replace(b"\xef\xbf\xbd", b"\xff"), 3, "byte 2"),
         ("\u5e74 O\n".encode("gbk"), 1, "byte 1 of the line is not UTF-8; expected a UTF-8 file"),
         (b"a O\nb O\n\n\xe4\xb8", 4, "not UTF-8"),

@@ -191,7 +191,7 @@ def test_the_scheme_and_the_slips_of_a_file(tmp_path):
     assert (corpus.scheme, corpus.tags) == ("BIO", {"B-A", "I-A", "O"})
     assert corpus.slips == (2, [(397, "'b-A' (read as B-A)"), (399, "'0' (read as O)")])
     slips = "2 tags break the scheme: :397 'b-A' (read as B-A), :399 '0' (read as O)"
-    assert corpus.said == ("tagging scheme BIO; tags B-A, I-A", "", slips, "")
+    assert corpus.said == ("tagging scheme BIO; tags B-A, I-A", "", slips, "", "")
 
 
 def test_dev_and_test_are_read_as_the_training_data(caplog):
@@ -205,6 +205,26 @@ def test_dev_and_test_are_read_as_the_training_data(caplog):
         "dev.txt: tags read as others: '0' (1) as O, 'PER-B' (1) as B-PER, '_' (1) as O, first in line 3" in caplog.text
     )
     assert spelling.spelled(given, labels, recognition.AS_THEY_STAND, "dev.txt") == (given, {})
+
+
+def test_what_breaks_the_scheme_of_the_training_data_is_said(caplog):
+    """A dev set in BIO beside BIOES: its tags are all known, and its entities are read, so only the log shows it."""
+    reading = recognition.Reading("BIOES", {}, frozenset())
+    labels = ["O", "B-PER", "I-PER", "E-PER", "S-PER", "X", "[CLS]", "[SEP]"]
+    sentences = [Sentence(["a"] * 4, ["B-PER", "I-PER", "O", "B-PER"], 3)]
+    assert spelling.spelled(sentences, labels, reading, "dev.txt") == (sentences, {})
+    expected = "2 tags break the scheme BIOES of the training data: :5 'O' after 'I-PER', :6 'B-PER' at the end"
+    assert [record.getMessage() for record in caplog.records] == [f"dev.txt: {expected}"]
+    caplog.clear()
+    spelling.spelled(sentences, labels, reading._replace(scheme="BIO"), "dev.txt")
+    assert not caplog.records
+
+
+def test_types_that_look_alike_are_said(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("a B-PER\nb I-per\n\nc B-LOC\u200b\nd B-LOC\ne O\nf B-ORG\n" * 9, encoding="utf-8")
+    expected = "types that look alike are learnt as different ones: 'LOC' and 'LOC\\u200b', 'PER' and 'per'"
+    assert expected in summarize(str(path)).said
 
 
 @pytest.mark.parametrize(

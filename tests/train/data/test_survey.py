@@ -251,13 +251,17 @@ def test_lines_that_end_at_cr_alone(content, refused):
         ("{tag} {word}", "-columns word=2,tag=1 reads them"),
         ("{word} {tag} {word}", "-columns word=1,tag=2 reads them"),
         ("{word} {tag} _", "-columns word=1,tag=2 reads them"),
+        ("{word} {tag} 0.97", "-columns word=1,tag=2 reads them"),
+        ("{word} {tag} .{number}", "-columns word=1,tag=2 reads them"),
+        ("{word} {tag} O", "-columns word=1,tag=2 reads them"),  # of nested entities there are none
         ("{word} {word}s", "-columns word=1,tag=N says where it is"),
     ],
 )
 def test_a_last_column_that_is_not_of_tags(row, flag, read, refused):
     words = [f"word{i}" for i in range(40)]
     tags = ["B-PER", "I-PER", "O", "O"] * 10
-    content = "\n".join(row.format(word=word, tag=tag) for word, tag in zip(words, tags))
+    numbered = enumerate(zip(words, tags))
+    content = "\n".join(row.format(word=word, tag=tag, number=i % 9) for i, (word, tag) in numbered)
     message = refused(content)
     assert message.startswith(f"1: the last of {len(row.split())} columns (") and message.endswith(flag)
     if "reads" in flag:
