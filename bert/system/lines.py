@@ -187,7 +187,7 @@ def _is_chinese(content):
     except UnicodeDecodeError:
         return False
     wide = [char for char in text if char >= "\x80"]
-    in_utf8 = sum(char >= "\x80" for char in content.decode("utf-8", "ignore"))
+    in_utf8 = sum(char >= "\u0800" for char in content.decode("utf-8", "ignore"))  # those of three bytes
     return len(wide) > max(1, 4 * in_utf8) and all(
         "\u3000" <= char <= "\u9fff" or "\uff00" <= char <= "\uffef" for char in wide
     )
