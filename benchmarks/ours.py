@@ -94,9 +94,8 @@ def tagger(options, given):
     with tempfile.TemporaryDirectory() as folder:
         prefix = os.path.join(folder, "model.ckpt")
         # In a process of its own, as it takes more memory than tagging.
-        make = multiprocessing.get_context("spawn").Process(target=random_checkpoint, args=(prefix, config, args))
-        make.start()
-        make.join()
+        with multiprocessing.get_context("spawn").Pool(1) as another:
+            another.apply(random_checkpoint, (prefix, config, args))
         frozen = FrozenTagger(prefix, settings, _compute(options))
 
     def tag():
