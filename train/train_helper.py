@@ -6,7 +6,7 @@ import os
 from bert.runtime import checkpoint_files, release
 from bert.runtime.flags import add_init_partial, add_speed_flags, add_strategy_flags
 from bert.system import filesystem
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shown_list
 from bert.system.flags import (
     FlagParser,
     fraction,
@@ -199,6 +199,14 @@ def _fill_in_bert_dir(args):
     names = filesystem.listdir(args.bert_dir)
     if checkpoint_files.is_hugging_face_directory(names) and not args.bert_config_file:
         raise checkpoint_files.not_ours(args.bert_dir, "a directory of Hugging Face, no release of Google's")
+    missing = [file for name, file in BERT_FILES.items() if getattr(args, name) is None and file not in names]
+    if missing:
+        if not args.bert_config_file and any(map(checkpoint_files.HUGGING_FACE_FILE.match, names)):
+            raise checkpoint_files.not_ours(args.bert_dir, "a directory of Hugging Face, no release of Google's")
+        found = f"only {shown_list(sorted(names))}" if names else "nothing"
+        raise UserError(
+            f"{args.bert_dir}: no {' and no '.join(missing)} in it, {found}; expected the directory of a BERT release"
+        )
     for name, file in BERT_FILES.items():
         if getattr(args, name) is None:
             setattr(args, name, os.path.join(args.bert_dir, file))

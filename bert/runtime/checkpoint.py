@@ -82,11 +82,24 @@ def open_checkpoint(prefix):
         raise UserError(f"{prefix}: cannot be read as a checkpoint: {first_line(error)}")
 
 
-def check_whole(prefix):
-    """Reads every tensor once; UserError if the checkpoint is missing, cut off or damaged."""
+def check_whole(prefix, finite=()):
+    """Reads every tensor once.
+
+    Args:
+      prefix: checkpoint prefix.
+      finite: names of the tensors whose values have to be numbers.
+
+    Raises:
+      UserError: the checkpoint is missing, cut off or damaged, or a value is not a number or infinite.
+    """
     reader = open_checkpoint(prefix)
     for name in sorted(reader.get_variable_to_shape_map()):
-        read_tensor(reader, prefix, name)
+        value = read_tensor(reader, prefix, name)
+        if name in finite and not np.isfinite(np.asarray(value).astype(np.float32, copy=False)).all():
+            raise UserError(
+                f"{prefix}: {name} has values that are not numbers (NaN or infinity), as a training that failed leaves "
+                f"them; expected an earlier checkpoint, or another one"
+            )
 
 
 def is_whole(prefix):

@@ -11,6 +11,8 @@ CONVERTER = "python -m bert.convert_checkpoint"
 HUGGING_FACE_FILE = re.compile(
     r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?$|tf_model\.h5$|flax_model\.msgpack$"
 )
+# Weights of others again.
+_OTHER_WEIGHTS = re.compile(r"saved_model\.pb$|.+\.(onnx|pt|pth|npz|h5|hdf5|keras|gguf|pdparams|msgpack|safetensors)$")
 _PIECE = re.compile(r"(.+)\.data-\d{5}-of-\d{5}$")
 _BEING_WRITTEN = re.compile(r"\.tmp-\d+(\.|$)|\.tempstate\d+|_temp(_[0-9a-f]+)?/")
 # What a model of Hugging Face is called: an owner or none, then a name.
@@ -36,9 +38,9 @@ def prefixes(names):
 
 
 def has_weights(names):
-    """Whether a directory's file names promise weights: a checkpoint, a piece of one, or a file of Hugging Face."""
+    """Whether a directory's file names promise weights: a checkpoint, a piece of one, or another framework's."""
     whole, pieces = prefixes(names)
-    return bool(whole or pieces) or any(HUGGING_FACE_FILE.match(name) for name in names)
+    return bool(whole or pieces) or any(HUGGING_FACE_FILE.match(name) or _OTHER_WEIGHTS.match(name) for name in names)
 
 
 def is_hugging_face_directory(names):
@@ -71,6 +73,12 @@ def the_one(directory, names):
         )
     if any(HUGGING_FACE_FILE.match(name) for name in names):
         raise not_ours(directory, "a directory of Hugging Face, no TensorFlow checkpoint in it")
+    others = sorted(filter(_OTHER_WEIGHTS.match, names))
+    if others:
+        raise UserError(
+            f"{directory}: no TensorFlow checkpoint in it, but {shown_list(others)}; expected files as "
+            f"bert_model.ckpt.index"
+        )
     raise UserError(
         f"{directory}: no checkpoint in it; expected files as bert_model.ckpt.index, or a checkpoint's prefix"
     )

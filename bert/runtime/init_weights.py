@@ -69,11 +69,11 @@ def find(prefix, model, partial=False, whole=False):
       prefix: checkpoint prefix.
       model: weight_names.Model.
       partial: whether variables of the encoder may be missing.
-      whole: read every tensor, too, to find damage.
+      whole: read every tensor, too, to find damage and values that are not numbers.
 
     Raises:
-      UserError: there is no such checkpoint, or it does not fit, see weight_names.match; or a tensor holds no weights;
-        or it is damaged.
+      UserError: there is no such checkpoint, or it does not fit, see weight_names.match; or a tensor holds no weights,
+        or values that are not numbers; or it is damaged.
     """
     reader = checkpoint.open_checkpoint(prefix)
     shapes = reader.get_variable_to_shape_map()
@@ -84,7 +84,8 @@ def find(prefix, model, partial=False, whole=False):
             raise UserError(f"{prefix}: {name} is of type {types[name].name}; expected weights, of float32")
     tensors = {name: Tensor(there, types[there], shapes[there], None, ()) for name, there in found.names.items()}
     if whole:
-        checkpoint.check_whole(prefix)
+        unused = {found.names.get(name) for name in model.unused}
+        checkpoint.check_whole(prefix, finite=set(found.names.values()) - unused)
     log.info("%s", _announcement(prefix, model, found, tensors))
     return StartWeights(prefix, tensors)
 

@@ -40,7 +40,12 @@ def test_what_is_being_written_is_no_checkpoint(left):
         ),
         (["config.json", "model.safetensors"], r"a directory of Hugging Face, .*python -m bert\.convert_checkpoint"),
         (["tf_model.h5"], r"a directory of Hugging Face, .*python -m bert\.convert_checkpoint"),
-        (["vocab.txt", "bert_config.json"], r"no checkpoint in it"),
+        (
+            ["model.onnx", "vocab.txt", "a.npz"],
+            r"no TensorFlow checkpoint in it, but a\.npz, model\.onnx; expected",
+        ),
+        (["saved_model.pb", "variables", "vocab.txt"], r"no TensorFlow checkpoint in it, but saved_model\.pb; "),
+        (["vocab.txt", "bert_config.json", "README.md", "tokenizer.json"], r"no checkpoint in it"),
     ],
 )
 def test_none_or_several_are_refused(names, expected):

@@ -109,6 +109,17 @@ def test_what_is_no_weight(write):
         init_weights.find(write(values), MODEL)
 
 
+@pytest.mark.parametrize("dtype,value", [(np.float32, np.nan), (np.float16, np.inf)])
+def test_values_that_are_not_numbers_are_refused(dtype, value, write):
+    """Training from them would end at the first step, and the advice there is about the learning rate."""
+    values = values_of(MODEL.encoder, dtype)
+    values["bert/pooler/dense/kernel"][0, 0] = value
+    prefix = write(values)
+    with pytest.raises(UserError, match=r"bert/pooler/dense/kernel has values that are not numbers"):
+        init_weights.find(prefix, MODEL, whole=True)
+    init_weights.find(prefix, init_weights.model_variables(CONFIG, uses_pooler=False), whole=True)
+
+
 @pytest.mark.one_tensorflow
 def test_rows_that_are_carried_over(write):
     values = values_of(dict(MODEL.encoder, **{"head/kernel": [4, 3], "head/bias": [3]}))
