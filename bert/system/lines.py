@@ -19,6 +19,14 @@ _WIDE = {
 }
 
 
+# How files begin that hold no text, what they are, and what helps.
+_NO_TEXT = (
+    (b"\x1f\x8b", "a gzip file", "gunzip unpacks it"),
+    (b"PK\x03\x04", "a zip file, as those of spreadsheets are too", "its text has to be saved as UTF-8"),
+    (b"version https://git-lfs.", "a pointer of Git LFS", "git lfs pull fetches the file itself"),
+)
+
+
 @contextlib.contextmanager
 def reading(name, expected=None):
     """An OSError in this block becomes a UserError: `name` cannot be read, `expected` should have been there."""
@@ -52,7 +60,7 @@ def decode(content, name, number=1, expected=UTF_8):
       UserError: a byte is not UTF-8.
     """
     if number == 1:
-        _check_no_wide_encoding(content, name, expected)
+        _check_encoding(content, name, expected)
     try:
         return _text(content, number == 1)
     except UnicodeDecodeError as error:
@@ -158,11 +166,14 @@ def _text(content, begins_file):
     return text[1:] if begins_file and text.startswith("\ufeff") else text
 
 
-def _check_no_wide_encoding(content, name, expected):
-    """UserError where the beginning of a file shows that its characters have two or four bytes each."""
+def _check_encoding(content, name, expected):
+    """UserError where the beginning of a file shows that it is no text, or that its characters have several bytes."""
     kind = next((kind for kind, starts in _WIDE.items() if starts.match(content)), None)
     if kind:
         raise UserError(f"{name}: a {kind} file; expected {expected} (iconv -f {kind} -t UTF-8 OLD > NEW writes one)")
+    for start, found, remedy in _NO_TEXT:
+        if content.startswith(start):
+            raise UserError(f"{name}: {found}; expected {expected} ({remedy})")
 
 
 def _without_end(line):

@@ -143,10 +143,11 @@ def check_separator(path, lines):
       path: the file.
       lines: (number, line) of the first rows of one column.
     """
-    number, first = lines[0]
     for separator in ",;|/_\u00a0\u3000":
-        tags = [line.rpartition(separator)[2] for _, line in lines]
-        if all(separator in line for _, line in lines) and all(tag == OUTSIDE or TAG.match(tag) for tag in tags):
+        tags = [line.rpartition(separator)[2] if separator in line else "" for _, line in lines]
+        are_tags = [tag == OUTSIDE or TAG.match(tag) is not None for tag in tags]
+        if all(are_tags) or (len(lines) > 2 and all(are_tags[1:])):  # the first line may be a header
+            number, first = lines[0] if are_tags[0] else lines[1]
             raise UserError(
                 f"{path}:{number}: {shown(first)}, with {separator!r} before the tag, as in other lines; expected a "
                 f"space or a tab there"

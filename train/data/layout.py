@@ -60,7 +60,7 @@ def resolve(given, seen, path, needs_tag=True):
         return given._replace(columns=columns, separator=given.separator or SPACE)
     if (seen.returned_rows if needs_tag else seen.returned) > seen.rows:
         raise _other_line_ends(path, *seen.returned_line)
-    _check_sentence_rows(seen, path)
+    _check_rows(seen, path)
     separator = given.separator or _separator(seen, path)
     table = _Table(seen, separator)
     comment = _comment_flag(table, given, columns)
@@ -85,8 +85,14 @@ def _other_line_ends(path, number, mark):
     )
 
 
-def _check_sentence_rows(seen, path):
-    """UserError where each row is a sentence, a tab, and the tags of all its words."""
+def _check_rows(seen, path):
+    """UserError where the file is JSON, or each row is a sentence, a tab, and the tags of all its words."""
+    number, line = next((number, line) for number, line in seen.head if line is not None)
+    if line.lstrip(" \t").startswith(('{"', '[{"', '[["')) and line.rstrip(" \t")[-1] in "}],":
+        raise UserError(
+            f"{path}:{number}: JSON, {shown(line)}; expected one word and its tag per line. Annotated texts are read "
+            f"from a file whose name ends with .jsonl"
+        )
     if set(seen.widths[TAB]) != {2}:
         return
     rows = [(number, split_columns(line, TAB)) for number, line in seen.widths[TAB][2][1]]

@@ -6,6 +6,8 @@ the rest is refused. All is decided by counts of transitions, so memory does not
 
 import argparse
 import collections
+import os
+import re
 import unicodedata
 
 from bert.system.errors import UserError, shown_list
@@ -20,11 +22,13 @@ ALIASES.update({"BMEO": "BMES", "BMESO": "BMES", "BMEWO": "BMES"})
 
 # How a tag joins its prefix and its type. separator: between them; is_suffix: PER-B for B-PER.
 Style = collections.namedtuple("Style", ["separator", "is_suffix"])
-STYLES = [Style(separator, is_suffix) for separator in "-_:/.|" for is_suffix in (False, True)]
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212\uff0d"  # that word processors make of a hyphen
+STYLES = [Style(separator, is_suffix) for separator in "-_:/.|" + DASHES for is_suffix in (False, True)]
 PLAIN = STYLES[0]
 LETTERS = "OBIESLUMW"
 ROLES = {"L": "E", "U": "S", "M": "I", "W": "S"}
 LOOKALIKES = str.maketrans("0ОоΟοВЕМЅІΒΕΜΙ", "OOOOOBEMSIBEMI")
+_SEVERAL = re.compile(r"[BIESLUM]-[^|,/;+&#]+[|,/;+&#][BIESLUM]-.")  # B-PER|B-TITLE
 MOST_TYPES = 2000  # without prefixes; more are words
 LEAST_OUTSIDE = 0.05  # of all tags, where types stand without prefixes
 
@@ -84,6 +88,8 @@ def recognise(transitions, find_slips, path, name=None):
         raise _refused(path, counts, find_slips(Reading(None, {}, _strange(counts))))
     cost, best = min(scored)
     reading = _with_slips(readings[best], counts, entity_tags)
+    if name is None:
+        _check_spelling(path, reading, transitions, find_slips)
     found = find_slips(reading) if cost or reading.guessed else Slips(0, [])
     outside = sum(
         n for tag, n in counts.items() if reading.spelling.get(tag, tag) == OUTSIDE and tag not in reading.guessed
@@ -101,6 +107,46 @@ def recognise(transitions, find_slips, path, name=None):
         )
     mixed = _read_in(PLAIN, "BIOES", counts)._replace(scheme=None)  # conlleval reads these in any order
     return mixed, find_slips(mixed) if mixed.guessed else Slips(0, [])
+
+
+def _check_spelling(path, reading, transitions, find_slips):
+    """UserError where tags look like types in a Reading and are something else; arguments as of `recognise`."""
+    counts = tag_counts(transitions)
+    several = [tag for tag in counts if _SEVERAL.match(tag)]
+    entity_tags = sum(count for tag, count in counts.items() if reading.spelling.get(tag, tag) != OUTSIDE)
+    if sum(counts[tag] for tag in several) > SLIP_SHARE * entity_tags:
+        places = _places(find_slips(Reading(None, {}, frozenset(several))))
+        raise UserError(
+            f"{path}: several tags in one ({places}); expected one tag for each word, or -tag_scheme "
+            f"{reading.scheme or 'BIO'} if these are types"
+        )
+    pair = _pair(transitions) if reading.scheme == BARE else None
+    if pair:
+        places = _places(find_slips(Reading(None, {}, frozenset(pair))))
+        raise UserError(
+            f"{path}: {shown(pair[1])} stands after {shown(pair[0])} alone, so they look like a prefix and a type in "
+            f"another spelling ({places}); expected such as B-PER I-PER, or -tag_scheme {BARE} if each is a type"
+        )
+
+
+def _pair(transitions):
+    """Two tags that are most likely the beginning and the inside of one type, such as BLOC and ILOC; None if none are.
+
+    The second of such a pair stands after the first or itself alone, and other pairs differ in the same way.
+    """
+    before = collections.defaultdict(collections.Counter)
+    for (previous, tag), count in transitions.items():
+        if tag not in (None, previous):
+            before[tag][previous] += count
+    pairs = collections.defaultdict(list)
+    for tag, found in sorted(before.items()):
+        previous, most = found.most_common(1)[0]
+        if previous is not None and OUTSIDE not in (_letter(previous), _letter(tag)) and most == sum(found.values()):
+            head = len(os.path.commonprefix([previous, tag]))
+            tail = len(os.path.commonprefix([previous[head:][::-1], tag[head:][::-1]]))
+            if head + tail > 1:
+                pairs[previous[head : len(previous) - tail], tag[head : len(tag) - tail]].append((previous, tag))
+    return next((found[0] for _, found in sorted(pairs.items()) if len(found) > 1), None)
 
 
 def _with_slips(reading, counts, entity_tags):
@@ -203,6 +249,8 @@ def _read_bare(counts, is_given):
     total = sum(counts.values())
     words = sum(counts[tag] for tag in kinds)
     is_likely = sum(counts[tag] for tag in outside) >= LEAST_OUTSIDE * total
+    if all(kind.isdigit() for kind in kinds) and not is_given:  # ids, whose names are elsewhere
+        return None
     if not kinds or not is_given and not (is_likely and len(kinds) <= min(max(30, words // 5), MOST_TYPES)):
         return None
     spelling = dict.fromkeys(outside, OUTSIDE)

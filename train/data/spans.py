@@ -66,7 +66,11 @@ class Notes:
             yield f"{what} that {kind}: {count} ({shown_list(self.places[kind], longest=LONGEST_LIST, total=count)})"
 
     def check(self, path):
-        """UserError where most spans cannot be meant as they stand."""
+        """UserError where most spans cannot be meant as they stand.
+
+        Offsets that count something else cut words, but so do texts without spaces between words; only the first also
+        overlap or fall between words.
+        """
         wrong = {kind: self.counts[kind] for kind in (OTHER_TEXT, OUTSIDE_TEXT)}
         if self.spans >= MANY_SPANS and 2 * sum(wrong.values()) > self.spans:
             kind = max(wrong, key=wrong.get)
@@ -74,6 +78,13 @@ class Notes:
             raise UserError(
                 f"{path}: {wrong[kind]} of {self.spans} spans {kind.partition(',')[0]} ({places}); expected "
                 f"offsets that count characters from 0, the end behind the last one"
+            )
+        apart = self.counts[OVERLAPPING] + self.counts[WORDLESS]
+        if self.spans >= MANY_SPANS and 2 * self.counts[MOVED] > self.spans and 10 * apart > self.spans:
+            places = shown_list(self.places[MOVED], shown=3, total=self.counts[MOVED])
+            raise UserError(
+                f"{path}: {self.counts[MOVED]} of {self.spans} spans cut a word ({places}), and {apart} overlap or "
+                f"have no word in them; expected offsets that count characters from 0, the end behind the last one"
             )
 
 

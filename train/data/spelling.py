@@ -106,7 +106,7 @@ def described(tags, scheme):
     found = sorted(set(tags) - {OUTSIDE})
     listed = shown_list(shown(tag)[1:-1] for tag in found)
     name = f"tagging scheme {scheme}" if scheme else "no one tagging scheme, so none is imposed (-tag_scheme names one)"
-    return f"{name}; tags {listed}" if found else "no tag but O"
+    return f"{name}; tags {listed}" if found else "no tag but O: there is no entity to learn"
 
 
 def described_spelling(spelling, counts):

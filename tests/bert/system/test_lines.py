@@ -1,5 +1,6 @@
 """Lines of files against a brute-force reading of their bytes; what is said of those that are not UTF-8."""
 
+import gzip
 import io
 import os
 
@@ -202,3 +203,18 @@ def test_chinese_in_another_encoding_is_named(tmp_path):
         path.write_bytes(f"ok\n{text}\n".encode("gbk" if remedy else "latin-1"))
         with pytest.raises(UserError, match=rf":2: byte \d of the line is not UTF-8; expected a UTF-8 file{remedy}$"):
             list(lines.read(str(path)))
+
+
+@pytest.mark.parametrize(
+    "content,expected",
+    [
+        (gzip.compress(b"a O\n"), r"a gzip file; expected a UTF-8 file \(gunzip unpacks it\)"),
+        (b"PK\x03\x04\x14\0", r"a zip file, as those of spreadsheets are too; expected a UTF-8 file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r"a pointer of Git LFS; .*git lfs pull"),
+    ],
+)
+def test_files_without_text_are_called_by_their_name(content, expected, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"a\.txt: {expected}"):
+        list(lines.read(str(path)))

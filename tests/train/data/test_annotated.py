@@ -266,6 +266,16 @@ def test_as_a_reader_does_that_looks_at_each_character(text, spans):
     assert tags_of(text, *again) == (tags, {})
 
 
+def test_offsets_of_words_are_refused(write):
+    """They cut words, as offsets do in a language without spaces, and overlap too."""
+    text = "Ann Lee saw New York and Rome in May"
+    spans = [(1, 3, "PER"), (2, 3, "LOC"), (5, 6, "LOC"), (8, 9, "TIM")]
+    with pytest.raises(UserError, match=r" of 12 spans cut a word .*, and \d overlap or have no word in them;"):
+        read_annotated(write(lines(*[{"text": text, "label": spans}] * 3)))
+    cut = [{"text": "AnnLeewent away", "label": [[0, 3, "PER"]]}] * 12
+    assert read_annotated(write(lines(*cut)))[1].entities == 12
+
+
 @pytest.mark.parametrize(
     "scheme,tags",
     [

@@ -111,6 +111,16 @@ def test_commas_in_most_lines_are_named(refused):
     """A table of a spreadsheet: its header and its first words have spaces."""
     rows = ["Sentence #,Word,Tag"] + [f"Sentence: {i},Ann,B-PER\n,went,O\n,.,O" for i in range(5)]
     assert refused("\n".join(rows)).startswith("3: ',went,O', with ',' before the tag, as in other lines; expected a")
+    assert refused("word,tag\nAnn,B-PER\nwent,O\n").startswith("2: 'Ann,B-PER', with ',' before the tag")
+
+
+@pytest.mark.parametrize(
+    "content", ['{"text": "Ann ran", "label": [[0, 3, "A"]]}\n', '[{"text": "a"},\n{"text": "b"}]']
+)
+def test_json_is_for_files_of_another_name(content, read, refused):
+    message = refused(content)
+    assert message.startswith("1: JSON, '") and message.endswith("read from a file whose name ends with .jsonl")
+    assert read('{" O\n[ B-X\n')[0].words == ['{"', "["]
 
 
 def test_quotation_marks_of_a_spreadsheet_are_said(path, caplog):

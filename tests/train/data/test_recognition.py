@@ -174,6 +174,56 @@ def test_bmewo_is_bmes_and_untyped_tags_are_a_scheme():
     assert recognise([["O", "O"]])[0].scheme is None
 
 
+@pytest.mark.parametrize("dash", "\u2010\u2011\u2013\u2212\uff0d")
+def test_dashes_of_word_processors_are_hyphens(dash):
+    tags = [[f"B{dash}A", f"I{dash}A", "O", f"B{dash}C"]] * 3
+    reading, found = recognise(tags)
+    assert reading.scheme == "BIO" and found.count == 0
+    assert reading.spelling == {f"B{dash}A": "B-A", f"I{dash}A": "I-A", f"B{dash}C": "B-C"}
+
+
+@pytest.mark.parametrize(
+    "begin,inside",
+    [("B{}", "I{}"), ("begin-{}", "inside-{}"), ("{}-begin", "{}-inner"), ("{}_start", "{}_in"), ("首{}", "中{}")],
+)
+def test_other_spellings_of_prefixes_are_no_types(begin, inside):
+    """As types they would be counted as twice as many entities."""
+    kinds = ["PER", "LOC"]
+    tags = [[begin.format(kind), inside.format(kind), inside.format(kind), "O", begin.format(kind)] for kind in kinds]
+    with pytest.raises(UserError, match="alone, so they look like a prefix and a type") as caught:
+        recognise(tags)
+    assert f"(:7 {begin.format('LOC')!r}, :8 " in str(caught.value) and "-tag_scheme IO" in str(caught.value)
+    assert recognise(tags, "IO")[0].scheme == "IO"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ["first-name last-name O", "O city O", "first-name last-name city O"],  # one such pair may be of types
+        ["BLOC O ILOC", "BPER O IPER", "BLOC ILOC O"],
+        ["BLOC ILOC O", "BLOC IPER O", "BPER ILOC IPER O"],
+    ],
+)
+def test_types_that_stand_elsewhere_too_are_types(tags):
+    assert recognise([each.split() for each in tags])[0] == recognition.Reading("IO", {}, frozenset())
+
+
+def test_numbers_are_no_types():
+    tags = [["3", "4", "0", "1"]] * 3
+    with pytest.raises(UserError, match="4 tags of no scheme .*-tag_scheme IO if each is a type"):
+        recognise(tags)
+    assert recognise(tags, "IO")[0].scheme == "IO"
+
+
+@pytest.mark.parametrize("separator", "|,/;+&#")
+def test_several_tags_in_one_are_refused(separator):
+    tags = [[f"B-A{separator}B-C", f"I-A{separator}I-C", "O", "B-A"]] * 3
+    with pytest.raises(UserError, match="several tags in one .*expected one tag for each word"):
+        recognise(tags)
+    assert recognise(tags, "BIO")[0].scheme == "BIO"
+    assert recognise([[f"B-A{separator}x", "O"]] * 3)[0] == recognition.Reading("BIO", {}, frozenset())
+
+
 def test_a_column_of_words_is_refused_with_its_lines():
     rng = random.Random(0)
     tags = [[f"word{rng.randrange(300)}" for _ in range(8)] for _ in range(50)]
