@@ -104,13 +104,15 @@ def _signatures_of_ids(settings, vocab, compute):
     default = np.array([[DERIVE]], np.int32)
     fed = {name: tf.placeholder(tf.int32, [None, None], name) for name in ("input_ids", "input_mask", "segment_ids")}
     given_starts = tf.placeholder_with_default(default, [None, None], "word_start")
-    derived_starts = tf.gather(_begins_word(vocab), fed["input_ids"])
-    word_start = tf.where_v2(given_starts < 0, derived_starts, given_starts) * fed["input_mask"]
-
-    built = build_outputs(dict(fed, word_start=word_start), settings, compute)
+    # tf2onnx takes an operation for another one that has the same name within the body of a loop.
+    with tf.name_scope("tagger"):
+        derived_starts = tf.gather(_begins_word(vocab), fed["input_ids"])
+        word_start = tf.where_v2(given_starts < 0, derived_starts, given_starts) * fed["input_mask"]
+        built = build_outputs(dict(fed, word_start=word_start), settings, compute)
+        label_names = tf.constant([PADDING] + settings.labels)
     outputs = {
         "pred_ids": tf.identity(built.pred_ids, "pred_ids"),
-        "labels": tf.gather(tf.constant([PADDING] + settings.labels), built.pred_ids, name="labels"),
+        "labels": tf.gather(label_names, built.pred_ids, name="labels"),
         "scores": tf.identity(built.scores, "scores"),
         "entity_scores": tf.identity(built.entity_scores, "entity_scores"),
     }

@@ -75,7 +75,7 @@ def crf_decode(potentials, lengths, transitions, kinds=None):
 
     last = tf.argmax(alphas[-1], axis=-1, output_type=tf.int32)  # [batch]
     steps = _steps(lengths, alphas, None if kinds is None else _next_token(tf.transpose(kinds)))
-    tags = tf.transpose(tf.scan(step_back, steps, initializer=last, reverse=True))  # [batch, T]
+    tags = tf.transpose(_scan_back(step_back, steps, last))  # [batch, T]
     score = _at_end(tf.reduce_max(alphas[-1], axis=-1), lengths)  # [batch]
     return tags * tf.cast(_real_tokens(potentials, lengths), tf.int32), score
 
@@ -114,7 +114,7 @@ def crf_forward_backward(potentials, lengths, transitions, kinds=None):
 
     next_potentials = _next_token(tf.transpose(potentials, [1, 0, 2]))  # [T, batch, L]
     steps = _steps(lengths, next_potentials, None if kinds is None else _next_token(tf.transpose(kinds)))
-    betas = tf.scan(step_back, steps, initializer=tf.zeros_like(potentials[:, 0]), reverse=True)  # [T, batch, L]
+    betas = _scan_back(step_back, steps, tf.zeros_like(potentials[:, 0]))  # [T, batch, L]
     return tf.transpose(alphas, [1, 0, 2]), tf.transpose(betas, [1, 0, 2])
 
 
@@ -143,6 +143,12 @@ def _forward(potentials, lengths, transitions, kinds, reduce):
     by_time = tf.transpose(potentials, [1, 0, 2])  # [T, batch, L]
     steps = _steps(lengths, by_time, None if kinds is None else tf.transpose(kinds))
     return tf.scan(step, steps, initializer=tf.zeros_like(potentials[:, 0]))  # [T, batch, L]
+
+
+def _scan_back(step, elements, initializer):
+    """As tf.scan with reverse=True, but its loop counts upwards: tf2onnx ignores the direction of a loop."""
+    backwards = tuple(tf.reverse(each, [0]) for each in elements)
+    return tf.reverse(tf.scan(step, backwards, initializer=initializer), [0])
 
 
 def _steps(lengths, by_time, kinds_by_time):
