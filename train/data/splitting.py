@@ -10,7 +10,7 @@ import collections
 import functools
 import unicodedata
 
-from bert.tokenization import ALONE, PART, character_kinds
+from bert.tokenization import ALONE, PART, SPACE, character_kinds
 from train.data.schemes import spread
 from train.data.text import CHARACTERS, JOINTS, MARKS, Splitter, split_words, word_pattern
 from train.data.units import units_of
@@ -27,11 +27,14 @@ _CLOSING = frozenset(".,;:!?\u2026\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f")
 @functools.lru_cache(1 << 16)
 def shape_of(word):
     """A word as a str with one character for each of its parts by MARKS: PART for letters and digits, ALONE for an
-    ideograph, a punctuation mark itself."""
-    parts = []
-    for start, _ in split_words(word)[:LONGEST_SHAPE]:
+    ideograph, a punctuation mark itself, and SPACE for white space between parts."""
+    parts, end = [], 0
+    for start, stop in split_words(word)[:LONGEST_SHAPE]:
+        if parts and SPACE in character_kinds(word[end:start]):
+            parts.append(SPACE)
         is_mark = character_kinds(word[start]) == ALONE and not word[start].isalnum()
         parts.append(word[start] if is_mark else ALONE if character_kinds(word[start]) == ALONE else PART)
+        end = stop
     return "".join(parts)
 
 
@@ -65,7 +68,8 @@ class WordCounts:
         for (word, tag), times in collections.Counter(zip(words, tags)).items():
             if tag is not None:
                 counts._add_word(word, tag, times)
-        shapes = ["", *map(shape_of, words)]
+        # What white space in a word parts is as if these were words.
+        shapes = ["", *(part for word in words for part in shape_of(word).split(SPACE))]
         neighbours = collections.Counter(zip(shapes, shapes[1:], shapes[2:]))
         for shapes, times in neighbours.items():
             for key in _joints(*shapes):
@@ -130,7 +134,7 @@ class WordCounts:
             for (count, tag), times in self.characters.items():
                 yield count, tag, times
             return
-        named = frozenset("".join(splitter[1:]) + PART)
+        named = frozenset("".join(splitter[1:]) + PART + SPACE)
         for (shape, tag), times in self.shapes.items():
             kinds = "".join(part if part in named else ALONE for part in shape)
             count = len(word_pattern(splitter).findall(kinds))

@@ -221,7 +221,10 @@ def _load_settings(args, bert_config, corpus, scheme, state):
     if corpus and word_units == "text":
         if not state or before["word_units"] != "text":
             splitter = corpus.words.splitter()
-        corpus = corpus._replace(tags=corpus.tags | corpus.words.unit_tags(splitter, corpus.scheme))
+        unit_tags = corpus.words.unit_tags(splitter, corpus.scheme)
+        if state:  # a run that goes on keeps its labels; earlier versions knew fewer of these tags
+            unit_tags &= set(before["labels"])
+        corpus = corpus._replace(tags=corpus.tags | unit_tags)
     labels = _load_labels(args.output_dir, args.label_list, corpus)
     settings = TaggerSettings.of_flags(args, labels, scheme, bert_config.to_dict())
     return settings._replace(word_units=word_units, splitter=splitter)

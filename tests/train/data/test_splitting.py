@@ -109,6 +109,15 @@ def test_what_the_log_says(words, splitter, word_units, said):
     assert splitting.describe(counts_of(*words.split()), "f", splitter, word_units) == said
 
 
+def test_white_space_in_a_word_parts_it():
+    """As in files with tabs between columns: New York is one word there and two in text."""
+    counts = splitting.WordCounts.of([Sentence(["New York", "ran"], ["B-LOC", "O"], 1)])
+    assert counts.several(MARKS) == 1 and counts.unit_tags(MARKS, "BIO") == {"B-LOC", "I-LOC"}
+    # A mark with spaces on both sides of it joins nothing.
+    assert counts_of(*["a - b"] * 9).splitter() == MARKS
+    assert counts_of(*["a-b c"] * 9).splitter() == Splitter("together", "-", "", "")
+
+
 def test_a_text_joined_as_people_write_it_gives_the_words_of_the_file():
     """But for those that are cut finer, as training does too."""
     words = "RT @ann_lee Groß-Gerau in 3.5 U.S. -ed user_ #tag ."

@@ -13,7 +13,7 @@ from train.data.text import MARKS, split_words
 
 WORDS = st.sampled_from(
     ["Groß-Gerau", "U.S.", "don't", "'s", "...", "@user", "#MH17.", "3.5", "Ann", "x", "北京", "1997"]
-    + ["\u200b", "e\u0301."]
+    + ["\u200b", "e\u0301.", "New York", "Rio de\u00a0Janeiro - x", "a -"]
 )
 LABELS = ["O"] + [f"{prefix}-{kind}" for prefix in "BIESLUM" for kind in ("LOC", "PER")]
 # How entities of one word and of several are written.
