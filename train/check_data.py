@@ -40,8 +40,9 @@ def main(argv=None):
     log_to_stderr()
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = load_tokenizer(args, folder)
-    given = given_format(args)
-    corpus, splits, problems = read_splits(args.data_dir, given, args.tag_scheme)
+    said = Messages()
+    with said:
+        corpus, splits, problems = read_splits(args.data_dir, given_format(args), args.tag_scheme)
     found = {
         split: overviews.overview(sentences, scheme, tokenizer, args.max_seq_length)
         for split, (sentences, scheme) in splits.items()
@@ -54,11 +55,29 @@ def main(argv=None):
         print(f"\n{note}")
     if args.html:
         with atomic_open(args.html) as writer:
-            writer.write(page(args.data_dir, list(found), rows, notes, problems))
+            writer.write(page(args.data_dir, list(found), rows, said.lines + notes, problems))
     if problems:
         for problem in problems[:-1]:
             log.error("error: %s", problem)
         raise UserError(problems[-1])
+
+
+class Messages(logging.Handler):
+    """Within it, what the readers of data say in the log, a line each: for the page, as a terminal has it already."""
+
+    def __init__(self):
+        super().__init__(logging.INFO)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+    def __enter__(self):
+        logging.getLogger("train.data").addHandler(self)
+        return self
+
+    def __exit__(self, *_):
+        logging.getLogger("train.data").removeHandler(self)
 
 
 def parse_flags(argv=None):
@@ -154,6 +173,8 @@ def find_notes(corpus, found, has_vocabulary):
             shown = shown_list(f"{type_name(kind)} {number}" for kind, number in rare)
             yield f"types with fewer than {overviews.FEW} examples in train, which are hardly learnt: {shown}"
     for split, one in found.items():
+        if split != "train" and not one.entities:
+            yield f"no entity in {split}, so its F1 stays 0"
         if one.unknown:
             share = sum(one.unknown.values()) / one.words
             shown = shown_list(f"{word} {number}" for word, number in one.unknown.most_common())

@@ -37,9 +37,16 @@ def test_the_table_and_the_notes(data, capsys):
         "types with fewer than 20 examples in train, which are hardly learnt: LOC 1, PER 1",
     } <= lines
     assert f"{data}/train.txt: plain text cuts 0 of 7 words into several" in lines
+    assert {"no entity in dev, so its F1 stays 0", "no entity in test, so its F1 stays 0"} <= lines
     assert any(line.startswith("unknown words of train, 14.29% of all") and "Rome 1" in line for line in lines)
     page = (data / "page.html").read_text()
     assert "sentences of train here too" in page and "hardly learnt" in page and "refused" not in page
+
+
+def test_the_page_has_what_the_log_says_of_the_files(data):
+    (data / "dev.txt").write_text("He O\nran 0\n")
+    main(["-data_dir", str(data), "-html", str(data / "page.html")])
+    assert "dev.txt: tags read as others: &#x27;0&#x27; (1) as O, first in line 2" in (data / "page.html").read_text()
 
 
 def test_without_a_vocabulary_it_says_what_is_left_out(data, capsys):
