@@ -4,6 +4,7 @@ The checks take no time that could be measured: the loss of a step is computed a
 only before they are saved.
 """
 
+import logging
 import math
 import time
 
@@ -12,9 +13,11 @@ import tensorflow.compat.v1 as tf
 from bert.system import signals
 from bert.system.errors import UserError
 
+log = logging.getLogger(__name__)
 STEP = "training_step"  # graph collection: loss, learning rate and number of a step, see `watch`
 # Weights are lost for good where the loss stays above so many times the first one until it is no number any more.
 LOST = 10.0
+LOST_STEPS = 10  # where it stays there for so many to the end, the log says so
 PATIENCE = 60.0  # seconds that another task gives the chief to end the run
 
 
@@ -76,6 +79,7 @@ class LossCheck(tf.train.SessionRunHook):
         self._first_step = None  # which this process begins at
         self._first_loss = None
         self._learning_rate = None
+        self._last = None  # (step, loss) of the last step that was made
         self.lost_since = None  # the step from which on the loss is far above the first one
 
     def begin(self):
@@ -97,12 +101,23 @@ class LossCheck(tf.train.SessionRunHook):
         self._learning_rate = float(values["learning_rate"]) if "learning_rate" in values else None
         if not math.isfinite(loss):
             raise self.failure(f"the loss is {loss}", step)
+        self._last = step, loss
         if self._first_loss is None:
             self._first_loss = abs(loss)
         if abs(loss) <= LOST * self._first_loss:
             self.lost_since = None
         elif self.lost_since is None:
             self.lost_since = step
+
+    def end(self, session):
+        """Says where the loss ended far above the first one: training has failed though all its weights are numbers."""
+        if self.lost_since is None or self._last[0] - self.lost_since < LOST_STEPS:
+            return
+        step, loss = self._last
+        log.warning(
+            "the loss stayed above ten times the first one (%.4g) from step %d on and ended at %.4g in step %d; what "
+            "usually helps: %s", self._first_loss, self.lost_since, loss, step, self._remedy
+        )  # fmt: skip
 
     def failure(self, what, step):
         """Removes the checkpoints of lost weights.

@@ -101,7 +101,7 @@ def find_blocks(path):
       UserError: the file cannot be read.
     """
     with open_bytes(path) as stream:
-        if _begins_array(stream.read(1 << 10)):
+        if begins_array(stream.read(1 << 10)):
             yield Block(path, 0, filesystem.getsize(path), 1)
             return
         stream.seek(0)
@@ -116,7 +116,7 @@ def find_blocks(path):
             line += content.count(b"\n")
 
 
-def _begins_array(content):
+def begins_array(content):
     """Whether a file that begins so is a JSON array of texts; a line of its own may be an array too, ["text", ...]."""
     content = content.lstrip(b"\xef\xbb\xbf \t\r\n")
     return content.startswith(b"[") and not content[1:].lstrip(b" \t").startswith(b'"')
@@ -166,7 +166,7 @@ def _values(block):
     with open_bytes(block.path) as stream:
         stream.seek(block.offset)
         content = stream.read(block.size)
-    if block.offset == 0 and _begins_array(content):
+    if block.offset == 0 and begins_array(content):
         for number, value in enumerate(_array_values(decode(content, block.path), block.path), 1):
             yield number, f"text {number}", value
         return

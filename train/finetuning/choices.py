@@ -13,8 +13,9 @@ from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import read_json
 from train import run_dir
-from train.data.annotated import find_file
+from train.data.annotated import begins_array, find_file
 from train.finetuning import changes
+from train.train_helper import CHOSEN_BY_DATA
 
 # For up to so many sentences: the batch size, the epochs, and the factor on the rate of a trained encoder. Small data
 # needs small batches and many epochs, or the run ends after a few dozen steps; where there are many, smaller ones are
@@ -41,14 +42,18 @@ def fill_in(args):
 
     Returns:
       (Namespace, str): the flags, and what was chosen and why, for the log; "" where nothing was. A run that goes on
-      keeps the values that it began with.
+      keeps the values that it began with; they are said where it goes on with another value of one of them.
     """
     missing = getattr(args, "not_given", ())
     if not missing or not args.output_dir:
         return args, ""
     state = run_dir.read_state(args.output_dir)
     if state is not None and not args.clean:
-        return _with(args, _as_begun(state, missing)), ""
+        begun = _as_begun(state, [name for name in CHOSEN_BY_DATA if hasattr(args, name)])
+        kept = {name: begun[name] for name in missing if name in begun}
+        changes_one = any(getattr(args, name) != value for name, value in begun.items() if name not in kept)
+        says = args.do_train and changes_one
+        return _with(args, kept), f"kept as the run began: {_as_flags(kept)}" if says and kept else ""
     if not args.do_train:
         return args, ""
     values = {}
@@ -62,11 +67,10 @@ def fill_in(args):
     given_rate = None if "learning_rate" in missing else args.learning_rate
     values.update(choose(sentences, hidden_size, bool(args.init_checkpoint), given_rate))
     chosen = {name: values[name] for name in missing if name in values}
-    shown = " ".join(f"-{name} {_shown(value)}" for name, value in chosen.items())
     most = BY_SIZE[-2].sentences
     size = f"{sentences} sentences" if sentences <= most else f"more than {most} sentences"
     encoder = f"an encoder of width {hidden_size}" + ("" if args.init_checkpoint else " with random weights")
-    return _with(args, chosen), f"chosen for {size} and {encoder}: {shown}"
+    return _with(args, chosen), f"chosen for {size} and {encoder}: {_as_flags(chosen)}"
 
 
 def _subword_labels_of_start(args):
@@ -107,9 +111,10 @@ def choose(sentences, hidden_size, has_weights, given_rate=None):
     }
 
 
-def _shown(value):
-    """A value as a flag takes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _as_flags(values):
+    """A dict from the names of flags to their values as a command line has them; None is not given there."""
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    return " ".join(f"-{name} {text}" for name, text in texts.items() if text is not None)
 
 
 def count_sentences(path):
@@ -122,7 +127,7 @@ def count_sentences(path):
     one_a_line = not path.endswith(".txt")
     with filesystem.open_file(path, "rb") as lines:
         for line in lines:
-            if one_a_line and not count and line.lstrip().startswith(b"["):
+            if one_a_line and not count and begins_array(line):
                 return len(read_json(path))
             empty = not line.strip()
             count += not empty and (one_a_line or not inside)

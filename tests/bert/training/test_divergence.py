@@ -146,6 +146,21 @@ def test_what_is_forgotten(losses, first_step, step, since):
     assert forgotten == [since] * 3
 
 
+@pytest.mark.parametrize(
+    "losses,said",
+    [
+        ([3.0] + [40.0] * 11, "above ten times the first one (3) from step 1 on and ended at 40 in step 11; what usua"),
+        ([3.0] + [40.0] * 10, None),
+        ([3.0] + [40.0] * 20 + [29.0], None),
+        ([3.0] * 30, None),
+        ([], None),
+    ],
+)
+def test_a_loss_that_ends_far_above_the_first_one_is_said(losses, said, caplog):
+    checked(losses)[0].end(None)
+    assert (said in caplog.text and "helps: it" in caplog.text) if said else not caplog.records
+
+
 def test_the_line(monkeypatch):
     monkeypatch.setattr(divergence, "PATIENCE", 0.0)
     assert divergence.describe("the loss is nan", 7, 0.001, "it", "on") == (

@@ -56,13 +56,25 @@ def test_a_run_goes_on_with_what_it_began_with(files):
     state = run_dir.new_state(str(files / "output"), {"subword_labels": "x"}, training)
     run_dir.write_state(str(files / "output"), state)
     args, said = filled(files, "-num_train_epochs", "11")
-    assert said == "" and not args.bias_correction  # which the version that began the run did not have
+    assert not args.bias_correction  # which the version that began the run did not have
+    assert said == (
+        "kept as the run began: -batch_size 64 -learning_rate 1e-05 -dropout_rate 0.5 "
+        "-bias_correction false -subword_labels x"
+    )
+    for same in ([], ["-num_train_epochs", "10"], ["-num_train_epochs", "11", "-do_train=false"]):
+        assert filled(files, *same)[1] == ""
     assert {name: getattr(args, name) for name in training} == dict(training, num_train_epochs=11.0)
     run_dir.write_state(str(files / "output"), dict(state, training=dict(training, bias_correction=True)))
     assert filled(files)[0].bias_correction and filled(files)[0].subword_labels == "x"
     assert filled(files, "-do_train=false")[0].subword_labels == "x"
     args, _ = filled(files, "-clean")
     assert args.batch_size == 8 and args.subword_labels == "first"
+
+
+def test_texts_in_lines_that_are_arrays_are_counted(files):
+    path = files / "data" / "train.jsonl"
+    path.write_text('["Ann ran", {"entities": [[0, 3, "PER"]]}]\n' * 7)
+    assert count_sentences(str(path)) == 7
 
 
 def test_a_tagger_to_start_from_keeps_its_labels_of_later_pieces(files):
