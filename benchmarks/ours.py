@@ -4,6 +4,7 @@ The archive's way: every batch padded to the longest length there may be, float3
 fused, prediction from variables.
 """
 
+import contextlib
 import multiprocessing
 import os
 import tempfile
@@ -37,7 +38,7 @@ def _args(options):
     return get_args_parser(["-batch_size", str(options["batch_size"]), "-learning_rate", "1e-5"])
 
 
-def _config(options):
+def bert_config(options):
     given = dict(workload.read_config(options["config"]), **options.get("changes", {}))
     return modeling.BertConfig.from_dict(dict(modeling.BertConfig(vocab_size=0).to_dict(), **given))
 
@@ -55,19 +56,25 @@ def _feed(placeholders, batch):
 
 
 def training_step(options, num_labels):
-    """A function that trains on one batch, by the model function of train/bert_lstm_ner.py."""
+    """A function that trains on one batch."""
+    session, train_op, feed = training_graph(options, num_labels)
+    return lambda batch: session.run(train_op, feed(batch))
+
+
+def training_graph(options, num_labels):
+    """(session, training op, function from a batch to what is fed), by the model function of train/bert_lstm_ner.py."""
     devices.prepare()
     tf.set_random_seed(_args(options).seed)
     features = _placeholders()
     model_fn = model_fn_builder(
-        _config(options), num_labels, None, 1e-5, 10000, 0, _args(options), IDS, "BIO", _compute(options)
+        bert_config(options), num_labels, None, 1e-5, 10000, 0, _args(options), IDS, "BIO", _compute(options)
     )
     train_op = model_fn(features, None, ModeKeys.TRAIN, {}).train_op
     config = devices.session_config()
     config.graph_options.rewrite_options.disable_meta_optimizer = not options["rewriting"]
     session = tf.Session(config=config)
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
-    return lambda batch: session.run(train_op, _feed(features, batch))
+    return session, train_op, lambda batch: _feed(features, batch)
 
 
 def trainer(options, given):
@@ -88,15 +95,9 @@ def trainer(options, given):
 def tagger(options, given):
     """A function that tags all sentences, from words to labels, by what -do_predict does."""
     devices.prepare()
-    config, args = _config(options), _args(options)
     tokenizer = tokenization.FullTokenizer(options["vocab"])
-    settings = TaggerSettings.of_flags(args, workload.LABELS, "BIO", config.to_dict())
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = os.path.join(folder, "model.ckpt")
-        # In a process of its own, as it takes more memory than tagging.
-        with multiprocessing.get_context("spawn").Pool(1) as another:
-            another.apply(random_checkpoint, (prefix, config, args))
-        frozen = FrozenTagger(prefix, settings, _compute(options))
+    with random_tagger(options) as (prefix, settings, compute):
+        frozen = FrozenTagger(prefix, settings, compute)
 
     def tag():
         windows = list(encode_words(given, tokenizer, options["max_seq_length"]))
@@ -104,6 +105,18 @@ def tagger(options, given):
         return _join(given, windows, label_ids, "BIO")
 
     return tag
+
+
+@contextlib.contextmanager
+def random_tagger(options):
+    """Within it, (checkpoint prefix, TaggerSettings, Compute) of a tagger with random weights."""
+    config, args = bert_config(options), _args(options)
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = os.path.join(folder, "model.ckpt")
+        # In a process of its own, as it takes more memory than tagging.
+        with multiprocessing.get_context("spawn").Pool(1) as another:
+            another.apply(random_checkpoint, (prefix, config, args))
+        yield prefix, TaggerSettings.of_flags(args, workload.LABELS, "BIO", config.to_dict()), _compute(options)
 
 
 def _join(given, windows, label_ids, scheme=None):
@@ -145,7 +158,7 @@ def _archive_tagger(config, features, is_training):
 def archive_trainer(options, given):
     """As `trainer`, the archive's way."""
     devices.prepare()
-    config = _config(options)
+    config = bert_config(options)
     features = _placeholders()
     logits, transitions, lengths = _archive_tagger(config, features, True)
     loss = -tf.reduce_mean(crf.crf_log_likelihood(logits, features["label_ids"], lengths, transitions))
@@ -164,7 +177,7 @@ def archive_trainer(options, given):
 def archive_tagger(options, given):
     """As `tagger`, the archive's way."""
     devices.prepare()
-    config = _config(options)
+    config = bert_config(options)
     tokenizer = tokenization.FullTokenizer(options["vocab"])
     features = _placeholders()
     logits, transitions, lengths = _archive_tagger(config, features, False)

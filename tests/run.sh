@@ -20,6 +20,8 @@ esac
 python=$(need_python $versions)
 command -v perl > /dev/null || { echo "the tests of train/conlleval.pl need perl on the PATH" >&2; exit 2; }
 make_venv "$venv" "$python" requirements.txt tests/requirements.txt
+# Where bytecode is not written, every worker and every program that a test starts compiles all modules anew.
+export PYTHONDONTWRITEBYTECODE=
 # One worker more than there are cores: tests wait for processes that they start. At most 4: each takes a gigabyte.
 workers=$("$venv/bin/python" -c 'import os; print(min(os.cpu_count() + 1, 4))')
 exec "$venv/bin/python" -m pytest -n "$workers" --dist worksteal "$@"
