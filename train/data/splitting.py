@@ -68,8 +68,9 @@ class WordCounts:
         for (word, tag), times in collections.Counter(zip(words, tags)).items():
             if tag is not None:
                 counts._add_word(word, tag, times)
-        # What white space in a word parts is as if these were words.
-        shapes = ["", *(part for word in words for part in shape_of(word).split(SPACE))]
+        shapes = ["", *map(shape_of, words)]
+        if any(SPACE in shape for shape in set(shapes)):  # what white space in a word parts is as if these were words
+            shapes = [part for shape in shapes for part in shape.split(SPACE)]
         neighbours = collections.Counter(zip(shapes, shapes[1:], shapes[2:]))
         for shapes, times in neighbours.items():
             for key in _joints(*shapes):
