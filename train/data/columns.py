@@ -143,7 +143,7 @@ def check_separator(path, lines):
       path: the file.
       lines: (number, line) of the first rows of one column.
     """
-    for separator in ",;|/_\u00a0\u3000":
+    for separator in ",;|/_\uff0c\u00a0\u3000":
         tags = [line.rpartition(separator)[2] if separator in line else "" for _, line in lines]
         are_tags = [tag == OUTSIDE or TAG.match(tag) is not None for tag in tags]
         if all(are_tags) or (len(lines) > 2 and all(are_tags[1:])):  # the first line may be a header

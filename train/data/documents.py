@@ -47,6 +47,8 @@ def read_document(value):
 
 def _of_object(value):
     text = value.get("text", value.get("data"))
+    if "text" in value and not isinstance(text, str):
+        raise ValueError(f"'text' is {_shown(text)}; expected a string")
     if not isinstance(text, str):
         raise ValueError(f"expected a JSON object with 'text', found the keys {_shown(', '.join(map(str, value)))}")
     if value.get("answer") in ("reject", "ignore"):

@@ -33,6 +33,7 @@ _COUNT = re.compile(r"\d+([-.]\d+)?")  # 3, and of a CoNLL-U file 3-4 and 3.1
 _NUMBER = re.compile(r"\d{1,9}")
 _MANY_PAIRS = 20  # pairs of neighbouring words that show what a column is
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)?:(?=.)")  # as WikiAnn has it before each word
+_LIKE_TAG = re.compile(r"[0oO\u041e\u043e]|\w[-_:/.|].+|.+[-_:/.|]\w")  # also in another spelling, see recognition.py
 _DECIMAL = re.compile(r"[-+]?\d*[.,]?\d+(e[-+]?\d+)?")
 _NO_TAG = re.compile(r"[^\w-]|\d")
 _PHRASES = frozenset("NP VP PP ADJP ADVP SBAR PRT CONJP INTJ LST UCP".split())  # types of chunks, no entities
@@ -358,7 +359,8 @@ def _check_last_column(table, path):
     many = len(values) > FEW and 2 * len(values) >= len(words) and not last_is
     other = tags and not last_is and OUTSIDE not in values
     constant = len(values) == 1 and len(table.rows()) > 1
-    other = other and (constant or len(values) > 2 * max(len(table.values(i)) for i in tags))
+    unlike = constant or len(values) > 2 * max((len(table.values(i)) for i in tags), default=0)
+    other = other and (unlike or not any(map(_LIKE_TAG.fullmatch, values)))
     numbers = tags and all(map(_DECIMAL.fullmatch, values))
     outside = tags and set(values) == {OUTSIDE} and len(words) > 1 and len(table.rows()) >= _MANY_PAIRS
     if not (many or other or numbers or outside):

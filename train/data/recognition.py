@@ -89,13 +89,15 @@ def recognise(transitions, find_slips, path, name=None):
     cost, best = min(scored)
     reading = _with_slips(readings[best], counts, entity_tags)
     if name is None:
-        _check_spelling(path, reading, transitions, find_slips)
+        _check_one_each(path, reading, counts, find_slips)
     found = find_slips(reading) if cost or reading.guessed else Slips(0, [])
     outside = sum(
         n for tag, n in counts.items() if reading.spelling.get(tag, tag) == OUTSIDE and tag not in reading.guessed
     )
     entity_tags = sum(counts.values()) - outside
     if name or found.count <= SLIP_SHARE * entity_tags:
+        if not name and reading.scheme == BARE:
+            _check_no_prefixes(path, transitions, find_slips)
         return reading, found
     parsed = {tag: _parse(tag, PLAIN) for tag in counts}
     foreign = sum(counts[tag] for tag, of_tag in parsed.items() if not of_tag or of_tag[0] not in "OBIES")
@@ -109,9 +111,8 @@ def recognise(transitions, find_slips, path, name=None):
     return mixed, find_slips(mixed) if mixed.guessed else Slips(0, [])
 
 
-def _check_spelling(path, reading, transitions, find_slips):
-    """UserError where tags look like types in a Reading and are something else; arguments as of `recognise`."""
-    counts = tag_counts(transitions)
+def _check_one_each(path, reading, counts, find_slips):
+    """UserError where a tag is several; counts: Counter of tags; reading: how they are read; others as `recognise`."""
     several = [tag for tag in counts if _SEVERAL.match(tag)]
     entity_tags = sum(count for tag, count in counts.items() if reading.spelling.get(tag, tag) != OUTSIDE)
     if sum(counts[tag] for tag in several) > SLIP_SHARE * entity_tags:
@@ -120,7 +121,11 @@ def _check_spelling(path, reading, transitions, find_slips):
             f"{path}: several tags in one ({places}); expected one tag for each word, or -tag_scheme "
             f"{reading.scheme or 'BIO'} if these are types"
         )
-    pair = _pair(transitions) if reading.scheme == BARE else None
+
+
+def _check_no_prefixes(path, transitions, find_slips):
+    """UserError where types that stand alone have prefixes in a spelling of their own; arguments as of `recognise`."""
+    pair = _pair(transitions)
     if pair:
         places = _places(find_slips(Reading(None, {}, frozenset(pair))))
         raise UserError(

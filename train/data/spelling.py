@@ -60,7 +60,10 @@ def spelled(sentences, labels, reading, path):
     spelling = spelling_of({tag for sentence in sentences for tag in sentence.tags}, labels, reading)
     if spelling:
         sentences = _respelled(sentences, spelling, path)
-    if reading.scheme:
+    is_known = set(labels).issuperset(
+        tag for sentence in sentences for tag in sentence.tags
+    )  # else the file is refused
+    if reading.scheme and is_known:
         found = slips(Reading(reading.scheme, {}, frozenset()), sentences)
         if found.count:
             log.warning("%s: %s", path, described_slips(found, f"{reading.scheme} of the training data"))

@@ -208,6 +208,12 @@ def test_types_that_stand_elsewhere_too_are_types(tags):
     assert recognise([each.split() for each in tags])[0] == recognition.Reading("IO", {}, frozenset())
 
 
+def test_half_of_the_tags_with_prefixes_are_not_another_spelling():
+    tags = [["PER", "O", "LOC", "O"]] * 9 + [["B-PER", "I-PER", "O", "B-LOC", "I-LOC"]] * 4
+    with pytest.raises(UserError, match=r"the tags look like IO, but \d+ of \d+ break it"):
+        recognise(tags)
+
+
 def test_numbers_are_no_types():
     tags = [["3", "4", "0", "1"]] * 3
     with pytest.raises(UserError, match="4 tags of no scheme .*-tag_scheme IO if each is a type"):
@@ -267,6 +273,7 @@ def test_what_breaks_the_scheme_of_the_training_data_is_said(caplog):
     assert [record.getMessage() for record in caplog.records] == [f"dev.txt: {expected}"]
     caplog.clear()
     spelling.spelled(sentences, labels, reading._replace(scheme="BIO"), "dev.txt")
+    spelling.spelled([Sentence(["a"] * 2, ["B-NEW", "I-PER"], 3)], labels, reading, "dev.txt")  # it will be refused
     assert not caplog.records
 
 

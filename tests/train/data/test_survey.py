@@ -251,6 +251,7 @@ def test_lines_that_end_at_cr_alone(content, refused):
         ("{tag} {word}", "-columns word=2,tag=1 reads them"),
         ("{word} {tag} {word}", "-columns word=1,tag=2 reads them"),
         ("{word} {tag} _", "-columns word=1,tag=2 reads them"),
+        ("{word} {tag} annotator{number}", "-columns word=1,tag=2 reads them"),
         ("{word} {tag} 0.97", "-columns word=1,tag=2 reads them"),
         ("{word} {tag} .{number}", "-columns word=1,tag=2 reads them"),
         ("{word} {tag} O", "-columns word=1,tag=2 reads them"),  # of nested entities there are none
@@ -284,7 +285,7 @@ def test_what_may_be_tags_is_read(row, read):
     assert read(content)[0].tags == [line.split()[-1] for line in content.split("\n")]
 
 
-@pytest.mark.parametrize("separator", list(",;|/_\u00a0\u3000"))
+@pytest.mark.parametrize("separator", list(",;|/_\uff0c\u00a0\u3000"))
 def test_other_separators_are_named(separator, refused):
     rows = [f"{word}{separator}{tag}" for word, tag in zip(NAMES, TAGS)]
     text = refused(sentences(rows))
