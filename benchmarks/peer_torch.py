@@ -72,15 +72,21 @@ def trainer(options, given):
 
 def tagger(options, given):
     """A function that tags all sentences, from words to labels."""
+    tag = make_tag(options)
+    return lambda: tag(given)
+
+
+def make_tag(options):
+    """A function from sentences, lists of words, to the labels of their words."""
     model = make_model(options).eval()
     tokenizer = load_tokenizer(os.path.dirname(options["vocab"]))
     batch_size = options["batch_size"]
 
-    def tag():
-        encoded = tokenizer(given, is_split_into_words=True, truncation=True, max_length=options["max_seq_length"])
-        by_length = sorted(range(len(given)), key=lambda i: len(encoded["input_ids"][i]))
-        tags = [None] * len(given)
-        for start in range(0, len(given), batch_size):
+    def tag(sentences):
+        encoded = tokenizer(sentences, is_split_into_words=True, truncation=True, max_length=options["max_seq_length"])
+        by_length = sorted(range(len(sentences)), key=lambda i: len(encoded["input_ids"][i]))
+        tags = [None] * len(sentences)
+        for start in range(0, len(sentences), batch_size):
             chosen = by_length[start : start + batch_size]
             padded = tokenizer.pad({"input_ids": [encoded["input_ids"][i] for i in chosen]}, return_tensors="pt")
             mask = padded["attention_mask"]
