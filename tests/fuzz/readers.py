@@ -80,8 +80,8 @@ def data_text():
 
 
 def read_data(directory):
-    corpus, sentences, problems = check_data.read_splits(directory, Format())
-    found = {split: overviews.overview(each, corpus and corpus.scheme, None, 16) for split, each in sentences.items()}
+    corpus, splits, problems = check_data.read_splits(directory, Format())
+    found = {split: overviews.overview(of_split, scheme, None, 16) for split, (of_split, scheme) in splits.items()}
     rows, notes = check_data.table_rows(found, 16), list(check_data.find_notes(corpus, found, False))
     check_data.page(directory, list(found), rows, notes, problems).encode("utf-8")
 

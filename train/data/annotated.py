@@ -67,11 +67,16 @@ def is_annotated(path):
     return path.endswith(ENDINGS)
 
 
-def find_file(data_dir, split):
+def find_file(data_dir, split, is_needed=True):
     """The data file of a split: train.txt, or train.jsonl or train.json where that is there.
 
+    Args:
+      data_dir: directory.
+      split: "train", "dev" or "test".
+      is_needed: whether there must be one; else train.txt stands for none.
+
     Raises:
-      UserError: there are several; or none in a directory that there is.
+      UserError: there are several; or none, but one with another name; or none, in a directory that there is.
     """
     names = [f"{split}{ending}" for ending in (".txt",) + ENDINGS]
     found = [name for name in names if filesystem.exists(os.path.join(data_dir, name))]
@@ -86,6 +91,8 @@ def find_file(data_dir, split):
         others = [name for name in names if name.lower().partition(".")[0] in stems]
         if others:
             raise UserError(f"{path}: no such file; expected that name, not {shown_list(others)}")
+        if not is_needed:
+            return path
         beside = f"not only {shown_list(names)}" if names else "and the directory is empty"
         raise UserError(f"{path}: no such file; expected {split}.txt or {split}.jsonl, {beside}")
     return path

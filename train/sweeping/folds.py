@@ -161,7 +161,7 @@ def _write_folds(directory, units, folds, ending, data_dir):
 
 def find_test(data_dir):
     """The test file of a data directory, or None where there is none."""
-    path = find_file(data_dir, "test")
+    path = find_file(data_dir, "test", is_needed=False)
     return path if filesystem.exists(path) else None
 
 

@@ -9,7 +9,7 @@ import pytest
 from bert.system.errors import UserError
 from train.data.columns import Format
 from train.data.conll import read_conll
-from train.sweeping.folds import deal, make_folds, read_units, write_units
+from train.sweeping.folds import deal, find_test, make_folds, read_units, write_units
 
 GIVEN = Format()
 HALF_A_PAIR = '{"text": "Ann ran", "entities": [{"type": "\\ud800", "start": 0, "end": 3}]}\n'  # of UTF-16
@@ -141,3 +141,10 @@ def test_folds_are_even():
     folded = deal(units, 5, 3)
     sizes = [sum(unit.sentences for unit, fold in zip(units, folded) if fold == each) for each in range(5)]
     assert max(sizes) - min(sizes) <= 3, sizes
+
+
+def test_a_test_file_may_be_missing(tmp_path):
+    (tmp_path / "train.txt").write_text("a O\n")
+    assert find_test(str(tmp_path)) is None
+    (tmp_path / "test.jsonl").write_text("")
+    assert find_test(str(tmp_path)) == str(tmp_path / "test.jsonl")
