@@ -269,7 +269,7 @@ def test_bert_dir_takes_the_one_checkpoint_whatever_its_name(tmp_path):
 )
 def test_bert_dir_with_weights_that_cannot_be_told_is_no_encoder_from_scratch(names, tmp_path):
     """checkpoint.resolve refuses the directory, where training is to start from it."""
-    bert_files(tmp_path, "vocab.txt", *names)
+    bert_files(tmp_path, "vocab.txt", *{"bert_config.json", *names})
     assert parse("-bert_dir", str(tmp_path)).init_checkpoint == str(tmp_path)
 
 
