@@ -12,12 +12,19 @@ from train.sweeping.points import Place, command_flags, command_line, described,
 NEEDED = ["-data_dir", "data", "-output_dir", "out", "-bert_dir", "bert"]
 
 
+def make_encoder(name):
+    """A directory with the files that -bert_dir needs, which nothing here reads."""
+    os.mkdir(name)
+    for file in ("bert_config.json", "vocab.txt"):
+        open(os.path.join(name, file), "w").close()
+
+
 @pytest.fixture(autouse=True)
 def there(tmp_path, monkeypatch):
     """The working directory has an encoder's directory, bert, and a directory out."""
     monkeypatch.chdir(tmp_path)
     for name in ("bert", "out"):
-        os.mkdir(name)
+        make_encoder(name)
 
 
 def points(*flags, digest="data", **kwargs):
@@ -51,10 +58,10 @@ def test_switches_take_several_values_too():
 
 
 def test_flags_whose_value_may_have_a_comma_are_left_whole():
-    os.mkdir("a,b")
+    make_encoder("a,b")
     (point,) = points("-label_list", "O,B-PER", "-columns", "word=2,tag=3", "-comment", ",", "-bert_dir", "a,b")
     assert point.values == {} and "O,B-PER" in point.flags and "a,b" in point.flags
-    os.mkdir("c")
+    make_encoder("c")
     assert [point.values for point in points("-bert_dir", "bert,c")] == [{"bert_dir": "bert"}, {"bert_dir": "c"}]
 
 
