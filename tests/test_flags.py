@@ -262,8 +262,8 @@ def test_bert_dir_takes_the_one_checkpoint_whatever_its_name(tmp_path):
 @pytest.mark.parametrize(
     "names",
     [
-        ["bert_model.ckpt.index", "model.ckpt-5.index"],
-        ["bert_model.ckpt.data-00000-of-00001"],
+        ["bert_config.json", "bert_model.ckpt.index", "model.ckpt-5.index"],
+        ["bert_config.json", "bert_model.ckpt.data-00000-of-00001"],
         ["bert_config.json", "pytorch_model.bin", "config.json"],
     ],
 )
