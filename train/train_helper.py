@@ -32,6 +32,19 @@ CHOSEN_BY_DATA = (
 )  # fmt: skip
 
 
+class Flags(argparse.Namespace):
+    """The flags; one that a script sets afterwards (`args.batch_size = 8`) counts as given.
+
+    Attributes:
+      not_given: names of the flags of CHOSEN_BY_DATA that were not given.
+    """
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name in CHOSEN_BY_DATA and hasattr(self, "not_given"):
+            self.not_given = tuple(other for other in self.not_given if other != name)
+
+
 def get_args_parser(argv=None):
     """The parsed flags as a Namespace, `-bert_dir` resolved.
 
@@ -39,19 +52,20 @@ def get_args_parser(argv=None):
       argv: list of str; default: the command line.
 
     Returns:
-      Namespace with the flags and `not_given`, the names of those of CHOSEN_BY_DATA that were not given. These have the
-      archive's values; finetuning/choices.py chooses better ones.
+      Flags. Those of CHOSEN_BY_DATA that were not given have the archive's values; finetuning/choices.py chooses better
+      ones.
 
     Raises:
       UserError: a flag that is not known, or a value it does not take.
     """
     parser = build_parser()
     unset = object()
-    args = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(CHOSEN_BY_DATA, unset)))
-    args.not_given = tuple(name for name in CHOSEN_BY_DATA if getattr(args, name) is unset)
-    defaults = parser.parse_args([]) if args.not_given else None
-    for name in args.not_given:
+    args = parser.parse_args(argv, Flags(**dict.fromkeys(CHOSEN_BY_DATA, unset)))
+    not_given = tuple(name for name in CHOSEN_BY_DATA if getattr(args, name) is unset)
+    defaults = parser.parse_args([]) if not_given else None
+    for name in not_given:
         setattr(args, name, getattr(defaults, name))
+    args.not_given = not_given
     if args.bert_dir:
         _fill_in_bert_dir(args)
     return args

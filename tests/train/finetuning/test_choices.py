@@ -49,6 +49,17 @@ def test_what_is_not_given_is_chosen_and_said(files):
     assert args.learning_rate == 1e-3 and "384 with random weights: -batch_size 8 -learning_rate 0.001 " in said
 
 
+def test_what_a_script_sets_on_the_flags_stays(files):
+    """`args = get_args_parser(); args.batch_size = 64; train(args)`, also with a value that is the default."""
+    args = get_args_parser(["-data_dir", str(files / "data"), "-output_dir", str(files / "output")])
+    args.bert_config_file = str(files / "bert_config.json")
+    args.batch_size, args.dropout_rate = 64, 0.4
+    assert not {"batch_size", "dropout_rate"} & set(args.not_given) and len(args.not_given) == len(CHOSEN_BY_DATA) - 2
+    args, said = fill_in(args)
+    assert (args.batch_size, args.dropout_rate, args.num_train_epochs) == (64, 0.4, 25)
+    assert "batch_size" not in said and "dropout" not in said
+
+
 def test_a_run_goes_on_with_what_it_began_with(files):
     (files / "output").mkdir()
     training = {"batch_size": 64, "learning_rate": 1e-5, "head_learning_rate": None, "num_train_epochs": 10.0}
