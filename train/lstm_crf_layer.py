@@ -26,7 +26,7 @@ class BLSTM_CRF:
       is_training: whether dropout is on.
 
     Raises:
-      ValueError: an argument is missing, or a shape is not as above.
+      ValueError: an argument is missing, dropout_rate is 1.0 or more in training, or a shape is not as above.
     """
 
     def __init__(
@@ -48,6 +48,11 @@ class BLSTM_CRF:
             raise ValueError("BLSTM_CRF needs num_labels and lengths")
         if cell_type not in ("lstm", "gru"):
             raise ValueError(f"cell_type is '{cell_type}'; expected lstm or gru")
+        if is_training and dropout_rate >= 1.0:
+            raise ValueError(
+                f"dropout_rate is {dropout_rate}; expected the fraction dropped, below 1 (the archive's is the "
+                f"fraction kept: its 1.0 is 0.0 here)"
+            )
         given = {"embedded_chars": (embedded_chars, "batch steps width"), "lengths": (lengths, "batch")}
         check_shapes(**given, **({} if labels is None else {"labels": (labels, "batch steps")}))
         self.embedded_chars = embedded_chars

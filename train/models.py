@@ -66,11 +66,6 @@ def create_model(
       (total_loss, logits, trans, pred_ids): scalar mean over sentences, None without labels; float [batch, seq_len,
       num_labels]; float [num_labels, num_labels]; int32 [batch, seq_len].
     """
-    if is_training and dropout_rate >= 1.0:
-        raise ValueError(
-            f"dropout_rate is {dropout_rate}; expected the fraction dropped, below 1 (the archive's is the fraction "
-            f"kept: its 1.0 is 0.0 here)"
-        )
     crf_only = lstm_size == 1 if crf_only is None else crf_only
     vectors, lengths = _encode(bert_config, is_training, input_ids, input_mask, segment_ids, use_one_hot_embeddings)
     head = BLSTM_CRF(

@@ -77,6 +77,25 @@ def test_labels_in_the_order_that_is_given(directory):
     assert [each.label for each in processor.get_test_examples(directory)] == ["B-PER O O", "B-LOC O"]
 
 
+def test_a_corpus_of_ones_own_reads_as_the_archives(directory):
+    """A subclass of either processor calls the methods that the archive's has."""
+
+    class Own(models.DataProcessor):
+        def get_train_examples(self, data_dir):
+            return self._read_data(os.path.join(data_dir, "train.txt"))
+
+    class Renamed(bert_lstm_ner.NerProcessor):
+        def get_train_examples(self, data_dir):
+            return self._create_example(self._read_data(os.path.join(data_dir, "dev.txt")), "own")
+
+    expected = [["B-PER O O", "Ann met unaffable"], ["B-LOC O", "Paris ."]]  # tags, then words
+    assert Own().get_train_examples(directory) == expected
+    processor = Renamed(directory)
+    examples = processor.get_train_examples(directory)
+    assert [[example.label, example.text] for example in examples] == expected and examples[1].guid == "own-1"
+    assert processor.get_labels()[:3] == ["O", "B-LOC", "B-PER"]
+
+
 def test_ids_to_labels_and_entities():
     names = {1: "O", 2: "B-PER", 3: "I-PER", 4: "[CLS]", 5: "[SEP]"}
     ids = np.array([[4, 2, 3, 1, 5, 0, 0], [4, 1, 5, 0, 0, 0, 0]])

@@ -170,6 +170,13 @@ def check_dropped(found, kept, rate):
     np.testing.assert_allclose(found[~dropped], kept[~dropped], rtol=1e-4)
 
 
+def test_what_the_archive_kept_is_not_what_is_dropped_here():
+    with tf.Graph().as_default():
+        with pytest.raises(ValueError, match="dropout_rate is 1.0.*fraction dropped.*archive.*fraction kept"):
+            head(random_vectors(), dropout_rate=1.0, is_training=True)
+        head(random_vectors(), dropout_rate=1.0)  # as predictors pass it on
+
+
 def test_dropout_before_the_rnn_in_training(evaluate):
     """Seen through a projection that changes nothing: W is the identity, b is 0."""
     rate, vectors = 0.3, np.random.RandomState(0).uniform(0.5, 1, size=[20, 30, NUM_LABELS]).astype(np.float32)

@@ -61,6 +61,22 @@ class DataProcessor:
         """The labels in the order of their ids, which count from 1; a list of str."""
         raise NotImplementedError()
 
+    @classmethod
+    def _read_data(cls, input_file):
+        """The sentences of a CoNLL file, a list of [tags, words], both joined by spaces.
+
+        Raises:
+          UserError: the file is not of this form, or a word has a space in it.
+        """
+        sentences = []
+        for sentence in read_conll(input_file):
+            for index, word in enumerate(sentence.words):
+                if " " in word:
+                    where = f"{input_file}:{sentence.line_of(index)}"
+                    raise UserError(f"{where}: the word {word!r} has a space in it, which parts words here")
+            sentences.append([" ".join(sentence.tags), " ".join(sentence.words)])
+        return sentences
+
 
 class NerProcessor(DataProcessor):
     """Reads train.txt, dev.txt and test.txt, CoNLL files.
@@ -77,13 +93,13 @@ class NerProcessor(DataProcessor):
         self.output_dir = output_dir
 
     def get_train_examples(self, data_dir):
-        return self._read(data_dir, "train")
+        return self._create_example(self._read_data(os.path.join(data_dir, "train.txt")), "train")
 
     def get_dev_examples(self, data_dir):
-        return self._read(data_dir, "dev")
+        return self._create_example(self._read_data(os.path.join(data_dir, "dev.txt")), "dev")
 
     def get_test_examples(self, data_dir):
-        return self._read(data_dir, "test")
+        return self._create_example(self._read_data(os.path.join(data_dir, "test.txt")), "test")
 
     def get_labels(self, labels=None):
         """The labels in the order of their ids: those given, else those of the run, else those read so far.
@@ -110,19 +126,15 @@ class NerProcessor(DataProcessor):
         run_dir.write_labels(self.output_dir, self.labels, data_labels.label_ids(self.labels))
         return self.labels
 
-    def _read(self, data_dir, split):
-        path = os.path.join(data_dir, f"{split}.txt")
-        examples = []
-        for number, sentence in enumerate(read_conll(path)):
-            for index, word in enumerate(sentence.words):
-                if " " in word:
-                    raise UserError(
-                        f"{path}:{sentence.line_of(index)}: the word {word!r} has a space in it, which parts words here"
-                    )
-            if not isinstance(self.labels, list):
-                self.labels.update(sentence.tags)
-            examples.append(InputExample(f"{split}-{number}", " ".join(sentence.words), " ".join(sentence.tags)))
-        return examples
+    def _read_data(self, input_file):
+        sentences = super()._read_data(input_file)
+        if not isinstance(self.labels, list):
+            self.labels.update(tag for tags, _ in sentences for tag in tags.split(" "))
+        return sentences
+
+    def _create_example(self, lines, set_type):
+        """The InputExamples of what `_read_data` returns; their names begin with `set_type`."""
+        return [InputExample(f"{set_type}-{number}", words, tags) for number, (tags, words) in enumerate(lines)]
 
 
 def write_tokens(tokens, output_dir, mode):
