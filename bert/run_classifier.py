@@ -239,7 +239,7 @@ def train(args, inputs, distribution):
     loop.announce_training(
         len(data.examples), num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint
     )
-    compute = _choose_compute(args, inputs, num_train_steps, announce=True)
+    compute = _choose_compute(args, inputs, num_train_steps, trains=True)
     input_fn = classification_inputs.input_fn_builder(
         path,
         args.max_seq_length,
@@ -321,10 +321,10 @@ def _predict(args, inputs, split, data, batch_size):
     return list(tqdm(predictions, total=len(data.examples), unit=" examples", disable=None, leave=False))
 
 
-def _choose_compute(args, inputs, steps, announce=False):
+def _choose_compute(args, inputs, steps, trains=False):
     """kernels.Compute of the flags for about so many batches, see devices.choose_compute."""
     return devices.choose_compute(
-        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=announce
+        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=trains, trains=trains
     )
 
 

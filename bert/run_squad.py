@@ -227,7 +227,7 @@ def train(args, inputs, distribution):
         distribution.release_others(args.output_dir, trains=False)
         return
     loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint)
-    compute = _choose_compute(args, inputs, num_train_steps, announce=True)
+    compute = _choose_compute(args, inputs, num_train_steps, trains=True)
     training = Training(inputs.start, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size)
     model_fn = make_model_fn(inputs.config, training, compute=compute)
     input_fn = records.input_fn_builder(
@@ -300,10 +300,10 @@ def score(args, questions, predictions, null_odds):
     return scores
 
 
-def _choose_compute(args, inputs, steps, announce=False):
+def _choose_compute(args, inputs, steps, trains=False):
     """kernels.Compute of the flags for about so many batches, see devices.choose_compute."""
     return devices.choose_compute(
-        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=announce
+        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=trains, trains=trains
     )
 
 

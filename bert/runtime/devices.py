@@ -18,9 +18,11 @@ from bert.system.errors import UserError
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
-# Compiling the kernels takes most of a second for each length of batch; below these sizes it never pays.
-FUSE_FROM_HIDDEN = 512
-FUSE_FROM_STEPS = 200
+# From these widths on, less precision and compiled kernels are faster. Tagging with narrower encoders is quick anyway,
+# and gives the same in every program as long as all compute in float32.
+FROM_HIDDEN, FROM_HIDDEN_IN_TRAINING = 512, 256
+# Compiling the kernels takes most of a second for each length of batch. It pays from so many steps on, times the width.
+FUSE_FROM_STEPS_BY_WIDTH = 200 * 768
 
 
 def prepare(device_map=None):
@@ -42,7 +44,7 @@ def prepare(device_map=None):
         raise UserError(f"-device_map {device_map}: of these GPUs there are {len(gpus())}; devices: {listed()}")
 
 
-def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, announce=False):
+def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, announce=False, trains=False):
     """Chooses how the encoder computes on this machine.
 
     Args:
@@ -53,6 +55,7 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
       recompute: recompute each layer in the backward pass instead of keeping its activations.
       xla: whether XLA fuses kernels; None: where it pays.
       announce: say in the log what was chosen and why.
+      trains: whether the encoder is trained and does not only compute.
 
     Returns:
       kernels.Compute.
@@ -62,10 +65,11 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
     """
     check_possible(precision, xla)
     why = "-precision"
+    is_wide = hidden_size >= (FROM_HIDDEN_IN_TRAINING if trains else FROM_HIDDEN)
     if precision == "auto":
-        precision, why = _fastest_precision(hidden_size)
+        precision, why = _fastest_precision(hidden_size, is_wide)
     if xla is None:
-        xla = kernels.can_fuse() and not gpus() and hidden_size >= FUSE_FROM_HIDDEN and steps >= FUSE_FROM_STEPS
+        xla = kernels.can_fuse() and not gpus() and is_wide and steps * hidden_size >= FUSE_FROM_STEPS_BY_WIDTH
     if announce:
         log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
     return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute)
@@ -83,9 +87,9 @@ def export_compute(precision):
     return choose_compute("fp32" if precision == "auto" else precision, 0, 0, xla=False)
 
 
-def _fastest_precision(hidden_size):
+def _fastest_precision(hidden_size, is_wide):
     """(precision, why) of `-precision auto`."""
-    if hidden_size < FUSE_FROM_HIDDEN:
+    if not is_wide:
         return "fp32", f"hidden size {hidden_size} is too small to gain from less"
     capabilities = gpus()
     if capabilities:

@@ -50,6 +50,28 @@ def test_precision_of_auto(kind, hidden_size, expected, machine):
     assert devices.choose_compute("auto", hidden_size, MANY).dtype == expected
 
 
+@pytest.mark.parametrize(
+    "hidden_size,steps,dtype,fused",
+    [
+        (384, MANY, tf.bfloat16, True),
+        (384, 400, tf.bfloat16, True),
+        (384, 399, tf.bfloat16, False),
+        (256, 600, tf.bfloat16, True),
+        (256, 599, tf.bfloat16, False),
+        (255, MANY, tf.float32, False),
+        (768, 200, tf.bfloat16, True),
+    ],
+)
+def test_training_gains_with_narrower_encoders_than_tagging(hidden_size, steps, dtype, fused, machine):
+    """The narrower the encoder, the more steps it takes until to compile kernels pays."""
+    machine(cpu=AMX)
+    found = devices.choose_compute("auto", hidden_size, steps, trains=True)
+    assert (found.dtype, found.kernels == "fused") == (dtype, fused)
+    if hidden_size < 512:
+        found = devices.choose_compute("auto", hidden_size, steps)
+        assert found.dtype == tf.float32 and found.kernels != "fused"
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_what_is_asked_for_is_what_there_is(precision, machine):
     """Whatever would be faster, and for small encoders too."""
@@ -84,6 +106,7 @@ def test_what_cannot_be_is_refused(kind, precision, xla, expected, machine):
         ({}, 768, MANY, None, True),
         ({}, 768, 200, None, True),
         ({}, 768, 199, None, False),
+        ({}, 1024, 150, None, True),
         ({}, 511, MANY, None, False),
         ({"gpus": [8.0]}, 768, MANY, None, False),
         ({"tf2": False}, 768, MANY, None, False),
