@@ -26,7 +26,7 @@ BY_SIZE = (Row(300, 8, 25, 1.0), Row(3000, 16, 10, 1.0), Row(20000, 32, 6, 0.5),
 HEAD_RATE = 1e-3
 # The rate of a trained encoder: narrower ones take more.
 Width = collections.namedtuple("Width", ["hidden_size", "learning_rate"])
-BY_WIDTH = (Width(256, 5e-4), Width(512, 2e-4), Width(768, 5e-5), Width(float("inf"), 2e-5))
+BY_WIDTH = (Width(256, 5e-4), Width(512, 1e-4), Width(768, 5e-5), Width(float("inf"), 2e-5))
 FROM_RANDOM_WEIGHTS = 1e-3
 # The archive's 0.5 leaves a head too little to learn from in a short training.
 DROPOUT = 0.2

@@ -35,10 +35,10 @@ def test_what_is_given_stays(files):
 
 def test_what_is_not_given_is_chosen_and_said(files):
     args, said = filled(files, "-init_checkpoint", "model.ckpt", "-batch_size", "4")
-    assert (args.batch_size, args.learning_rate, args.head_learning_rate) == (4, 2e-4, 1e-3)
+    assert (args.batch_size, args.learning_rate, args.head_learning_rate) == (4, 1e-4, 1e-3)
     assert args.num_train_epochs == 25 and args.bias_correction is True and "batch_size" not in args.not_given
     assert said == (
-        "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0002 -head_learning_rate 0.001 "
+        "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0001 -head_learning_rate 0.001 "
         "-num_train_epochs 25 -dropout_rate 0.2 -bias_correction true -subword_labels first"
     )
     assert filled(files, "-learning_rate", "1e-2")[0].head_learning_rate == 1e-2
