@@ -129,8 +129,8 @@ def _check_no_prefixes(path, transitions, find_slips):
     if pair:
         places = _places(find_slips(Reading(None, {}, frozenset(pair))))
         raise UserError(
-            f"{path}: {shown(pair[1])} stands after {shown(pair[0])} alone, so they look like a prefix and a type in "
-            f"another spelling ({places}); expected such as B-PER I-PER, or -tag_scheme {BARE} if each is a type"
+            f"{path}: {shown(pair[1])} stands after {shown(pair[0])} alone, like a prefix and a type in another "
+            f"spelling ({places}); expected such as B-PER I-PER, or -tag_scheme {BARE} if each is a type"
         )
 
 

@@ -190,7 +190,7 @@ def test_other_spellings_of_prefixes_are_no_types(begin, inside):
     """As types they would be counted as twice as many entities."""
     kinds = ["PER", "LOC"]
     tags = [[begin.format(kind), inside.format(kind), inside.format(kind), "O", begin.format(kind)] for kind in kinds]
-    with pytest.raises(UserError, match="alone, so they look like a prefix and a type") as caught:
+    with pytest.raises(UserError, match="alone, like a prefix and a type") as caught:
         recognise(tags)
     assert f"(:7 {begin.format('LOC')!r}, :8 " in str(caught.value) and "-tag_scheme IO" in str(caught.value)
     assert recognise(tags, "IO")[0].scheme == "IO"
