@@ -21,8 +21,9 @@ DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
 # From these widths on, less precision and compiled kernels are faster. Tagging with narrower encoders is quick anyway,
 # and gives the same in every program as long as all compute in float32.
 FROM_HIDDEN, FROM_HIDDEN_IN_TRAINING = 512, 256
-# Compiling the kernels takes most of a second for each length of batch. It pays from so many steps on, times the width.
-FUSE_FROM_STEPS_BY_WIDTH = 200 * 768
+# Compiling the kernels takes most of a second for each length of batch. It pays from so many steps on, times the square
+# of the width: a narrower encoder has fewer layers too.
+FUSE_FROM_STEPS_BY_WIDTH = 200 * 768**2
 
 
 def prepare(device_map=None):
@@ -69,7 +70,7 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
     if precision == "auto":
         precision, why = _fastest_precision(hidden_size, is_wide)
     if xla is None:
-        xla = kernels.can_fuse() and not gpus() and is_wide and steps * hidden_size >= FUSE_FROM_STEPS_BY_WIDTH
+        xla = kernels.can_fuse() and not gpus() and is_wide and steps * hidden_size**2 >= FUSE_FROM_STEPS_BY_WIDTH
     if announce:
         log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
     return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute)
