@@ -107,10 +107,14 @@ def _damage(files, count):
     for file in files:
         of_file = 0
         try:
+            # First, as this alone sees what is less than a record at the end, and as TensorFlow's process ends by a
+            # length far beyond the end of the file.
+            count_by_length(file)
             for _ in tf.io.tf_record_iterator(file):
                 of_file += 1
-            count_by_length(file)  # which alone sees what is less than a record at the end
-        except (tf.errors.OpError, UserError):
+        except UserError as error:
+            return str(error)
+        except tf.errors.OpError:
             return f"record {of_file + 1} of {os.path.basename(file)} cannot be read"
         found += of_file
     return None if found == count else f"{found} records; expected {count}"

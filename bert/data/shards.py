@@ -88,7 +88,7 @@ def count_by_length(path):
     """The number of records in a TFRecord file, by their lengths alone: nothing of them is read.
 
     Raises:
-      UserError: the file cannot be read, or ends within a record.
+      UserError: the file cannot be read, is no TFRecord file, or ends within a record.
     """
     count = position = 0
     try:
@@ -99,7 +99,8 @@ def count_by_length(path):
                 if len(header) == _LENGTH.size:
                     position += _LENGTH.size + _LENGTH.unpack(header)[0] + 2 * _CHECKSUM_BYTES
                 if len(header) < _LENGTH.size or position > size:
-                    raise UserError(f"{path}: cut off in record {count + 1}; expected a whole TFRecord file")
+                    what = f"cut off in record {count + 1}" if count else "no TFRecord file, or cut off in record 1"
+                    raise UserError(f"{path}: {what}; expected a whole TFRecord file")
                 reader.seek(position)
                 count += 1
     except OSError as error:

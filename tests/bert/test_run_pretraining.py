@@ -20,6 +20,7 @@ from bert.pretraining import records as pretraining_records
 from bert.system.errors import UserError, run_program
 from bert.tokenization import BasicTokenizer
 from tests.bert import classifier_task, test_run_squad
+from tests.bert.data.window_records import start_of_an_endless_record
 from tests.bert.pretraining_text import write_numbered
 from tests.paths import REPOSITORY
 from tests.small_task import succeed_here
@@ -203,7 +204,9 @@ def test_record_files_that_are_none(tmp_path):
         (tmp_path / "cut").write_bytes(content[:size])
         fails("cut: cut off in record 30", [cut], 4, 2, 99)
     (tmp_path / "cut").write_text("no records at all, but a line of text\n")
-    fails("cut: expected a TFRecord file", [cut], 4, 2, 99)
+    fails("cut: no TFRecord file, or cut off in record 1; expected a whole TFRecord file", [cut], 4, 2, 99)
+    (tmp_path / "cut").write_bytes(content + start_of_an_endless_record(tmp_path))
+    fails("cut: cut off in record 31", [cut], 4, 2, 99)
     (tmp_path / "cut").write_bytes(b"")
     fails("cut: no record", [cut], 4, 2, 99)
     fails(r"whole: its records have 4 input_ids; expected 8, see -max_seq_length", [str(whole)], 8, 2, 99)

@@ -7,7 +7,7 @@ import pytest
 
 from bert.data import records as record_files
 from bert.system.errors import UserError
-from tests.bert.data.window_records import LENGTH, window
+from tests.bert.data.window_records import LENGTH, start_of_an_endless_record, window
 from train.data import records
 
 
@@ -55,7 +55,8 @@ def test_damaged_records_are_found_before_training_and_written_anew(shards, tmp_
         whole = reader.read()
     assert made_anew(path, monkeypatch, shards) is None
     flipped = whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]
-    for content in (flipped, whole[:-3], b"\xff" * len(whole), whole + b"x", b"", whole + whole):
+    endless = whole + start_of_an_endless_record(tmp_path)
+    for content in (flipped, whole[:-3], b"\xff" * len(whole), whole + b"x", b"", whole + whole, endless):
         with open(file, "wb") as writer:
             writer.write(content)
         assert made_anew(path, monkeypatch, shards).startswith(f"{path}: damaged (")

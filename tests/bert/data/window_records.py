@@ -70,3 +70,15 @@ def write_shards(path, count, shard_count, made_from="test"):
 
 def contents(folder):
     return {name: (folder / name).read_bytes() for name in os.listdir(str(folder))}
+
+
+def start_of_an_endless_record(directory):
+    """The first bytes of a record whose length is some 10**18 and has the right checksum. TensorFlow's reader crashes.
+
+    A record of eight bytes and its checksum are such a length and its checksum.
+    """
+    path = str(directory / "eight_bytes")
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(b"12345678")
+    with open(path, "rb") as reader:
+        return reader.read()[12:] + bytes(1000)
