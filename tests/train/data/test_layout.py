@@ -7,41 +7,11 @@ import pytest
 from bert.system.errors import UserError
 from train.data import corpus
 from train.data.columns import Format, format_of_flags
-from train.data.conll import inspect, read_conll
+from train.data.conll import inspect
 
 NAMES = ["Ann", "Lee", "went", "to", "Rome", "."]
 TAGS = ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]
 PLAIN = [f"{word} {tag}" for word, tag in zip(NAMES, TAGS)]
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "data.txt"
-
-
-@pytest.fixture
-def read(path):
-    """`read(content, **flags)`: the sentences of a file with this content, read with these flags."""
-
-    def write_and_read(content, **flags):
-        path.write_bytes(content.encode("utf-8"))
-        return read_conll(str(path), format_of_flags(**flags))
-
-    return write_and_read
-
-
-@pytest.fixture
-def refused(read, path):
-    """`refused(content, **flags)`: the message for a file, without its name."""
-
-    def message(content, **flags):
-        with pytest.raises(UserError) as caught:
-            read(content, **flags)
-        text = str(caught.value)
-        assert text.startswith(f"{path}:") and len(text) - len(str(path)) < 280 and "\n" not in text
-        return text[len(str(path)) + 1 :]
-
-    return message
 
 
 def sentences(rows, times=5):

@@ -17,32 +17,6 @@ TAGS = ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]
 OUTER = ["O", "O", "O", "O", "B-ORG", "O"]
 
 
-@pytest.fixture
-def read(tmp_path):
-    """`read(content, **flags)`: the sentences of a file with this content, read with these flags."""
-
-    def write_and_read(content, **flags):
-        path = tmp_path / "data.txt"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-        return read_conll(str(path), format_of_flags(**flags))
-
-    return write_and_read
-
-
-@pytest.fixture
-def refused(read, tmp_path):
-    """`refused(content, **flags)`: the message for a file, without its name."""
-
-    def message(content, **flags):
-        with pytest.raises(UserError) as caught:
-            read(content, **flags)
-        text, path = str(caught.value), str(tmp_path / "data.txt")
-        assert text.startswith(path + ":") and len(text) - len(path) < 280 and "\n" not in text
-        return text[len(path) + 1 :]
-
-    return message
-
-
 def sentences(rows, times=5, before=""):
     """A file of so many equal sentences, each after these comment lines ({} is its number)."""
     return "".join(before.format(i) + "\n".join(rows) + "\n\n" for i in range(times))
