@@ -70,6 +70,6 @@ def test_a_result_or_one_line(name, tmp_path, request):
         if wrong and wrong.strip().splitlines()[-1] not in found:
             found[wrong.strip().splitlines()[-1]] = f"{name}, mutation {number}: {wrong}"
     assert not found, "\n".join(found.values())
-    # What TensorFlow allocates, Python does not see. Tracing and the log that pytest keeps leave some kilobytes each time.
+    # What TensorFlow allocates, Python does not see. Tracing and the log that pytest keeps leave some kilobytes.
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert grown < 2 * AND + mutations * LEFT_EACH_TIME
