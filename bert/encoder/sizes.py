@@ -15,7 +15,7 @@ LARGEST = {
 }
 MOST_WEIGHTS = 20 * 10**9
 PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range")
-ACTIVATIONS = ("gelu", "linear", "relu", "tanh")
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_tanh", "linear", "relu", "tanh")  # those of layers.get_activation
 EPSILON = "layer_norm_eps"  # of a model from Hugging Face, kept for the way back
 KEYS = (*LARGEST, *PROBABILITIES, "hidden_act", EPSILON)
 

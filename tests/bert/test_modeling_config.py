@@ -7,6 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert import modeling
+from bert.encoder import sizes
 from bert.system.errors import UserError
 from tests.bert.encoder_in_numpy import small_config
 
@@ -35,6 +36,16 @@ def test_keys_that_mean_nothing_are_said_and_become_no_attributes(tmp_path, monk
         assert type(config) is modeling.BertConfig and config.to_dict() == values and not hasattr(config, "k1")
     assert said[0].startswith(f"{path}: not used: __class__, directionality, k0, ") and " and 13 more" in said[0]
     assert len(said) == 2
+
+
+def test_every_activation_that_a_config_may_name_is_there(tmp_path):
+    path = tmp_path / "bert_config.json"
+    for name in sizes.ACTIVATIONS:
+        path.write_text(json.dumps({"vocab_size": 30, "hidden_act": name}))
+        modeling.get_activation(modeling.BertConfig.from_json_file(str(path)).hidden_act)
+    with pytest.raises(ValueError) as caught:
+        modeling.get_activation("swish")
+    assert str(list(sizes.ACTIVATIONS)) in str(caught.value)
 
 
 def test_config_defaults_are_bert_base():
