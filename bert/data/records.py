@@ -8,7 +8,6 @@ checksum of every record is right.
 import collections
 import contextlib
 import logging
-import os
 
 import tensorflow.compat.v1 as tf
 
@@ -88,23 +87,23 @@ def made(path, made_from, examples, shards=1, what="windows"):
     """
     if is_current(path, made_from, shards):
         count = read_fingerprint(path).records
-        damage = _damage(shard_names(path, shards), count)
+        damage = _damage(path, shards, count)
         if not damage:
             log.info("%s is up to date, %d %s", path, count, what)
             return count
-        log.warning("%s: damaged (%s), so it is written anew", path, damage)
+        log.warning("%s; all records are written anew", damage)
     count = write_records(path, examples() if callable(examples) else examples, made_from, shards)
     log.info("wrote %s: %d %s", path, count, what)
     return count
 
 
-def _damage(files, count):
-    """What is wrong with record files that are to hold so many records: a text, or None where nothing is.
+def _damage(path, shards, count):
+    """What is wrong with records that are to be so many: a text that names the file, or None where nothing is.
 
     All of them are read once: a checksum that is wrong would end training hours later.
     """
     found = 0
-    for file in files:
+    for file in shard_names(path, shards):
         of_file = 0
         try:
             # First, as this alone sees what is less than a record at the end, and as TensorFlow's process ends by a
@@ -115,9 +114,9 @@ def _damage(files, count):
         except UserError as error:
             return str(error)
         except tf.errors.OpError:
-            return f"record {of_file + 1} of {os.path.basename(file)} cannot be read"
+            return f"{file}: record {of_file + 1} cannot be read"
         found += of_file
-    return None if found == count else f"{found} records; expected {count}"
+    return None if found == count else f"{path}: {found} records; expected {count}"
 
 
 def write_records(path, examples, made_from, shards=1):

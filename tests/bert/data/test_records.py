@@ -59,7 +59,9 @@ def test_damaged_records_are_found_before_training_and_written_anew(shards, tmp_
     for content in (flipped, whole[:-3], b"\xff" * len(whole), whole + b"x", b"", whole + whole, endless):
         with open(file, "wb") as writer:
             writer.write(content)
-        assert made_anew(path, monkeypatch, shards).startswith(f"{path}: damaged (")
+        said = made_anew(path, monkeypatch, shards)
+        assert said.startswith((f"{file}: ", f"{path}: ")) and said.count(path) == 1
+        assert said.endswith("; all records are written anew")
         with open(file, "rb") as reader:
             assert reader.read() == whole
         assert made_anew(path, monkeypatch, shards) is None
@@ -87,4 +89,4 @@ def test_a_fingerprint_of_another_number(tmp_path, monkeypatch):
     path = str(tmp_path / "train.tf_record")
     made_anew(path, monkeypatch)
     (tmp_path / "train.tf_record.json").write_text(json.dumps({"made_from": "test", "records": 19}))
-    assert made_anew(path, monkeypatch) == f"{path}: damaged (20 records; expected 19), so it is written anew"
+    assert made_anew(path, monkeypatch) == f"{path}: 20 records; expected 19; all records are written anew"
