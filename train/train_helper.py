@@ -211,8 +211,6 @@ def _fill_in_bert_dir(args):
         checkpoint_files.check_no_foreign_file(args.bert_dir)
         raise UserError(f"{args.bert_dir}: expected a directory with bert_config.json and vocab.txt")
     names = filesystem.listdir(args.bert_dir)
-    if checkpoint_files.is_hugging_face_directory(names) and not args.bert_config_file:
-        raise checkpoint_files.not_ours(args.bert_dir, "a directory of Hugging Face, no release of Google's")
     missing = [file for name, file in BERT_FILES.items() if getattr(args, name) is None and file not in names]
     if missing:
         if not args.bert_config_file and any(map(checkpoint_files.HUGGING_FACE_FILE.match, names)):
