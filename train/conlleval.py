@@ -50,8 +50,9 @@ OF_RUNS = ("label_dev.txt", "label_test.txt")  # the tagged files in -output_dir
 ANY_SPACE = "<SPACE>"  # as a delimiter: runs of spaces and tabs
 BOUNDARY = "-X-"  # a line whose first column is this ends a sentence, as an empty line does
 
-Options = namedtuple("Options", "delimiter raw latex otag boundary scheme")
-Options.__new__.__defaults__ = (None, False, False, "O", BOUNDARY, None)
+Options = namedtuple(
+    "Options", "delimiter raw latex otag boundary scheme", defaults=[None, False, False, "O", BOUNDARY, None]
+)
 
 Metrics = namedtuple("Metrics", "tp fp fn prec rec fscore")
 

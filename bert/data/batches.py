@@ -20,8 +20,7 @@ SHARDS_AT_ONCE = 4
 # What one process of a run reads. count: replicas of the whole run, one for each device that computes a share of the
 # batch; index: number of the first one this process feeds; replicas: how many it feeds, which take turns; by_file:
 # whether it reads files of its own instead of a part of every batch, see `training_batches`.
-Share = collections.namedtuple("Share", ["count", "index", "replicas", "by_file"])
-Share.__new__.__defaults__ = (1, False)
+Share = collections.namedtuple("Share", ["count", "index", "replicas", "by_file"], defaults=[1, False])
 WHOLE = Share(1, 0)
 
 # How records are read.
@@ -32,9 +31,10 @@ WHOLE = Share(1, 0)
 #     files are slow to come, but no two runs are the same. Processes that share out by batch need one order and do
 #     without.
 Reading = collections.namedtuple(
-    "Reading", ["seed", "start_step", "by_length", "round_lengths", "share", "deterministic"]
+    "Reading",
+    ["seed", "start_step", "by_length", "round_lengths", "share", "deterministic"],
+    defaults=[0, 0, False, False, WHOLE, True],
 )
-Reading.__new__.__defaults__ = (0, 0, False, False, WHOLE, True)
 PLAIN = Reading()
 
 

@@ -86,10 +86,12 @@ class EstimatorSpec(collections.namedtuple("EstimatorSpec", _SPEC_FIELDS)):
         )
 
 
-TrainSpec = collections.namedtuple("TrainSpec", "input_fn max_steps hooks saving_listeners")
-TrainSpec.__new__.__defaults__ = (None, (), ())
-EvalSpec = collections.namedtuple("EvalSpec", "input_fn steps name hooks exporters start_delay_secs throttle_secs")
-EvalSpec.__new__.__defaults__ = (100, None, (), None, 120, 600)
+TrainSpec = collections.namedtuple("TrainSpec", "input_fn max_steps hooks saving_listeners", defaults=[None, (), ()])
+EvalSpec = collections.namedtuple(
+    "EvalSpec",
+    "input_fn steps name hooks exporters start_delay_secs throttle_secs",
+    defaults=[100, None, (), None, 120, 600],
+)
 
 _CONFIG = collections.OrderedDict(
     model_dir=None,

@@ -12,8 +12,9 @@ from train.inference.entities import SCORE_DECIMALS, entity_values
 
 # text, tokens, entities, left_out: as of entities.Tagging; file: index of the text's file; line: number of its first
 # line there.
-TaggedText = collections.namedtuple("TaggedText", ["text", "tokens", "entities", "file", "line", "left_out"])
-TaggedText.__new__.__defaults__ = (0,)
+TaggedText = collections.namedtuple(
+    "TaggedText", ["text", "tokens", "entities", "file", "line", "left_out"], defaults=[0]
+)
 BATCHES_A_CALL = 8
 
 

@@ -40,8 +40,7 @@ Text = collections.namedtuple("Text", ["content", "line", "next"])
 # name: as given; count: how many texts; sha256: of the content, both None for what can be read only once, as a pipe;
 # form: columns.Format of "conll", which is open as long as nothing was read of a pipe; said: what is worth saying of
 # how the columns are read, or None.
-Source = collections.namedtuple("Source", ["name", "count", "sha256", "form", "said"])
-Source.__new__.__defaults__ = (Format(), None)
+Source = collections.namedtuple("Source", ["name", "count", "sha256", "form", "said"], defaults=[Format(), None])
 
 
 def check_streams(names, to_standard_output):

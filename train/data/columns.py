@@ -19,8 +19,9 @@ DOCSTART = "-DOCSTART-"
 # comment: the text that comment lines begin with; None and "": there are none. separator: TAB, SPACE or None: to be
 # found out. width: how many columns each line must have, None for any number; only survey.resolve sets it. spelling:
 # dict from a tag in the file to the tag it is read as, or None; see recognition.Reading.
-Format = collections.namedtuple("Format", ["columns", "comment", "separator", "width", "spelling"])
-Format.__new__.__defaults__ = (None, None, None, None, None)
+Format = collections.namedtuple(
+    "Format", ["columns", "comment", "separator", "width", "spelling"], defaults=[None, None, None, None, None]
+)
 
 BY_DEFAULT = Format(FIRST_AND_LAST, None, SPACE)
 

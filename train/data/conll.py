@@ -28,7 +28,7 @@ from train.data.survey import Survey
 log = logging.getLogger(__name__)
 
 
-class Sentence(collections.namedtuple("Sentence", ["words", "tags", "line", "comments"])):
+class Sentence(collections.namedtuple("Sentence", ["words", "tags", "line", "comments"], defaults=[()])):
     """A sentence of a file.
 
     Fields:
@@ -47,7 +47,6 @@ class Sentence(collections.namedtuple("Sentence", ["words", "tags", "line", "com
         return line
 
 
-Sentence.__new__.__defaults__ = ((),)
 # path: the file; offset, size: bytes; line: number of its first line.
 Block = collections.namedtuple("Block", ["path", "offset", "size", "line"])
 BLOCK_BYTES = 1 << 18

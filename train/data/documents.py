@@ -18,8 +18,9 @@ Span = collections.namedtuple("Span", ["start", "end", "type", "text"])
 # spans: list of Span, None where nobody has annotated the text; several: whether there are several annotations, of
 # which the first is taken; ignored: how many results are no spans, such as relations; choices: list of the Spans that
 # have several types, of which the first is taken; is_rejected: the annotator has rejected the text or left it out.
-Document = collections.namedtuple("Document", ["text", "spans", "several", "ignored", "choices", "is_rejected"])
-Document.__new__.__defaults__ = (False,)
+Document = collections.namedtuple(
+    "Document", ["text", "spans", "several", "ignored", "choices", "is_rejected"], defaults=[False]
+)
 
 _LISTS = ("entities", "label", "labels", "spans")  # keys of a text's spans
 _STARTS, _ENDS = ("start", "start_offset"), ("end", "end_offset")

@@ -25,8 +25,9 @@ Encoded = collections.namedtuple("Encoded", ["tokens", "input_ids", "word_start"
 # What a tagger predicts for one window: lists or arrays `label_ids`, `scores` and `entity_scores`, see
 # decoding.Decoded, one of each for every piece, and the `loss`. None is what was not asked for, and the entity_scores
 # of an export of an earlier version.
-Prediction = collections.namedtuple("Prediction", ["label_ids", "scores", "loss", "entity_scores"])
-Prediction.__new__.__defaults__ = (None, None)
+Prediction = collections.namedtuple(
+    "Prediction", ["label_ids", "scores", "loss", "entity_scores"], defaults=[None, None]
+)
 
 CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
 KNOWN_WORDS = 1 << 16  # words whose pieces are kept: most of a text is words that were there before

@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 # tags: for each sentence the list of its words' predicted tags; loss: mean over windows; scores, entity_scores: for
 # each sentence the list of its words' probabilities, see decoding.Decoded, None for a word that tokenizes to nothing;
 # both None where they were not asked for.
-Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores", "entity_scores"])
-Tagged.__new__.__defaults__ = (None,)
+Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores", "entity_scores"], defaults=[None])
 # A tagged data file. split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged: Tagged;
 # counts: conlleval.EvalCounts; scheme: the tags' scheme, or None; temperature: that of the scores; uncalibrated: the
 # entity_scores at temperature 1, where they are known and others.
 Evaluated = collections.namedtuple(
-    "Evaluated", ["split", "file", "sentences", "tagged", "counts", "scheme", "temperature", "uncalibrated"]
+    "Evaluated",
+    ["split", "file", "sentences", "tagged", "counts", "scheme", "temperature", "uncalibrated"],
+    defaults=[None, 1.0, None],
 )
-Evaluated.__new__.__defaults__ = (None, 1.0, None)
 
 
 def tag_file(tagger, sentences, encoded, settings, batch_size, temperatures=None):

@@ -22,9 +22,8 @@ MOST_PIECES = 2048  # that a CPU computes at a time, padding included
 # inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores, entity_scores: [batch, seq_len], see
 # decoding.Decoded; losses: [batch] or None; temperatures: placeholder [count] if it scores tags at several, or None.
 FrozenGraph = collections.namedtuple(
-    "FrozenGraph", ["inputs", "pred_ids", "scores", "losses", "entity_scores", "temperatures"]
+    "FrozenGraph", ["inputs", "pred_ids", "scores", "losses", "entity_scores", "temperatures"], defaults=[None]
 )
-FrozenGraph.__new__.__defaults__ = (None,)
 
 
 def placeholders(with_losses):

@@ -10,8 +10,7 @@ from train.pages.spans import escape, light_hues
 
 # A line of a chart. points: list of (x, y), sorted by x; look: number of its colour, dash and marker, the same for a
 # quantity in all charts; dots: whether the points are drawn, each with a tooltip of its values.
-Series = collections.namedtuple("Series", ["name", "points", "look", "dots"])
-Series.__new__.__defaults__ = (True,)
+Series = collections.namedtuple("Series", ["name", "points", "look", "dots"], defaults=[True])
 # ticks: list of (value, text); low, high: the ends of the axis; log: whether equal distances are equal ratios.
 Axis = collections.namedtuple("Axis", ["label", "ticks", "low", "high", "log"])
 

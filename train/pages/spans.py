@@ -13,8 +13,7 @@ import unicodedata
 
 # An entity in a text: characters [start, end); flag: a word to show beside the type, which also outlines the entity;
 # title: what hovering shows.
-Span = collections.namedtuple("Span", ["start", "end", "type", "flag", "title"])
-Span.__new__.__defaults__ = ("", "")
+Span = collections.namedtuple("Span", ["start", "end", "type", "flag", "title"], defaults=["", ""])
 
 # Colours that colour-blind readers can tell apart: Okabe and Ito, "Color Universal Design" (2008); lighter on the dark
 # page. Where there are more types than colours, the style of the line below the entity differs too.
