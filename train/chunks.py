@@ -6,7 +6,7 @@ Source: the IOB and IOE tags, Tjong Kim Sang and Veenstra, "Representing Text Ch
 """
 
 # How tags divide a sentence into chunks, whichever of IOB1, IOB2, IOE1, IOE2 and BIOES they are written in.
-OUTSIDE = frozenset(["O", "."])
+OUTSIDE_TAGS = frozenset(["O", "."])
 SINGLE = frozenset(["S", "[", "]"])  # a chunk of exactly one token
 OPENING = SINGLE | {"B"}  # always the first token of a chunk
 CLOSING = SINGLE | {"E"}  # always the last token of a chunk
@@ -47,7 +47,7 @@ def reading_tag(tag, scheme):
     """
     prefix, hyphen, chunk_type = tag.partition("-")
     if scheme == "IO":
-        return tag if prefix == "I" or tag in OUTSIDE else f"I-{tag}"
+        return tag if prefix == "I" or tag in OUTSIDE_TAGS else f"I-{tag}"
     return READINGS[scheme].get(prefix, prefix) + hyphen + chunk_type if scheme else tag
 
 
@@ -56,15 +56,15 @@ def starts_chunk(previous, current):
     (previous_tag, previous_type), (tag, chunk_type) = previous, current
     if tag in OPENING or (previous_tag, tag) in STARTING_PAIRS:
         return True
-    return tag not in OUTSIDE and chunk_type != previous_type
+    return tag not in OUTSIDE_TAGS and chunk_type != previous_type
 
 
 def ends_chunk(previous, current):
     """Whether a chunk ends after `previous`, given its right neighbour; both are (tag, type)."""
     previous_tag, tag = previous[0], current[0]
-    if previous_tag in OUTSIDE:
+    if previous_tag in OUTSIDE_TAGS:
         return False
-    return previous_tag in CLOSING or tag in OUTSIDE or starts_chunk(previous, current)
+    return previous_tag in CLOSING or tag in OUTSIDE_TAGS or starts_chunk(previous, current)
 
 
 def chunks(tags, scheme=None):
@@ -99,11 +99,11 @@ def recognise(tags):
     Args:
       tags: set of str.
     """
-    prefixes = {tag.partition("-")[0] for tag in tags} - OUTSIDE
+    prefixes = {tag.partition("-")[0] for tag in tags} - OUTSIDE_TAGS
     for scheme, letters in (("BILOU", "BILU"), ("BMES", "BMES")):
         if prefixes <= set(letters) and not prefixes <= set("BIES"):
             return scheme
-    has_types = any(len(tag) > 1 for tag in tags - OUTSIDE)
+    has_types = any(len(tag) > 1 for tag in tags - OUTSIDE_TAGS)
     return "IO" if has_types and not any("-" in tag for tag in tags) else None
 
 

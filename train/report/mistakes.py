@@ -6,7 +6,7 @@ those of conlleval, because tags are read in the same way.
 
 import collections
 
-from train.chunks import OUTSIDE, chunks, parse_tag, same_tag
+from train.chunks import OUTSIDE_TAGS, chunks, parse_tag, same_tag
 
 # A gold entity and the predicted entity that belongs to it, each (type, start, end) in words, end exclusive; None where
 # there is no partner.
@@ -141,7 +141,7 @@ def calibration(sentences, tags, scores, scheme=None):
         for gold, tag, probability in zip(sentence.tags, predicted, probabilities):
             if probability is None:
                 continue
-            is_entity = parse_tag(tag)[0] not in OUTSIDE
+            is_entity = parse_tag(tag)[0] not in OUTSIDE_TAGS
             place = sum(probability >= edge for edge in BIN_EDGES[1:-1])
             total = sums[is_entity][place]
             total[0] += 1

@@ -10,7 +10,7 @@ import os
 
 from bert.system.files import atomic_open
 from train import __version__, conlleval, run_dir
-from train.chunks import OUTSIDE, parse_tag, reading_tag
+from train.chunks import OUTSIDE_TAGS, parse_tag, reading_tag
 from train.data.labels import SPECIAL
 from train.pages import charts, tables
 from train.pages.spans import escape, page_end, page_start, type_classes
@@ -76,7 +76,7 @@ def _types(evaluated, model):
         for sentence, predicted in zip(part.sentences, part.tagged.tags):
             tags.update((tag, part.scheme) for tag in sentence.tags + predicted)
     parsed = {parse_tag(reading_tag(*tag)) for tag in tags}
-    return {kind for prefix, kind in parsed if prefix not in OUTSIDE}
+    return {kind for prefix, kind in parsed if prefix not in OUTSIDE_TAGS}
 
 
 def _navigation(evaluated):
