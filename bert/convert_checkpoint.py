@@ -39,7 +39,7 @@ _STATE_OF_TRAINING = (*checkpoint.OPTIMIZER_SLOTS, "global_step")
 def main(argv=None):
     args = parse_flags(argv)
     devices.prepare("")  # no GPU, as nothing is computed
-    startup.set_up_logging(args.verbose)
+    startup.set_up_program(args.verbose)
     if args.to_hf:
         to_hf(args)
     else:

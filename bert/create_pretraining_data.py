@@ -69,7 +69,7 @@ def main():
         blocks = tokenize(inputs, tokenizer, scratch, args.num_processes, fresh)
         count = write_examples(blocks, settings, scratch.name, outputs, args.dupe_factor, args.num_processes, fresh)
     # Only here, because this loads TensorFlow, which every worker process would have to hold too.
-    startup.set_up_logging()
+    startup.set_up_program()
     documents = blocks[-1].last_document + 1
     log.info("wrote %d examples from %d documents to %s", count, documents, shown_list(outputs))
 

@@ -55,7 +55,7 @@ def main():
     args = parse_flags()
     check_flags(args)
     devices.prepare(args.device_map)
-    startup.set_up_logging(args.verbose)
+    startup.set_up_program(args.verbose)
     check_output(args.output_file, args.input_file)
     count = lines.count(args.input_file, "one text per line")
     encoder = encoding.Encoder(

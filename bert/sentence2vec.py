@@ -41,7 +41,7 @@ def main():
     args = parse_flags()
     config = sentence_config(args)
     devices.prepare(args.device_map)
-    startup.set_up_logging(args.verbose)
+    startup.set_up_program(args.verbose)
     if args.output_file:
         check_output(args.output_file, args.input_file)
     total = lines.count(args.input_file, "one text per line") if args.input_file else None

@@ -65,7 +65,7 @@ def main():
     bulk_texts.GROUP_TEXTS = int(os.environ.get("GROUP_TEXTS", "10"))
     loop.load_predictor = lambda arguments, *_: FakePredictor(min_score=arguments["min_score"])
     # Which take TensorFlow's time to load.
-    predict.startup.set_up_logging = lambda verbose: None
+    predict.startup.set_up_program = lambda verbose: None
     loop.model_identity = lambda _: {"the model": os.environ.get("MODEL", "fake"), "TensorFlow": "2"}
     resumable.SECONDS_BETWEEN_RECORDS = 0
     predict.run_program(predict.main)

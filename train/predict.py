@@ -143,7 +143,7 @@ def tag_files(args):
     can_resume = _can_resume(args.output, args.files)
     sources = bulk_texts.inspect(args.files, args.input, can_resume, given_format(args))
     check_model(args.model_dir)
-    startup.set_up_logging(args.verbose)
+    startup.set_up_program(args.verbose)
     formats = loop.Formats(args.input, args.format, args.scores)
     loop.tag_files(sources, formats, args.output, predictor_arguments(args), args.resume, args.device_map)
 
@@ -153,7 +153,7 @@ def interact(args):
     from train.inference import prompt
 
     check_model(args.model_dir)
-    startup.set_up_logging(args.verbose)
+    startup.set_up_program(args.verbose)
     with loop.load_predictor(predictor_arguments(args), args.device_map) as predictor:
         prompt.run(predictor)
 

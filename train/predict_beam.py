@@ -47,7 +47,7 @@ def main(argv=None):
         raise UserError("apache-beam is not installed; expected: pip install -r train/requirements-beam.txt")
     from train.bulk import beam
 
-    startup.set_up_logging(args.verbose)
+    startup.set_up_program(args.verbose)
     if "://" not in args.model_dir:
         check_model(args.model_dir)
     names = beam.find_files(args.input_files.split(","))

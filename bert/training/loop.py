@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from bert.runtime import checkpoint, devices
 from bert.system.files import make_dir
-from bert.system.startup import set_up_logging
+from bert.system.startup import set_up_program
 from bert.training import divergence, stopping, strategies
 from bert.training.distribution import DeviceRequest, Distribution, join_run
 
@@ -49,7 +49,7 @@ def start(args, batch_flag="train_batch_size"):
       UserError: devices that are asked for are not there, see distribution.join_run.
     """
     devices.prepare(args.device_map)
-    set_up_logging(args.verbose)
+    set_up_program(args.verbose)
     return join_run(DeviceRequest.from_dict(vars(args), batch_flag), args.output_dir, args.do_train)
 
 

@@ -8,6 +8,8 @@ import pytest
 from train.data.conll import Sentence
 from train.finetuning import calibration, evaluation, loop
 
+pytestmark = pytest.mark.one_tensorflow  # Python alone
+
 
 def tagged_at(logits, temperatures):
     """Files of entities of one word each, whose probability is a sigmoid of these logits at the temperatures."""
@@ -19,7 +21,7 @@ def tagged_at(logits, temperatures):
 @pytest.mark.parametrize("expected", [0.7, 1.0, 1.9, 5.0])
 def test_it_finds_the_temperature_of_the_data(expected):
     rng = np.random.RandomState(0)
-    logits = rng.normal(2.0, 2.0, 20000) * expected
+    logits = rng.normal(2.0, 2.0, 8000) * expected
     right = rng.rand(len(logits)) < 1 / (1 + np.exp(-logits / expected))
     sentences = [Sentence(["w"], ["B-A" if is_right else "O"], i + 1) for i, is_right in enumerate(right)]
     found = calibration.fit(sentences, tagged_at(logits, calibration.TEMPERATURES), "BIO")
