@@ -21,7 +21,7 @@ from train.train_helper import CHOSEN_BY_DATA
 # needs small batches and many epochs, or the run ends after a few dozen steps; where there are many, smaller ones are
 # better.
 Row = collections.namedtuple("Row", ["sentences", "batch_size", "num_train_epochs", "rate_factor"])
-BY_SIZE = (Row(300, 8, 25, 1.0), Row(3000, 16, 10, 1.0), Row(20000, 32, 6, 0.5), Row(float("inf"), 32, 4, 0.5))
+BY_SIZE = (Row(300, 8, 25, 1.0), Row(3000, 16, 10, 1.0), Row(float("inf"), 32, 4, 0.5))
 # A head without trained weights learns next to nothing at the rates that suit a trained encoder.
 HEAD_RATE = 1e-3
 # The rate of a trained encoder: narrower ones take more.

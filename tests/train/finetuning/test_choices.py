@@ -119,7 +119,7 @@ def test_faults_are_left_to_the_checks_of_the_inputs(files):
 def test_every_size_and_width():
     for has_weights in (False, True):
         for hidden_size in (1, 128, 384, 768, 1024):
-            for sentences in (0, 1, 300, 301, 3000, 20000, 20001, 10**9):
+            for sentences in (0, 1, 300, 301, 3000, 3001, 10**9):
                 values = choose(sentences, hidden_size, has_weights)
                 assert set(values) <= set(CHOSEN_BY_DATA)
                 assert values.pop("bias_correction") is has_weights and all(value > 0 for value in values.values())
