@@ -28,6 +28,8 @@ HEAD_RATE = 1e-3
 Width = collections.namedtuple("Width", ["hidden_size", "learning_rate"])
 BY_WIDTH = (Width(256, 5e-4), Width(512, 1e-4), Width(768, 5e-5), Width(float("inf"), 2e-5))
 FROM_RANDOM_WEIGHTS = 1e-3
+# Random weights have more to learn: so many times the epochs.
+EPOCHS_FROM_RANDOM_WEIGHTS = 3
 # The archive's 0.5 leaves a head too little to learn from in a short training.
 DROPOUT = 0.2
 # A CRF over words is a little better than one over pieces. Checkpoints of the archive need the latter.
@@ -103,7 +105,7 @@ def choose(sentences, hidden_size, has_weights, given_rate=None):
         "batch_size": row.batch_size,
         "learning_rate": rate,
         "head_learning_rate": max(HEAD_RATE, rate),  # never below the encoder's
-        "num_train_epochs": row.num_train_epochs,
+        "num_train_epochs": row.num_train_epochs * (1 if has_weights else EPOCHS_FROM_RANDOM_WEIGHTS),
         "dropout_rate": DROPOUT,
         # The large first steps that a correction prevents undo trained weights. Random ones learn faster by them, but
         # do not survive them at high rates.

@@ -56,7 +56,7 @@ def test_what_a_script_sets_on_the_flags_stays(files):
     args.batch_size, args.dropout_rate = 64, 0.4
     assert not {"batch_size", "dropout_rate"} & set(args.not_given) and len(args.not_given) == len(CHOSEN_BY_DATA) - 2
     args, said = fill_in(args)
-    assert (args.batch_size, args.dropout_rate, args.num_train_epochs) == (64, 0.4, 25)
+    assert (args.batch_size, args.dropout_rate, args.num_train_epochs) == (64, 0.4, 75)
     assert "batch_size" not in said and "dropout" not in said
 
 
@@ -126,6 +126,10 @@ def test_every_size_and_width():
     rates = [choose(size, 768, True)["learning_rate"] for size in (100, 3000, 5000, 10**6)]
     assert rates == [5e-5, 5e-5, 2.5e-5, 2.5e-5]
     assert {choose(size, 768, False)["learning_rate"] for size in (100, 5000)} == {1e-3}
+    epochs = [
+        [choose(size, 768, trained)["num_train_epochs"] for size in (100, 3000, 5000)] for trained in (True, False)
+    ]
+    assert epochs == [[25, 10, 4], [75, 30, 12]]
 
 
 def test_sentences_are_counted(tmp_path):
