@@ -181,7 +181,7 @@ def archive_tagger(options, given):
     tokenizer = tokenization.FullTokenizer(options["vocab"])
     features = _placeholders()
     logits, transitions, lengths = _archive_tagger(config, features, False)
-    pred_ids, _ = decoding.decode(logits, lengths, transitions)
+    tags = decoding.decode(logits, lengths, transitions).tags
     session = tf.Session()
     session.run(tf.global_variables_initializer())
     batch_size, max_seq_length = options["batch_size"], options["max_seq_length"]
@@ -195,7 +195,7 @@ def archive_tagger(options, given):
             mask = [[1] * len(row) + [0] * (max_seq_length - len(row)) for row in rows]
             fed = {features["input_ids"]: ids, features["input_mask"]: mask}
             fed[features["segment_ids"]] = [[0] * max_seq_length] * len(rows)
-            found.extend(session.run(pred_ids, fed))
+            found.extend(session.run(tags, fed))
         return _join(given, windows, found)
 
     return tag

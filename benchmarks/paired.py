@@ -11,8 +11,8 @@ import statistics
 
 import numpy as np
 
+from bert.system import lines
 from bert.system.errors import UserError
-from bert.system.lines import decode
 from train.chunks import chunks, recognise
 
 ROUNDS = 10000  # of the randomisation
@@ -45,18 +45,16 @@ def read_tagged(path):
       UserError: a line has not three columns.
     """
     sentences, gold, predicted = [], [], []
-    with open(path, "rb") as reader:
-        for number, raw in enumerate(reader, 1):
-            line = decode(raw, path, number).rstrip("\r\n")
-            columns = line.split("\t" if "\t" in line else " ")
-            if len(columns) == 3:
-                gold.append(columns[1])
-                predicted.append(columns[2])
-            elif line:
-                raise UserError(f"{path}, line {number}: expected word, gold and predicted tag")
-            if not line and gold:
-                sentences.append((gold, predicted))
-                gold, predicted = [], []
+    for number, line in lines.read(path):
+        columns = line.split("\t" if "\t" in line else " ")
+        if len(columns) == 3:
+            gold.append(columns[1])
+            predicted.append(columns[2])
+        elif line:
+            raise UserError(f"{path}:{number}: expected word, gold and predicted tag")
+        elif gold:
+            sentences.append((gold, predicted))
+            gold, predicted = [], []
     return sentences + ([(gold, predicted)] if gold else [])
 
 

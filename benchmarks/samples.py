@@ -5,12 +5,12 @@ import random
 import shutil
 
 from bert.system.files import atomic_open
-from bert.system.lines import decode
+from bert.system.lines import read
+from train.data.columns import DOCSTART
 from train.data.conll import read_conll
 
 SPLITS = ("train.txt", "dev.txt", "test.txt")
 WAYS = ("random", "first")
-_DOCUMENT = "-DOCSTART-"
 
 
 def write_sample(data_dir, size, way, seed, output_dir):
@@ -48,22 +48,20 @@ def read_documents(path):
     documents, lines, divided = [], [], False
 
     def end_sentence():
-        if lines and (not divided or not documents or lines[0].startswith(_DOCUMENT)):
+        if lines and (not divided or not documents or lines[0].startswith(DOCSTART)):
             documents.append([])
         if lines:
             documents[-1].append("".join(line + "\n" for line in lines))
             lines.clear()
 
-    with open(path, "rb") as reader:
-        for number, raw in enumerate(reader, 1):
-            line = decode(raw, path, number).rstrip("\r\n")
-            if line.startswith(_DOCUMENT):
-                end_sentence()
-                divided = True
-            if line.strip(" \t"):
-                lines.append(line)
-            if not line.strip(" \t") or line.startswith(_DOCUMENT):
-                end_sentence()
+    for _, line in read(path):
+        if line.startswith(DOCSTART):
+            end_sentence()
+            divided = True
+        if line.strip(" \t"):
+            lines.append(line)
+        if not line.strip(" \t") or line.startswith(DOCSTART):
+            end_sentence()
     end_sentence()
     return documents
 
@@ -88,7 +86,7 @@ def sample(documents, size, way, seed):
         for sentence in documents[index] if left else ():
             if left:
                 chosen.setdefault(index, []).append(sentence)
-                left -= not sentence.startswith(_DOCUMENT)
+                left -= not sentence.startswith(DOCSTART)
     return [sentence for index in sorted(chosen) for sentence in chosen[index]]
 
 

@@ -12,7 +12,7 @@ from bert.system import startup  # noqa: F401, I001  before TensorFlow
 import argparse
 import collections
 
-from train.conlleval import chunks
+from train.chunks import chunks
 from train.data.conll import read_conll
 from train.predictor import Predictor
 

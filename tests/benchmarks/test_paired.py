@@ -74,7 +74,7 @@ def test_a_word_may_have_spaces_and_a_line_break_of_unicode(tmp_path):
     path.write_bytes("1 000\tB-NUM\tO\r\n\u2028\tO\tO\r\n\r\n".encode())
     assert paired.read_tagged(str(path)) == [(["B-NUM", "O"], ["O", "O"])]
     path.write_text("a O O\nb O\n")
-    with pytest.raises(UserError, match="line 2: expected word, gold and predicted"):
+    with pytest.raises(UserError, match=":2: expected word, gold and predicted"):
         paired.read_tagged(str(path))
 
 
