@@ -20,6 +20,7 @@ import tensorflow.compat.v1 as tf
 
 from bert import modeling
 from bert.runtime import checkpoint, devices
+from bert.runtime.checkpoint_files import SAVED_MODEL
 from bert.runtime.flags import PRECISIONS
 from bert.system import filesystem
 from bert.system.errors import UserError
@@ -151,7 +152,7 @@ def model_fingerprint(model_dir, vocab_file=None):
         directory = signatures.newest(model_dir)
         if directory is None:
             raise UserError(f"{model_dir}: neither {run_dir.RUN_STATE} of a run in it nor an export")
-        names = signatures.MODEL, os.path.join(signatures.ASSETS, signatures.SETTINGS)
+        names = SAVED_MODEL, os.path.join(signatures.ASSETS, signatures.SETTINGS)
         index = os.path.join(directory, signatures.WEIGHTS_INDEX)
         files = [os.path.join(directory, name) for name in names] + ([index] if filesystem.exists(index) else [])
         settings = []

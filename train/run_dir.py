@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 
+from bert.runtime.checkpoint_files import SAVED_MODEL
 from bert.system import filesystem
 from bert.system.errors import UserError, shorten
 from bert.system.files import atomic_path, is_path, read_json, write_json
@@ -48,7 +49,7 @@ _PATTERNS += [
     f"{EVAL_EVENTS}/{_EVENTS}",
 ]
 _PATTERNS += [
-    EXPORT + r"/(temp-)?\d+(\.tmp-\d+)?/(saved_model\.pb|(variables|assets|assets\.extra)/.*)",
+    rf"{EXPORT}/(temp-)?\d+(\.tmp-\d+)?/({re.escape(SAVED_MODEL)}|(variables|assets|assets\.extra)/.*)",
     EXPORT + r"/(temp-\d+|\d+\.tmp-\d+)-assets/.*",
 ]
 # The endings belong to files that were being written when a run was killed.
@@ -252,7 +253,9 @@ def clean(output_dir, kept=()):
         filesystem.remove(os.path.join(output_dir, path))
     folders = {os.path.dirname(path) for path in removed} - {""}
     # An export of an earlier version has a folder `variables` without a file in it.
-    folders |= {os.path.join(os.path.dirname(path), "variables") for path in removed if path.endswith("saved_model.pb")}
+    folders |= {
+        os.path.join(os.path.dirname(path), "variables") for path in removed if os.path.basename(path) == SAVED_MODEL
+    }
     for folder in sorted(folders, key=len, reverse=True):
         while folder:
             with contextlib.suppress(OSError):  # not empty

@@ -6,13 +6,16 @@ import re
 from bert.system import filesystem
 from bert.system.errors import UserError, shown_list
 
+SAVED_MODEL = "saved_model.pb"  # its graph; without this file a directory is no SavedModel
 CONVERTER = "python -m bert.convert_checkpoint"
 # Weights of Hugging Face, whatever the framework they were saved from.
 HUGGING_FACE_FILE = re.compile(
     r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?$|tf_model\.h5$|flax_model\.msgpack$"
 )
 # Weights of others again.
-_OTHER_WEIGHTS = re.compile(r"saved_model\.pb$|.+\.(onnx|pt|pth|npz|h5|hdf5|keras|gguf|pdparams|msgpack|safetensors)$")
+_OTHER_WEIGHTS = re.compile(
+    re.escape(SAVED_MODEL) + r"$|.+\.(onnx|pt|pth|npz|h5|hdf5|keras|gguf|pdparams|msgpack|safetensors)$"
+)
 _PIECE = re.compile(r"(.+)\.data-\d{5}-of-\d{5}$")
 _BEING_WRITTEN = re.compile(r"\.tmp-\d+(\.|$)|\.tempstate\d+|_temp(_[0-9a-f]+)?/")
 # What a model of Hugging Face is called: an owner or none, then a name.

@@ -10,18 +10,18 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from bert.runtime import devices
+from bert.runtime.checkpoint_files import SAVED_MODEL
 from bert.system import filesystem, signals
 from bert.system.errors import cannot_be_written
 from bert.system.files import is_leftover, make_dir, sync_tree
 
-MODEL = "saved_model.pb"
 ASSETS = "-assets"  # suffix of the directory in which assets lie until the SavedModel has copied them
 
 
 def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_extra=None):
     """Writes `export_dir/<timestamp>/`, complete or not at all.
 
-    To a remote store it is copied when it is complete, saved_model.pb last: without that file it is no SavedModel.
+    To a remote store it is copied when it is complete, the graph last: without it this is no SavedModel.
 
     Args:
       export_dir: directory of all exports.
@@ -59,7 +59,7 @@ def _write_remotely(final, build_signatures, vocab_file, settings, write_extra):
     with signals.cleanup_on_exit(lambda: filesystem.rmtree(os.path.dirname(temporary))):
         try:
             with _written_to(temporary, build_signatures, vocab_file, settings, write_extra):
-                filesystem.copytree(temporary, final, last=MODEL)
+                filesystem.copytree(temporary, final, last=SAVED_MODEL)
         except (tf.errors.OpError, OSError) as error:
             raise cannot_be_written(final, error)
     return final

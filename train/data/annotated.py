@@ -20,7 +20,7 @@ from bert.system.lines import decode, numbered, open_bytes
 from train.data import schemes
 from train.data.conll import BLOCK_BYTES, Block
 from train.data.documents import read_document
-from train.data.labels import OUTSIDE
+from train.data.schemes import OUTSIDE
 from train.data.spans import (
     CHOICES,
     EMPTY,

@@ -17,7 +17,7 @@ DOCSTART = "-DOCSTART-"
 
 # How to read a file. columns: indices (of the word, of the tag), -1 for the last; None: first and last, checked.
 # comment: the text that comment lines begin with; None and "": there are none. separator: TAB, SPACE or None: to be
-# found out. width: how many columns each line must have, None for any number; only survey.resolve sets it. spelling:
+# found out. width: how many columns each line must have, None for any number; only layout.resolve sets it. spelling:
 # dict from a tag in the file to the tag it is read as, or None; see recognition.Reading.
 Format = collections.namedtuple(
     "Format", ["columns", "comment", "separator", "width", "spelling"], defaults=[None, None, None, None, None]
@@ -99,7 +99,7 @@ def pick(columns, form, path, number, needs_tag=True):
 
     Args:
       columns: list of str, see `split_columns`.
-      form: Format that survey.resolve gave.
+      form: Format that layout.resolve gave.
       path, number: of the line, for errors.
       needs_tag: whether there must be a tag.
 

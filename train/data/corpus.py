@@ -11,7 +11,7 @@ from tqdm import tqdm
 from bert.data.example_bytes import example_bytes, int64_feature
 from bert.system import filesystem
 from bert.system.workers import Workers, cores
-from train.data import annotated, conll, splitting, units
+from train.data import annotated, conll, spans, splitting, units
 from train.data.columns import Format
 from train.data.conll import inspect, no_sentence, settle, survey_block
 from train.data.recognition import LISTED, Reading, Slips, count_transitions, recognise, slips, tag_counts
@@ -23,7 +23,7 @@ LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start process
 
 # path: the file; sentences: how many it has; tags: the set of its tags, as they are read; scheme: their tagging scheme,
 # or None; form: columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and
-# annotated.Notes; words: splitting.WordCounts; reading: recognition.Reading of its tags; slips: recognition.Slips;
+# spans.Notes; words: splitting.WordCounts; reading: recognition.Reading of its tags; slips: recognition.Slips;
 # said: what the log says of its tags and sentences, tuple of str, the first of them the scheme.
 Corpus = collections.namedtuple(
     "Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words", "reading", "slips", "said"]
@@ -87,7 +87,7 @@ def _slips_block(state, block):
 
 
 def _summarize_texts(path, processes):
-    notes, transitions, words = annotated.Notes(), collections.Counter(), splitting.WordCounts()
+    notes, transitions, words = spans.Notes(), collections.Counter(), splitting.WordCounts()
     for found, counted, of_block in _map_blocks(_summarize_texts_block, None, path, processes, "reading"):
         notes.merge(found)
         transitions.update(counted)

@@ -14,9 +14,9 @@ from train import run_dir
 from train.data import labels as data_labels
 from train.data.conll import read_conll
 from train.data.labels import CLS, PIECE, SEP
+from train.data.windows import FIELDS
 
 log = logging.getLogger(__name__)
-FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
 NO_TOKEN = "**NULL**"  # what the archive pads lists of pieces with
 LOGGED = 5  # examples that are shown in the log
 
@@ -172,7 +172,7 @@ def convert_single_example(ex_index, example, label_list, max_seq_length, tokeni
     for word, tag in zip(words, tags):
         pieces = tokenizer.tokenize(word)
         tokens += pieces
-        label_ids += [ids[tag]] * bool(pieces) + [ids[PIECE]] * (len(pieces) - 1)
+        label_ids += ([ids[tag]] + [ids[PIECE]] * len(pieces))[: len(pieces)]
     if len(tokens) > max_seq_length - 1:
         log.warning("%s: %d pieces, %d cut off", example.guid, len(tokens) - 1, len(tokens) - max_seq_length + 1)
     tokens = tokens[: max_seq_length - 1] + [SEP]

@@ -49,9 +49,7 @@ def read_label_list(spec):
             raise UserError(f"{where}: the label {shorten(repr(label), 100)} is there twice; expected each label once")
         labels += [label] if label else []
     if not labels:
-        raise UserError(
-            f"{shorten(spec, 100)}: no label in it; expected a file with one label per line, or a comma-separated list"
-        )
+        raise UserError(f"{shorten(spec, 100)}: no label in it; expected {_EXPECTED}")
     return labels + [label for label in (OUTSIDE,) + SPECIAL if label not in labels]
 
 

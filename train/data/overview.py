@@ -6,12 +6,11 @@ In: the sentences of a split. Out: Overview. Loads no TensorFlow.
 import collections
 import functools
 
+from bert.tokenization import UNKNOWN
 from train.data.schemes import entities
-from train.data.windows import cut_windows
+from train.data.windows import KNOWN_WORDS, cut_windows
 
 FEW = 20  # examples of a type in train with which little is learnt
-UNKNOWN = "[UNK]"
-KNOWN_WORDS = 1 << 16  # words whose pieces are kept
 
 # sentences, words: how many; entities: Counter of types; longest: words of the longest sentence; unknown: Counter of
 # words of which the vocabulary lacks a piece; cut: number of sentences of more than one window; windows: of all

@@ -13,8 +13,8 @@ from bert.system.files import sha256
 from train.data import corpus
 from train.data.columns import BY_DEFAULT
 from train.data.labels import SPECIAL
+from train.data.windows import FIELDS
 
-FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 
 

@@ -60,10 +60,8 @@ def spelled(sentences, labels, reading, path):
     spelling = spelling_of({tag for sentence in sentences for tag in sentence.tags}, labels, reading)
     if spelling:
         sentences = _respelled(sentences, spelling, path)
-    is_known = set(labels).issuperset(
-        tag for sentence in sentences for tag in sentence.tags
-    )  # else the file is refused
-    if reading.scheme and is_known:
+    is_known = set(labels).issuperset(tag for sentence in sentences for tag in sentence.tags)
+    if reading.scheme and is_known:  # a file with other tags is refused
         found = slips(Reading(reading.scheme, {}, frozenset()), sentences)
         if found.count:
             log.warning("%s: %s", path, described_slips(found, f"{reading.scheme} of the training data"))
@@ -119,10 +117,8 @@ def described_spelling(spelling, counts):
       spelling: as Reading.spelling.
       counts: dict from tag to how often it is there.
     """
-    pairs = sorted(spelling.items())
-    return "tags read as others: " * bool(pairs) + shown_list(
-        [f"{shown(tag)} ({counts[tag]}) as {read_as}" for tag, read_as in pairs], longest=_LISTED
-    )
+    found = [f"{shown(tag)} ({counts[tag]}) as {read_as}" for tag, read_as in sorted(spelling.items())]
+    return f"tags read as others: {shown_list(found, longest=_LISTED)}" if found else ""
 
 
 def described_slips(found, scheme=""):
@@ -151,4 +147,4 @@ def described_twins(tags, scheme):
         plain = "".join(c for c in unicodedata.normalize("NFKC", kind) if unicodedata.category(c) != "Cf")
         twins.setdefault(plain.casefold().strip(), []).append(shown(kind))
     found = [" and ".join(kinds) for kinds in twins.values() if len(kinds) > 1]
-    return "types that look alike are learnt as different ones: " * bool(found) + shown_list(found)
+    return f"types that look alike are learnt as different ones: {shown_list(found)}" if found else ""

@@ -12,7 +12,7 @@ import unicodedata
 
 from bert.tokenization import ALONE, PART, SPACE, character_kinds
 from train.data.schemes import spread
-from train.data.text import CHARACTERS, JOINTS, MARKS, Splitter, split_words, word_pattern
+from train.data.text import CHARACTERS, JOINTS, MARKS, Splitter, is_punctuation, split_words, word_pattern
 from train.data.units import units_of
 
 EXAMPLES = 3  # words that the log shows
@@ -32,8 +32,11 @@ def shape_of(word):
     for start, stop in split_words(word)[:LONGEST_SHAPE]:
         if parts and SPACE in character_kinds(word[end:start]):
             parts.append(SPACE)
-        is_mark = character_kinds(word[start]) == ALONE and not word[start].isalnum()
-        parts.append(word[start] if is_mark else ALONE if character_kinds(word[start]) == ALONE else PART)
+        begin = word[start]
+        if is_punctuation(begin):
+            parts.append(begin)
+        else:
+            parts.append(ALONE if character_kinds(begin) == ALONE else PART)
         end = stop
     return "".join(parts)
 

@@ -8,17 +8,16 @@ What it predicts for the units of words is taken back to one tag for each word. 
 import collections
 import functools
 
-from train.data.labels import OUTSIDE, PIECE
-from train.data.schemes import gather, retag, spread, well_formed
+from train.data.labels import PIECE
+from train.data.schemes import OUTSIDE, gather, retag, spread, well_formed
 from train.data.text import split_words
+from train.data.windows import KNOWN_WORDS
 
 # How words are cut into units. splitter: text.Splitter; scheme: tagging scheme of their tags, or None; labels:
 # those of the model.
 Cutting = collections.namedtuple("Cutting", ["splitter", "scheme", "labels"])
 # The words of a sentence, cut. units: list of str; words: for each unit the index of its word; size: number of words.
 Cut = collections.namedtuple("Cut", ["units", "words", "size"])
-
-KNOWN_WORDS = 1 << 16  # words whose units are kept: most words of a file were there before
 
 
 @functools.lru_cache(KNOWN_WORDS)

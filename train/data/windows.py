@@ -10,7 +10,8 @@ import functools
 import numpy as np
 
 from train.data import schemes
-from train.data.labels import CLS, OUTSIDE, PIECE, SEP, SPECIAL
+from train.data.labels import CLS, PIECE, SEP, SPECIAL
+from train.data.schemes import OUTSIDE
 
 # The words [first, last) of a sentence are in the window, [start, end) are those it decides.
 Window = collections.namedtuple("Window", ["first", "start", "end", "last"])
@@ -29,8 +30,9 @@ Prediction = collections.namedtuple(
     "Prediction", ["label_ids", "scores", "loss", "entity_scores"], defaults=[None, None]
 )
 
+FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")  # of a window in a record file
 CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
-KNOWN_WORDS = 1 << 16  # words whose pieces are kept: most of a text is words that were there before
+KNOWN_WORDS = 1 << 16  # words whose pieces or units are kept: most words of a text were there before
 
 
 def cut_windows(sizes, capacity, places=None):

@@ -10,6 +10,7 @@ from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import atomic_path, make_dir
 from train import run_dir
+from train.tagger.variables import LOGITS_BIAS
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,27 @@ def _link_or_copy(source, target):
             os.link(source, target)
             return
     filesystem.copyfile(source, target)
+
+
+def num_labels(prefix):
+    """How many labels the tagger in a checkpoint has, padding not counted; None where it holds no tagger."""
+    shape = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get(LOGITS_BIAS)
+    return shape[0] - 1 if shape else None
+
+
+def check_num_labels(prefix, labels, label_file, remedy=""):
+    """UserError if the tagger in a checkpoint has another number of labels.
+
+    Args:
+      prefix: prefix of the checkpoint; it need not hold a tagger.
+      labels: list of the labels in label_file.
+      label_file: path of the run's label2id.json.
+      remedy: what else the error says.
+    """
+    found = num_labels(prefix)
+    if found not in (None, len(labels)):
+        text = f"{label_file}: {len(labels)} labels, but {prefix} was trained with {found}"
+        raise UserError(f"{text}; {remedy}" if remedy else text)
 
 
 def check_usable(output_dir, prefix):

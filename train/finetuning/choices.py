@@ -14,7 +14,7 @@ from bert.system.errors import UserError
 from bert.system.files import read_json
 from train import run_dir
 from train.data.annotated import begins_array, find_file
-from train.finetuning import changes
+from train.finetuning import changes, checkpoints
 from train.train_helper import CHOSEN_BY_DATA
 
 # For up to so many sentences: the batch size, the epochs, and the factor on the rate of a trained encoder. Small data
@@ -81,7 +81,7 @@ def _subword_labels_of_start(args):
         return None
     try:
         prefix = checkpoint.resolve(args.init_checkpoint, args.output_dir)
-        if "project/logits/b" not in checkpoint.open_checkpoint(prefix).get_variable_to_shape_map():
+        if checkpoints.num_labels(prefix) is None:
             return None
         state = run_dir.read_state(run_dir.folders_of(prefix)[-1])
     except UserError:

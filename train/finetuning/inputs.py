@@ -20,8 +20,9 @@ from train.data.columns import format_of_flags
 from train.data.conll import check_tags
 from train.data.corpus import read_sentences, summarize
 from train.data.flags import READING_FLAGS
-from train.data.labels import OUTSIDE, label_list, read_label_list, read_labels
+from train.data.labels import label_list, read_label_list, read_labels
 from train.data.recognition import NONE
+from train.data.schemes import OUTSIDE
 from train.data.spelling import known_reading, scheme_to_find
 from train.data.splits import fit_split, read_split
 from train.data.text import Splitter

@@ -8,9 +8,10 @@ from bert import modeling
 from bert.runtime import checkpoint, init_weights
 from bert.runtime.encoder_files import check_init_checkpoint
 from bert.system import filesystem
-from bert.system.errors import UserError, shown_list
+from bert.system.errors import shown_list
 from train import run_dir
 from train.data.labels import label_ids, read_labels
+from train.finetuning import checkpoints
 from train.tagger.variables import LABEL_AXES, head_shapes
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def find_start(init_checkpoint, settings, output_dir, init_head=True, init_parti
     label_file = _label_file(prefix) if init_head else None
     labels = read_labels(label_file) if label_file else None
     if labels:
-        _check_labels(label_file, labels, prefix)
+        checkpoints.check_num_labels(prefix, labels, label_file, "-init_head=false takes the encoder alone")
     shapes = head_shapes(settings, len(labels) + 1 if labels else None) if init_head else {}
     variables = init_weights.model_variables(
         modeling.BertConfig.from_dict(settings.bert_config), shapes, "the tagging head", uses_pooler=False
@@ -95,13 +96,3 @@ def _label_file(prefix):
     """The label2id.json of the run that wrote a checkpoint, or None."""
     paths = [os.path.join(folder, run_dir.LABEL2ID) for folder in run_dir.folders_of(prefix)]
     return next((path for path in paths if filesystem.exists(path)), None)
-
-
-def _check_labels(label_file, labels, prefix):
-    """UserError if a checkpoint was trained with another number of labels."""
-    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("project/logits/b")
-    if found not in (None, [len(labels) + 1]):
-        raise UserError(
-            f"{label_file}: {len(labels)} labels, but {prefix} was trained with {found[0] - 1}; "
-            f"-init_head=false takes the encoder alone"
-        )

@@ -9,6 +9,7 @@ from train import run_dir
 from train.data.recognition import NONE
 from train.finetuning import checkpoints
 from train.tagger.settings import EARLIER, HEADS, MODEL_FLAGS
+from train.tagger.variables import LOGITS_BIAS
 
 
 def _other_labels(trained, given, prefix, resumes):
@@ -17,9 +18,8 @@ def _other_labels(trained, given, prefix, resumes):
     more = [label for label in trained if label not in given]
     text = "the checkpoint was trained with the labels in another order"
     if lacks or more:
-        parts = [f"without {shown_list(lacks, longest=60)}"] * bool(lacks) + [
-            f"with {shown_list(more, longest=60)}"
-        ] * bool(more)
+        pairs = (("without", lacks), ("with", more))
+        parts = [f"{word} {shown_list(labels, longest=60)}" for word, labels in pairs if labels]
         text = f"the checkpoint was trained with the labels of other data, {' and '.join(parts)}"
     if not resumes:
         return f"{text}; expected data with its labels"
@@ -54,14 +54,11 @@ def check_trained(output_dir, resumes, state, model):
         if name == "scheme":
             raise UserError(f"{output_dir}: its model was trained with -tag_scheme {value or NONE}, not {model[name]}")
         raise UserError(f"{output_dir}: its model was trained with another {name}; expected that one")
-    num_labels = len(model["labels"]) + 1
-    found = checkpoint.open_checkpoint(prefix).get_variable_to_shape_map().get("project/logits/b")
-    if found not in (None, [num_labels]):
-        raise UserError(f"{label_file}: {num_labels - 1} labels, but {prefix} was trained with {found[0] - 1}")
+    checkpoints.check_num_labels(prefix, model["labels"], label_file)
     encoder_shapes = modeling.encoder_shapes(modeling.BertConfig.from_dict(model["bert_config"]))
     checkpoint.check_model(
         prefix,
-        dict({"project/logits/b": [num_labels]}, **encoder_shapes),
+        dict({LOGITS_BIAS: [len(model["labels"]) + 1]}, **encoder_shapes),
         optional=encoder_shapes,
         missing="no tagger in it ({}); expected a checkpoint of one",
         whole=False,

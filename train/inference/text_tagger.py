@@ -10,8 +10,8 @@ import contextlib
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
 from train.data import units
-from train.data.labels import CLS, OUTSIDE, SEP, SPECIAL
-from train.data.schemes import split_tag
+from train.data.labels import CLS, SEP, SPECIAL
+from train.data.schemes import OUTSIDE, split_tag
 from train.data.text import SECTION, cut_places, sections, split_words
 from train.data.windows import encode_words, join_scores, join_windows, settle_seams
 from train.inference.entities import Token, tagging

@@ -5,6 +5,7 @@ Needs no TensorFlow, so that a client of a server has the same names.
 
 import os
 
+from bert.runtime.checkpoint_files import SAVED_MODEL
 from bert.system import filesystem
 from bert.system.files import read_json
 from train.data.labels import read_labels
@@ -15,7 +16,6 @@ DEFAULT = "serving_default"
 WITHOUT_WORD_START = "serving_without_word_start"
 TEXT = "serving_text"
 
-MODEL = "saved_model.pb"
 WEIGHTS_INDEX = "variables/variables.index"
 ASSETS = "assets"
 # The files in it.
@@ -36,12 +36,12 @@ def newest(path):
 
 def _is_export(path):
     """Whether a directory is an export, or at least has its assets, which is all that a client needs."""
-    return filesystem.exists(os.path.join(path, MODEL)) or filesystem.isdir(os.path.join(path, ASSETS))
+    return filesystem.exists(os.path.join(path, SAVED_MODEL)) or filesystem.isdir(os.path.join(path, ASSETS))
 
 
 def _is_whole(path):
     """As `_is_export`; in a remote store an export may still be on its way, and its model is the last to be there."""
-    return filesystem.exists(os.path.join(path, MODEL)) if filesystem.is_remote(path) else _is_export(path)
+    return filesystem.exists(os.path.join(path, SAVED_MODEL)) if filesystem.is_remote(path) else _is_export(path)
 
 
 def settings_assets(settings):

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert import tokenization
-from train.data.labels import CLS, OUTSIDE, PADDING, SEP, SPECIAL
+from train.data.labels import CLS, PADDING, SEP, SPECIAL
+from train.data.schemes import OUTSIDE
 from train.data.text import MARKS
 from train.serving import unicode_tables
 from train.serving.unicode_tables import (

@@ -3,7 +3,8 @@
 import tensorflow.compat.v1 as tf
 
 from train import tf_metrics
-from train.data.labels import OUTSIDE, SPECIAL
+from train.data.labels import SPECIAL
+from train.data.schemes import OUTSIDE
 
 
 def estimator_metrics(losses, label_ids, pred_ids, counted, num_labels, label_map):

@@ -1,7 +1,9 @@
 """The names and shapes of the variables of a tagger's head, known before a graph is built. Loads no TensorFlow."""
 
+LOGITS, LOGITS_BIAS = "project/logits/W", "project/logits/b"
+TRANSITIONS = "crf_loss/transitions"
 # The axes of each variable that run over label ids.
-LABEL_AXES = {"project/logits/W": (1,), "project/logits/b": (0,), "crf_loss/transitions": (0, 1)}
+LABEL_AXES = {LOGITS: (1,), LOGITS_BIAS: (0,), TRANSITIONS: (0, 1)}
 
 
 def head_shapes(settings, num_labels=None):
@@ -22,9 +24,9 @@ def head_shapes(settings, num_labels=None):
                 shapes.update(_cell_shapes(scope, settings.cell, hidden if k == 0 else size, size))
         shapes.update({"project/hidden/W": [2 * size, size], "project/hidden/b": [size]})
     width = size if settings.has_rnn else hidden
-    shapes.update({"project/logits/W": [width, labels], "project/logits/b": [labels]})
+    shapes.update({LOGITS: [width, labels], LOGITS_BIAS: [labels]})
     if settings.has_crf:
-        shapes["crf_loss/transitions"] = [labels, labels]
+        shapes[TRANSITIONS] = [labels, labels]
     return shapes
 
 
