@@ -10,7 +10,7 @@ import logging
 import os
 
 from bert.system import lines
-from bert.system.errors import UserError, shown_list
+from bert.system.errors import UserError, shorten, shown_list
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,8 @@ def tsv_task_of(data_dir, header):
             f"line of column names)"
         )
     if len(counts) < 2:
-        raise UserError(f"{path}: found the labels {list(map(_shown, sorted(counts)))}; expected at least two")
+        labels = [shorten(label, SHOWN) for label in counts]
+        raise UserError(f"{path}: found the labels {labels}; expected at least two")
     return tsv_task(sorted(counts), len(first) == 3, header)
 
 
@@ -200,7 +201,8 @@ def _check_labels(path, examples, counts):
     if len(examples) < FEW_EXAMPLES or 2 * len(counts) <= len(examples):
         return
     number, columns = examples[0]
-    found = f"{path}:{number}: {len(counts)} different labels for {len(examples)} texts, as {_shown(columns[-1])!r}"
+    label = shorten(columns[-1], SHOWN)
+    found = f"{path}:{number}: {len(counts)} different labels for {len(examples)} texts, as {label!r}"
     if all(_is_number(label) for label in counts):
         raise UserError(f"{found}; expected classes. Scores are for -task_name sts-b and its columns")
     begins = {columns[0].strip() for _, columns in examples}
@@ -215,10 +217,6 @@ def _is_number(text):
     except ValueError:
         return False
     return True
-
-
-def _shown(text):
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 def read_examples(task, layout, data_dir):
@@ -279,8 +277,8 @@ def _label(task, path, number, text):
     text = text if text in task.labels else text.strip()
     label = task.aliases.get(text, text)
     if label not in task.labels:
-        expected = shown_list(map(_shown, task.labels))
-        raise UserError(f"{path}:{number}: the label {_shown(text)!r}; expected one of {expected}")
+        expected = shown_list(shorten(label, SHOWN) for label in task.labels)
+        raise UserError(f"{path}:{number}: the label {shorten(text, SHOWN)!r}; expected one of {expected}")
     return label
 
 

@@ -8,7 +8,7 @@ question are an empty list.
 import collections
 import logging
 
-from bert.system.errors import UserError
+from bert.system.errors import UserError, shorten
 from bert.system.files import read_json
 
 log = logging.getLogger(__name__)
@@ -163,5 +163,4 @@ def field(holder, name, kind, where):
 
 
 def _shown(value):
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return shorten(repr(value), 40)

@@ -17,8 +17,6 @@ _WIDE = {
     "UTF-32": re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]", re.DOTALL),
     "UTF-16": re.compile(rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]", re.DOTALL),
 }
-
-
 # How files begin that hold no text, what they are, and what helps.
 _NO_TEXT = (
     (b"\x1f\x8b", "a gzip file", "gunzip unpacks it"),

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from bert.system import filesystem
 from bert.system.errors import cannot_be_written
 from bert.system.files import atomic_path
-from bert.system.filesystem import is_remote
 from train import __version__
 from train.bulk import resumable
 from train.bulk import texts as bulk_texts
@@ -58,7 +57,7 @@ def tag_files(sources, formats, output_file, arguments, resume=False, device_map
 def _open_output(sources, formats, output_file, arguments, resume):
     if not output_file:
         return _StandardOutput()
-    if is_remote(output_file):
+    if filesystem.is_remote(output_file):
         return _StoredOutput(output_file)
     made_from = {
         "-format": formats.output,
@@ -129,15 +128,15 @@ class _StoredOutput(_StandardOutput):
 
     def __init__(self, path):
         self._path = path
-        self._left = contextlib.ExitStack()
+        self._open = contextlib.ExitStack()
 
     def __enter__(self):
-        temporary = self._left.enter_context(atomic_path(self._path))
-        self._file = self._left.enter_context(filesystem.open_file(temporary, "wb"))
+        temporary = self._open.enter_context(atomic_path(self._path))
+        self._file = self._open.enter_context(filesystem.open_file(temporary, "wb"))
         return self
 
     def __exit__(self, *error):
-        return self._left.__exit__(*error)
+        return self._open.__exit__(*error)
 
     def write(self, data):
         self._file.write(data)

@@ -127,12 +127,12 @@ class ResumableFile:
         return f"remove it and {self._state} to start afresh"
 
     def __enter__(self):
-        self._left = contextlib.ExitStack()
-        self._left.enter_context(signals.cleanup_on_exit(self._leave))
+        self._at_exit = contextlib.ExitStack()
+        self._at_exit.enter_context(signals.cleanup_on_exit(self._leave))
         return self
 
     def __exit__(self, *_):
-        self._left.close()
+        self._at_exit.close()
 
     def _leave(self):
         if self.complete:

@@ -12,6 +12,8 @@ In: one such object. Out: the text and its spans, in characters; annotated.py ma
 
 import collections
 
+from bert.system.errors import shorten
+
 # start, end: characters of the text, as the file has them, of any value; type: str; text: what the file says stands
 # there, or None.
 Span = collections.namedtuple("Span", ["start", "end", "type", "text"])
@@ -120,5 +122,4 @@ def _first(value, keys):
 
 
 def _shown(value):
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return shorten(repr(value), _SHOWN)

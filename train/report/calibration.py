@@ -1,17 +1,19 @@
-"""How far the probabilities of predicted entities can be trusted: bins, and the expected calibration error.
+"""How far the probabilities of predicted entities and tags can be trusted: bins, and the expected calibration error.
 
-In: sentences with gold tags, their predicted tags, the probabilities of the entities. Out: counts. An entity is right
-where conlleval counts it as correct.
+In: sentences with gold tags, their predicted tags, the probabilities of both. Out: counts. An entity is right where
+conlleval counts it as correct.
 """
 
+import bisect
 import collections
 
-from train.chunks import chunks
+from train.chunks import OUTSIDE_TAGS, chunks, parse_tag, same_tag
 
-NUM_BINS = 10  # of equal width
-# The entities whose score is from `low` up to below `high`, in the last bin up to and including it. entities: how many;
-# score: the sum of their scores; right: how many of them are right.
-Bin = collections.namedtuple("Bin", ["low", "high", "entities", "score", "right"])
+NUM_BINS = 10  # of entities, of equal width
+WORD_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)  # of the bins of words
+# The entities or words whose score is from `low` up to below `high`, in the last bin up to and including it. count: how
+# many; score: the sum of their scores; right: how many of them are right.
+Bin = collections.namedtuple("Bin", ["low", "high", "count", "score", "right"])
 
 
 def outcomes(sentences, tags, entity_scores, scheme=None):
@@ -39,16 +41,21 @@ def outcomes(sentences, tags, entity_scores, scheme=None):
 def bins(found):
     """The outcomes in NUM_BINS bins of equal width: a list of Bin.
 
-    >>> [tuple(each) for each in bins([(0.95, True), (1.0, False)]) if each.entities]
+    >>> [tuple(each) for each in bins([(0.95, True), (1.0, False)]) if each.count]
     [(0.9, 1.0, 2, 1.95, 1)]
     """
-    sums = [[0, 0.0, 0] for _ in range(NUM_BINS)]
+    return _counted(found, [i / NUM_BINS for i in range(NUM_BINS + 1)])
+
+
+def _counted(found, edges):
+    """A Bin for every two neighbouring edges, of pairs (score, bool)."""
+    sums = [[0, 0.0, 0] for _ in edges[1:]]
     for score, right in found:
-        total = sums[min(int(score * NUM_BINS), NUM_BINS - 1)]
+        total = sums[bisect.bisect_right(edges, score, 1, len(edges) - 1) - 1]
         total[0] += 1
         total[1] += score
         total[2] += right
-    return [Bin(i / NUM_BINS, (i + 1) / NUM_BINS, *total) for i, total in enumerate(sums)]
+    return [Bin(*ends, *total) for ends, total in zip(zip(edges, edges[1:]), sums)]
 
 
 def expected_calibration_error(found):
@@ -66,3 +73,24 @@ def expected_calibration_error(found):
     0.35
     """
     return sum(abs(each.score - each.right) for each in bins(found)) / max(len(found), 1)
+
+
+def word_bins(sentences, tags, scores, scheme=None):
+    """How often the tags of words are right, by the probability that the tagger gave them.
+
+    Args:
+      sentences: list of conll.Sentence.
+      tags: for each sentence the list of its predicted tags.
+      scores: for each sentence the list of the tags' probabilities; words with None are left out.
+      scheme: the tags' scheme, as of chunks.chunks.
+
+    Returns:
+      (outside, entity): each a list of Bin by WORD_EDGES, of the words tagged as outside and as part of an entity.
+    """
+    found = [], []
+    for sentence, predicted, probabilities in zip(sentences, tags, scores):
+        for gold, tag, probability in zip(sentence.tags, predicted, probabilities):
+            if probability is not None:
+                is_entity = parse_tag(tag)[0] not in OUTSIDE_TAGS
+                found[is_entity].append((probability, same_tag(gold, tag, scheme)))
+    return tuple(_counted(each, WORD_EDGES) for each in found)

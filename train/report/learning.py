@@ -9,7 +9,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert.system import filesystem
-from train.pages import charts as pages_charts
+from train.pages import charts
 from train.pages.tables import row, table
 
 MOST_DOTS = 40  # a line with more points is drawn without dots
@@ -53,10 +53,10 @@ def learning_section(evaluations, best, losses):
     if not evaluations and not losses:
         return '<section id="learning"><h2>Learning</h2><p>No evaluation is on record for this run.</p></section>\n'
     last = max([scores["step"] for scores in evaluations] + [step for step, _ in losses])
-    steps = pages_charts.linear_axis("step", 0, last)
-    charts = [_scores_chart(evaluations, best, steps)] if evaluations else []
-    charts += _losses_chart(evaluations, losses, steps)
-    figures = "".join(f"<figure>{chart}</figure>" for chart in charts)
+    steps = charts.linear_axis("step", 0, last)
+    made = [_scores_chart(evaluations, best, steps)] if evaluations else []
+    made += _losses_chart(evaluations, losses, steps)
+    figures = "".join(f"<figure>{chart}</figure>" for chart in made)
     note = "training: of the single batches in the run's summaries, with dropout; dev: of the whole set, without"
     return (
         f'<section id="learning"><h2>Learning</h2><div class="charts">{figures}</div>'
@@ -67,29 +67,29 @@ def learning_section(evaluations, best, losses):
 
 def _scores_chart(evaluations, best, steps):
     series = [
-        pages_charts.Series(name, _points(evaluations, key, 100.0), look, len(evaluations) <= MOST_DOTS)
+        charts.Series(name, _points(evaluations, key, 100.0), look, len(evaluations) <= MOST_DOTS)
         for look, (name, key) in enumerate([("F1", "f1"), ("precision", "precision"), ("recall", "recall")])
     ]
     values = [value for line in series for _, value in line.points]
     ring = None
     if best is not None:
         ring = (best["step"], 100 * best["f1"], f"best: {100 * best['f1']:.2f} at {best['step']:,}")
-    percent = pages_charts.percent_axis("percent", min(values), max(values))
+    percent = charts.percent_axis("percent", min(values), max(values))
     title = "Scores on the dev set by step of training"
-    return pages_charts.line_chart(title, series, steps, percent, ring, name="scores")
+    return charts.line_chart(title, series, steps, percent, ring, name="scores")
 
 
 def _losses_chart(evaluations, losses, steps):
     """A list with the chart; empty where no loss is finite."""
     series = [
-        pages_charts.Series("training", _finite(losses), 5, len(losses) <= MOST_DOTS),
-        pages_charts.Series("dev", _points(evaluations, "loss"), 3, len(evaluations) <= MOST_DOTS),
+        charts.Series("training", _finite(losses), 5, len(losses) <= MOST_DOTS),
+        charts.Series("dev", _points(evaluations, "loss"), 3, len(evaluations) <= MOST_DOTS),
     ]
     series = [line for line in series if line.points]
     if not series:
         return []
-    axis = pages_charts.loss_axis("loss", [value for line in series for _, value in line.points])
-    return [pages_charts.line_chart("Losses by step of training", series, steps, axis, name="losses")]
+    axis = charts.loss_axis("loss", [value for line in series for _, value in line.points])
+    return [charts.line_chart("Losses by step of training", series, steps, axis, name="losses")]
 
 
 def _points(evaluations, key, factor=1.0):

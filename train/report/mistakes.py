@@ -6,7 +6,7 @@ those of conlleval, because tags are read in the same way.
 
 import collections
 
-from train.chunks import OUTSIDE_TAGS, chunks, parse_tag, same_tag
+from train.chunks import chunks, same_tag
 
 # A gold entity and the predicted entity that belongs to it, each (type, start, end) in words, end exclusive; None where
 # there is no partner.
@@ -14,9 +14,6 @@ Pair = collections.namedtuple("Pair", ["gold", "predicted"])
 # The comparison of a sentence. pairs: list of Pair, in order; wrong_words: indices of the words with a wrong tag;
 # confidence: the highest probability that the tagger gave to one of those wrong tags, or None if none has one.
 Comparison = collections.namedtuple("Comparison", ["pairs", "wrong_words", "confidence"])
-# The words whose tags have a probability from `low` up to below `high`. words: how many; probability: the sum of their
-# probabilities; right: how many of the tags are right.
-Bin = collections.namedtuple("Bin", ["low", "high", "words", "probability", "right"])
 
 RIGHT = "correct"
 TYPE = "other type"
@@ -25,8 +22,6 @@ BOTH = "other type and bounds"
 MISSED = "missed"
 SPURIOUS = "spurious"
 KINDS = [TYPE, BOUNDS, BOTH, MISSED, SPURIOUS]  # of mistakes
-
-BIN_EDGES = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0]
 
 
 def compare(gold, predicted, scores, scheme=None):
@@ -121,30 +116,3 @@ def most_confident_first(comparisons):
     """
     wrong = [i for i, comparison in enumerate(comparisons) if comparison.wrong_words]
     return sorted(wrong, key=lambda i: 1.0 if comparisons[i].confidence is None else -comparisons[i].confidence)
-
-
-def calibration(sentences, tags, scores, scheme=None):
-    """Counts how often tags are right, by the probability that the tagger gave them.
-
-    Args:
-      sentences: list of conll.Sentence.
-      tags: for each sentence the list of its predicted tags.
-      scores: for each sentence the list of the tags' probabilities; words with None are left out.
-      scheme: the tags' scheme, as of chunks.chunks.
-
-    Returns:
-      (outside, entity): each a list of Bin by BIN_EDGES, of the words tagged as outside and as part of an entity.
-    """
-    edges = list(zip(BIN_EDGES, BIN_EDGES[1:]))
-    sums = [[[0, 0.0, 0] for _ in edges] for _ in range(2)]
-    for sentence, predicted, probabilities in zip(sentences, tags, scores):
-        for gold, tag, probability in zip(sentence.tags, predicted, probabilities):
-            if probability is None:
-                continue
-            is_entity = parse_tag(tag)[0] not in OUTSIDE_TAGS
-            place = sum(probability >= edge for edge in BIN_EDGES[1:-1])
-            total = sums[is_entity][place]
-            total[0] += 1
-            total[1] += probability
-            total[2] += same_tag(gold, tag, scheme)
-    return tuple([Bin(*edge, *total) for edge, total in zip(edges, group)] for group in sums)

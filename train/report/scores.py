@@ -139,7 +139,7 @@ def _entities(part):
     rows = [
         row(f"{bins[0].low:g} – {bins[0].high:g}", [cell for each in bins for cell in _bin_cells(each)])
         for bins in zip(*binned)
-        if any(each.entities for each in bins)
+        if any(each.count for each in bins)
     ]
     columns = ["Score"] + ["entities", "mean", "right %"] * len(kinds)
     groups = [("", 1)] + [(name, 3) for name, _ in kinds] if len(kinds) > 1 else ()
@@ -167,11 +167,11 @@ def _entities(part):
 
 def _words(part):
     """The calibration of words' tags."""
-    outside, entity = mistakes.calibration(part.sentences, part.tagged.tags, part.tagged.scores, part.scheme)
+    outside, entity = calibration.word_bins(part.sentences, part.tagged.tags, part.tagged.scores, part.scheme)
     rows = [
         row(f"{e.low:g} – {e.high:g}", _bin_cells(e) + _bin_cells(o))
         for e, o in zip(entity, outside)
-        if e.words or o.words
+        if e.count or o.count
     ]
     columns = ["Probability"] + ["words", "mean", "right %"] * 2
     groups = [("", 1), ("tagged as entity", 3), ("tagged O", 3)]
@@ -199,9 +199,9 @@ def _what_is_shown(things):
 
 
 def _points(bins):
-    """The points of the chart, in percent; each bin is (low, high, number, sum of probabilities, number of right)."""
-    filled = [each for each in bins if each[2] >= LEAST_IN_BIN and 100 * each[0] >= LEAST_SHOWN]
-    return [(100 * total / count, 100 * right / count) for _, _, count, total, right in filled]
+    """The points of the chart, in percent."""
+    filled = [each for each in bins if each.count >= LEAST_IN_BIN and 100 * each.low >= LEAST_SHOWN]
+    return [(100 * each.score / each.count, 100 * each.right / each.count) for each in filled]
 
 
 def _reliability(title, series, name):
@@ -215,6 +215,6 @@ def _reliability(title, series, name):
 
 
 def _bin_cells(bin_):
-    """Cells of a bin, as of `_points`."""
-    _, _, count, total, right = bin_
-    return [f"{count:,}", probability(total / count), f"{100 * right / count:.2f}"] if count else ["0", "", ""]
+    if not bin_.count:
+        return ["0", "", ""]
+    return [f"{bin_.count:,}", probability(bin_.score / bin_.count), f"{100 * bin_.right / bin_.count:.2f}"]

@@ -52,13 +52,11 @@ def add_run_flags(parser, of_run, own):
     for action in of_run._actions:
         if action.dest in (*own, "help", "version"):
             continue
-        is_switch = action.nargs == "?" or action.nargs == 0
-        given = {"nargs": "?", "const": ["true"]} if action.nargs == "?" else {}
-        if action.nargs == 0:  # --noNAME
+        given = {"type": functools.partial(split_values, action.dest)}
+        if action.nargs == "?":  # a switch
+            given.update(nargs="?", const=["true"])
+        elif action.nargs == 0:  # --noNAME
             given = {"action": "store_const", "const": ["false"]}
-        else:
-            given["type"] = functools.partial(split_values, action.dest)
-        assert is_switch or action.nargs is None, action
         parser.add_argument(
             *action.option_strings,
             dest=PREFIX + action.dest,

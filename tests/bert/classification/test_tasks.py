@@ -242,7 +242,7 @@ def test_spaces_around_a_label_are_no_part_of_it(tmp_path):
         ((CLASSES, TEXTS[:39] + TEXTS[:1]), r"39 different labels for 40 texts"),
         ((TEXTS, TEXTS), r"40 different labels for 40 texts, as 'the film was 0'; expected the text first and"),
         ((TEXTS, [str(i / 10) for i in range(40)]), r"as '0.0'; expected classes. Scores are for -task_name sts-b"),
-        ((CLASSES, [text * 1000 for text in TEXTS]), r"as 'the film was 0the film was 0the film \.\.\.' "),
+        ((CLASSES, [text * 1000 for text in TEXTS]), r"as 'the film was 0the f\.\.\.as 0the film was 0' "),
     ],
 )
 def test_a_label_for_nearly_each_text_is_no_label(columns, expected, header, tmp_path):
@@ -260,7 +260,7 @@ def test_many_labels_are_labels_and_ten_are_named(tmp_path):
     task = tasks.tsv_task_of(str(tmp_path), header=False)
     assert len(task.labels) == 20
     with pytest.raises(
-        UserError, match=r"dev\.tsv:1: the label 'x+\.\.\.'; expected one of label00, .*label09 and 10 more$"
+        UserError, match=r"dev\.tsv:1: the label 'x+\.\.\.x+'; expected one of label00, .*label09 and 10 more$"
     ):
         read(task, "dev", tmp_path)
 
