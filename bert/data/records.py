@@ -33,6 +33,14 @@ def make_example(values):
     return tf.train.Example(features=tf.train.Features(feature=feature))
 
 
+def serialized(example):
+    """The bytes of a tf.train.Example, the same in every process: its features are sorted by name.
+
+    Protobuf alone may write them in an order of its own, so two runs on the same data would leave different files.
+    """
+    return example.SerializeToString(deterministic=True)
+
+
 def is_current(path, made_from, shards=1):
     """Whether the records exist, in this number of shards, and were made from exactly this."""
     if not all(map(filesystem.exists, shard_names(path, shards))):
@@ -139,7 +147,7 @@ def write_records(path, examples, made_from, shards=1):
     count = 0
     with _record_writers(path, shard_names(path, shards)) as writers:
         for example in examples:
-            content = example if isinstance(example, bytes) else example.SerializeToString()
+            content = example if isinstance(example, bytes) else serialized(example)
             writers[count % shards].write(content)
             count += 1
     for file in other_shards(path, shards):

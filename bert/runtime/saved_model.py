@@ -122,7 +122,7 @@ def _drop_new_attributes(path):
         if node.op == "VarHandleOp" and "debug_name" in node.attr:
             del node.attr["debug_name"]
     with open(path, "wb") as writer:
-        writer.write(saved.SerializeToString())
+        writer.write(saved.SerializeToString(deterministic=True))
 
 
 def _write_assets(asset_dir, vocab_file, settings):

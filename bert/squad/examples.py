@@ -255,7 +255,7 @@ class FeatureWriter:
             values["start_positions"] = [feature.start_position]
             values["end_positions"] = [feature.end_position]
             values["is_impossible"] = [int(bool(feature.is_impossible))]
-        self._writer.write(records.make_example(values).SerializeToString())
+        self._writer.write(records.serialized(records.make_example(values)))
 
     def close(self):
         self._file.__exit__(None, None, None)
