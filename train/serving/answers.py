@@ -9,6 +9,7 @@ import reprlib
 
 from train.data.schemes import SCHEMES
 from train.data.windows import Prediction
+from train.serving.errors import ServingError
 
 # The answer for a text: for each of its words spans (start, end), tags, scores, entity_scores and pieces; whether it is
 # too_long, how many pieces the model takes, and the scheme of the tags or "" for none. Of an export of an earlier
@@ -20,6 +21,10 @@ OF_TEXTS = ("starts", "ends", "tags", "scores", "pieces", "word_count", "too_lon
 OF_WINDOWS = ("pred_ids", "scores")
 ENTITY_SCORES = "entity_scores"  # of both, where the export is not of an earlier version
 LONGEST_WINDOW = 1 << 20  # pieces that a model may take; no encoder has so many positions
+_MEGABYTE = 1 << 20
+# Most of an answer is its words, of a few hundred bytes each. A request of so many words may be answered by as much as
+# the limit allows, a smaller one by as much less, but for the least share.
+_WORDS_AT_LIMIT, _LEAST_WORDS = 1 << 16, 1 << 10
 _SLACK = 0.01  # how far from 0 to 1 rounding may put a probability
 
 
@@ -31,6 +36,26 @@ def size_of(inputs):
     """
     rows = next(iter(inputs.values()))
     return len(rows), max([1, *map(len, rows)])
+
+
+def most_bytes(size, max_answer_mb):
+    """The bytes that are read of the answer to a request, at most.
+
+    Args:
+      size: that of the request, see `size_of`.
+      max_answer_mb: megabytes of the largest answer.
+    """
+    rows, widest = size
+    words = min(max(rows * widest, _LEAST_WORDS), _WORDS_AT_LIMIT)
+    return int(max_answer_mb * _MEGABYTE * words / _WORDS_AT_LIMIT)
+
+
+def too_much(server, most, max_answer_mb):
+    """The ServingError for an answer of more than `most` bytes."""
+    return ServingError(
+        f"{server}: an answer of more than {most} bytes; expected no more for this request while -max_answer_mb is "
+        f"{max_answer_mb:g}"
+    )
 
 
 def check_outputs(outputs, names, rows):

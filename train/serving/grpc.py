@@ -8,11 +8,13 @@ import grpc
 import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
 from bert.system.errors import UserError, first_line, shorten, shown_list
-from train.serving.answers import size_of
+from train.serving.answers import most_bytes, size_of, too_much
 from train.serving.errors import Retriable, ServingError
+
+_SERVICE = "/tensorflow.serving.PredictionService/"
 
 
 class Grpc:
@@ -34,8 +36,8 @@ class Grpc:
         # The answer for a batch may exceed the library's default of 4 MB.
         longest = [("grpc.max_receive_message_length", int(max_answer_mb * (1 << 20)))]
         self._channel = grpc.insecure_channel(url, longest)
-        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._url, self._model_name, self._timeout = url, model_name, timeout
+        self._max_answer_mb = max_answer_mb
 
     def __str__(self):
         return self._url
@@ -49,7 +51,8 @@ class Grpc:
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-        answer = self._request(self._stub.Predict, request, deadline)
+        answer = predict_pb2.PredictResponse()
+        self._request("Predict", request, answer, deadline, size_of(inputs))
         most = np.prod(size_of(inputs))
         try:
             return {name: _values(name, answer.outputs[name], most) for name in outputs if name in answer.outputs}
@@ -59,7 +62,8 @@ class Grpc:
     def signatures(self, deadline):
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name = self._model_name
-        answer = self._request(self._stub.GetModelMetadata, request, deadline)
+        answer = get_model_metadata_pb2.GetModelMetadataResponse()
+        self._request("GetModelMetadata", request, answer, deadline, (1, 1))
         signatures = get_model_metadata_pb2.SignatureDefMap()
         try:
             answer.metadata["signature_def"].Unpack(signatures)
@@ -67,16 +71,25 @@ class Grpc:
             raise ServingError(f"{self._url}: expected the metadata of a model, with signature_def; found none")
         return list(signatures.signature_def)
 
-    def _request(self, method, request, deadline):
-        codes = grpc.StatusCode
+    def _request(self, method, request, answer, deadline, size):
+        """Reads the answer to a request into a message; `size` is that of the request, see `answers.size_of`."""
+        codes, most = grpc.StatusCode, most_bytes(size, self._max_answer_mb)
+        # As bytes: what is made of an answer takes up to twenty times as much memory, so its length comes first.
+        send = self._channel.unary_unary(_SERVICE + method, type(request).SerializeToString)
         try:
-            return method(request, timeout=max(deadline - time.monotonic(), 0))
+            content = send(request, timeout=max(deadline - time.monotonic(), 0))
         except grpc.RpcError as error:
             code = error.code()
             said = f"{self._url}: model {self._model_name}: {code.name}: {shorten(first_line(error.details()), 120)}"
             if code == codes.DEADLINE_EXCEEDED:
                 raise Retriable(f"{self._url}: no answer in {self._timeout:g} seconds", timed_out=True)
             raise Retriable(said) if code == codes.UNAVAILABLE else ServingError(said)
+        if len(content) > most:
+            raise too_much(self._url, most, self._max_answer_mb)
+        try:
+            answer.ParseFromString(content)
+        except message.DecodeError:
+            raise ServingError(f"{self._url}: expected an answer of TF Serving; found {content[:40]!r}")
 
 
 def _values(name, tensor, most):

@@ -11,13 +11,9 @@ import urllib.request
 from bert.system.errors import UserError, first_line, shorten
 from bert.system.files import parse_json
 from train.serving import bounded_http
-from train.serving.answers import size_of
+from train.serving.answers import most_bytes, size_of, too_much
 from train.serving.errors import Retriable, ServingError
 
-_MEGABYTE = 1 << 20
-# Most of an answer is its words, of a few hundred bytes each. A request of so many words may be answered by as much as
-# the limit allows, a smaller one by as much less, but for the least share.
-_WORDS_AT_LIMIT, _LEAST_WORDS = 1 << 16, 1 << 10
 _MOST_LISTS = 1 << 16  # lists and objects in an answer, besides those that stand for the rows of its outputs
 _LISTS_OF_A_ROW = 32
 _REFUSAL = 1 << 16  # bytes that are read of an error's text
@@ -86,27 +82,22 @@ class Rest:
 
     def _request(self, path, expected, deadline, size, content=None):
         """The JSON object under the key `expected` of the answer; `size` is that of the request, see `size_of`."""
-        rows, widest = size
-        words = min(max(rows * widest, _LEAST_WORDS), _WORDS_AT_LIMIT)
-        most_bytes = int(self._max_answer_mb * _MEGABYTE * words / _WORDS_AT_LIMIT)
+        most = most_bytes(size, self._max_answer_mb)
         body = None if content is None else json.dumps(content).encode("ascii")
         request = urllib.request.Request(self._model + path, body, {"Content-Type": "application/json"})
         try:
-            text = bounded_http.post_or_get(request, bounded_http.Bounds(deadline, most_bytes))
+            text = bounded_http.post_or_get(request, bounded_http.Bounds(deadline, most))
         except urllib.error.HTTPError as error:
             raise self._refusal(error)
         except bounded_http.TooMuch:
-            raise ServingError(
-                f"{self._base}: an answer of more than {most_bytes} bytes; expected no more for this request while "
-                f"-max_answer_mb is {self._max_answer_mb:g}"
-            )
+            raise too_much(self._base, most, self._max_answer_mb)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)  # URLError wraps what happened
             if isinstance(reason, socket.timeout):
                 raise Retriable(f"{self._base}: no answer in {self._timeout:g} seconds", timed_out=True)
             raise Retriable(f"{self._base}: no answer: {getattr(reason, 'strerror', None) or reason}")
         try:
-            if text.count(b"[") + text.count(b"{") > _MOST_LISTS + _LISTS_OF_A_ROW * rows:
+            if text.count(b"[") + text.count(b"{") > _MOST_LISTS + _LISTS_OF_A_ROW * size[0]:
                 raise ValueError  # they take thirty times as much memory as room in the text
             answer = parse_json(text)[expected]
             if not isinstance(answer, dict):
