@@ -30,7 +30,7 @@ class FakePredictor:
     def __call__(self, text):
         return self.taggings([text])[0].entities
 
-    def taggings(self, texts):
+    def taggings(self, texts, keep_tokens=True):
         self.calls.append(list(texts))
         time.sleep(float(os.environ.get("SECONDS_A_TEXT", "0")) * len(texts))
         if os.environ.get("INTERRUPTED_AT") in texts:
@@ -40,7 +40,7 @@ class FakePredictor:
         tokens = [[self._token(match.group(), *match.span()) for match in matches] for matches in found]
         return [tagging(text, of_text, min_score=self.min_score) for text, of_text in zip(texts, tokens)]
 
-    def word_taggings(self, sentences):
+    def word_taggings(self, sentences, keep_tokens=True):
         self.calls.append(list(sentences))
         return [self._words(words) for words in sentences]
 

@@ -133,7 +133,7 @@ class TagGroup(beam.DoFn):
             position, form = bulk_texts.Position(*group.position), Format(*group.form)
             texts = bulk_texts.read_stream(stream, group.name, self._kind, position, form)
             texts = [text for text, _ in zip(texts, range(group.count))]
-        tagged = tag(self._predictor, texts, self._kind, self._arguments["batch_size"])
+        tagged = tag(self._predictor, texts, self._kind, self._arguments["batch_size"], keep_tokens=False)
         self._texts.inc(len(tagged))
         self._entities.inc(sum(len(one.entities) for one in tagged))
         self._left_out.inc(sum(one.left_out for one in tagged))

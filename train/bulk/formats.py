@@ -4,6 +4,7 @@ bulk/page.py has the HTML page, which is a `Format` too.
 """
 
 import collections
+import io
 import json
 
 from bert.data.lengths import batches_by_length
@@ -18,7 +19,7 @@ TaggedText = collections.namedtuple(
 BATCHES_A_CALL = 8
 
 
-def tag(predictor, texts, kind, batch_size, progress=None):
+def tag(predictor, texts, kind, batch_size, progress=None, keep_tokens=True):
     """Tags a group.
 
     Args:
@@ -27,6 +28,7 @@ def tag(predictor, texts, kind, batch_size, progress=None):
       kind: key of texts.KINDS.
       batch_size: the predictor's.
       progress: function that is called with the number of texts tagged since its last call, or None.
+      keep_tokens: false for results with `tokens` None, for a format that does not need them.
 
     Returns:
       list of TaggedText, in the order of the texts. Words are joined to a text by single spaces.
@@ -36,7 +38,7 @@ def tag(predictor, texts, kind, batch_size, progress=None):
     for chosen in batches_by_length([length(text.content) for text in texts], BATCHES_A_CALL * batch_size):
         contents = [texts[i].content for i in chosen]
         tag_all = predictor.taggings if isinstance(contents[0], str) else predictor.word_taggings
-        for i, tagging in zip(chosen, tag_all(contents)):
+        for i, tagging in zip(chosen, tag_all(contents, keep_tokens)):
             # Where a file is one text, `next` is already in the next file.
             file = texts[i].next.file - (kind == "file")
             text, tokens, entities, left_out = tagging
@@ -51,9 +53,11 @@ class Format:
 
     Attributes:
       state: JSON value that a later run sets to continue after a group; None for a format without a state.
+      needs_tokens: whether it writes each word, not only the entities.
     """
 
     state = None
+    needs_tokens = False
 
     def accepts(self, state):
         """Whether a JSON value can be the state of such a file; None stands for the state at its beginning."""
@@ -108,15 +112,17 @@ class ConllColumns(Format):
       tabs: whether tabs separate the columns, as spaces may be inside them. Once a column has a space, they always do.
     """
 
+    needs_tokens = True
+
     def __init__(self, with_scores=False, tabs=False):
         self._with_scores = with_scores
         self._tabs = tabs
 
     def _format_one(self, tagged):
-        rows = [(token.text, token.tag) for token in tagged.tokens]
-        self._tabs = self._tabs or any(" " in column for row in rows for column in row)
-        if self._with_scores:
-            scores = (f"{float(token.score):.{SCORE_DECIMALS}f}" for token in tagged.tokens)
-            rows = [row + (score,) for row, score in zip(rows, scores)]
+        self._tabs = self._tabs or any(" " in token.text or " " in token.tag for token in tagged.tokens)
         separator = "\t" if self._tabs else " "
-        return "".join(separator.join(row) + "\n" for row in rows) + "\n"
+        rows = io.StringIO()  # a list of the rows would take several times as much room
+        for token in tagged.tokens:
+            score = f"{separator}{float(token.score):.{SCORE_DECIMALS}f}" if self._with_scores else ""
+            rows.write(f"{token.text}{separator}{token.tag}{score}\n")
+        return rows.getvalue() + "\n"

@@ -171,7 +171,7 @@ def _tag_into(output, sources, formats, predictor, arguments, show_progress):
     )  # fmt: skip
     with bar:
         for group in bulk_texts.groups(bulk_texts.read(names, formats.input, start, forms), formats.input):
-            tagged = tag(predictor, group, formats.input, batch_size, bar.update)
+            tagged = tag(predictor, group, formats.input, batch_size, bar.update, writer.needs_tokens)
             output.write(writer.format(tagged).encode("utf-8"))
             texts += len(tagged)
             entities += sum(len(text.entities) for text in tagged)

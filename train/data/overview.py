@@ -4,11 +4,11 @@ In: the sentences of a split. Out: Overview. Loads no TensorFlow.
 """
 
 import collections
-import functools
 
 from bert.tokenization import UNKNOWN
+from train.data.kept import of_words
 from train.data.schemes import entities
-from train.data.windows import KNOWN_WORDS, cut_windows
+from train.data.windows import cut_windows
 
 FEW = 20  # examples of a type in train with which little is learnt
 
@@ -31,7 +31,7 @@ def overview(sentences, scheme, tokenizer=None, max_seq_length=128):
     Returns:
       Overview.
     """
-    tokenize = tokenizer and functools.lru_cache(KNOWN_WORDS)(tokenizer.tokenize)
+    tokenize = tokenizer and of_words(tokenizer.tokenize)
     count = words = longest = cut = windows = 0
     kinds, unknown = collections.Counter(), collections.Counter()
     texts, folded = [], []

@@ -7,12 +7,13 @@ them: a full stop, a closing bracket and an apostrophe stand right after the wor
 """
 
 import collections
-import functools
+import itertools
 import unicodedata
 
 from bert.tokenization import ALONE, PART, SPACE, character_kinds
+from train.data.kept import of_words
 from train.data.schemes import spread
-from train.data.text import CHARACTERS, JOINTS, MARKS, Splitter, is_punctuation, split_words, word_pattern
+from train.data.text import CHARACTERS, JOINTS, MARKS, Splitter, find_words, is_punctuation, word_pattern
 from train.data.units import units_of
 
 EXAMPLES = 3  # words that the log shows
@@ -24,12 +25,12 @@ _QUOTES = frozenset("\"'`\u2018\u2019\u201c\u201d")
 _CLOSING = frozenset(".,;:!?\u2026\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f")
 
 
-@functools.lru_cache(1 << 16)
+@of_words
 def shape_of(word):
     """A word as a str with one character for each of its parts by MARKS: PART for letters and digits, ALONE for an
     ideograph, a punctuation mark itself, and SPACE for white space between parts."""
     parts, end = [], 0
-    for start, stop in split_words(word)[:LONGEST_SHAPE]:
+    for start, stop in itertools.islice(find_words(word, MARKS), LONGEST_SHAPE):
         if parts and SPACE in character_kinds(word[end:start]):
             parts.append(SPACE)
         begin = word[start]
@@ -39,6 +40,12 @@ def shape_of(word):
             parts.append(ALONE if character_kinds(begin) == ALONE else PART)
         end = stop
     return "".join(parts)
+
+
+@of_words
+def _characters(word):
+    """The number of characters of a word, without those that the tokenizer drops; 3 for more."""
+    return sum(1 for _ in itertools.islice(find_words(word, CHARACTERS), 3))
 
 
 class WordCounts:
@@ -81,13 +88,13 @@ class WordCounts:
         return counts
 
     def _add_word(self, word, tag, times):
-        shape, characters = shape_of(word), len(units_of(word, CHARACTERS))
+        shape, characters = shape_of(word), _characters(word)
         self.words += times
         if PART in shape:
             self.spelled += times
             self.single += times * (characters == 1)
         if characters > 1:
-            self.characters[min(characters, 3), tag] += times
+            self.characters[characters, tag] += times
         if len(shape) > 1:
             self.shapes[shape, tag] += times
             self._keep_examples([word])

@@ -115,7 +115,12 @@ def split_words(text, splitter=MARKS):
     >>> [text[start:end] for start, end in split_words(text, Splitter("together", inner="_", leading="@", trailing=""))]
     ['@ann_lee', "'", 's']
     """
-    return [match.span() for match in word_pattern(splitter).finditer(kinds_and_marks(text, splitter))]
+    return list(find_words(text, splitter))
+
+
+def find_words(text, splitter):
+    """As `split_words`, one after another, so that the first words of a long text take no room for the others."""
+    return (match.span() for match in word_pattern(splitter).finditer(kinds_and_marks(text, splitter)))
 
 
 def cut_places(text, words):

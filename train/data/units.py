@@ -6,12 +6,11 @@ What it predicts for the units of words is taken back to one tag for each word. 
 """
 
 import collections
-import functools
 
+from train.data.kept import of_words
 from train.data.labels import PIECE
 from train.data.schemes import OUTSIDE, gather, retag, spread, well_formed
 from train.data.text import split_words
-from train.data.windows import KNOWN_WORDS
 
 # How words are cut into units. splitter: text.Splitter; scheme: tagging scheme of their tags, or None; labels:
 # those of the model.
@@ -20,7 +19,7 @@ Cutting = collections.namedtuple("Cutting", ["splitter", "scheme", "labels"])
 Cut = collections.namedtuple("Cut", ["units", "words", "size"])
 
 
-@functools.lru_cache(KNOWN_WORDS)
+@of_words
 def units_of(word, splitter):
     """The words that plain text is cut into where this word stands in it, a tuple of str; see text.split_words."""
     return tuple(word[start:end] for start, end in split_words(word, splitter))

@@ -5,11 +5,11 @@ some of its neighbours in the next; training sees the same windows.
 """
 
 import collections
-import functools
 
 import numpy as np
 
 from train.data import schemes
+from train.data.kept import of_words
 from train.data.labels import CLS, PIECE, SEP, SPECIAL
 from train.data.schemes import OUTSIDE
 
@@ -32,7 +32,6 @@ Prediction = collections.namedtuple(
 
 FIELDS = ("input_ids", "input_mask", "segment_ids", "label_ids")  # of a window in a record file
 CONTEXT_SHARE = 4  # a window keeps a quarter of its room for neighbours on either side
-KNOWN_WORDS = 1 << 16  # words whose pieces or units are kept: most words of a text were there before
 
 
 def cut_windows(sizes, capacity, places=None):
@@ -98,7 +97,7 @@ def encode(sentences, tokenizer, ids, max_seq_length):
     Yields:
       Encoded, in order. A sentence of words that tokenize to nothing yields none.
     """
-    tokenize = functools.lru_cache(KNOWN_WORDS)(tokenizer.tokenize)
+    tokenize = _first_pieces(tokenizer, max_seq_length - 2)
     for number, sentence in enumerate(sentences):
         for window in _encode_sentence(number, sentence.words, tokenizer, tokenize, max_seq_length):
             label_ids = [ids[PIECE]] * len(window.tokens)
@@ -120,9 +119,14 @@ def encode_words(sentences, tokenizer, max_seq_length, places=None):
     Yields:
       Encoded, in order. A sentence of words that tokenize to nothing yields none.
     """
-    tokenize = functools.lru_cache(KNOWN_WORDS)(tokenizer.tokenize)
+    tokenize = _first_pieces(tokenizer, max_seq_length - 2)
     for number, words in enumerate(sentences):
         yield from _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, places)
+
+
+def _first_pieces(tokenizer, capacity):
+    """The function from a word to its pieces, at most `capacity`."""
+    return of_words(lambda word: tokenizer.tokenize(word)[:capacity])
 
 
 def _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, places=None):
@@ -131,12 +135,13 @@ def _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, places=
     Args:
       number: index of the sentence.
       words: list of str.
-      tokenize: function from a word to its pieces.
+      tokenize: function from a word to those of its pieces that one window has room for.
       tokenizer, max_seq_length, places: as `encode_words`.
     """
     capacity = max_seq_length - 2
-    pieces = [tokenize(word)[:capacity] for word in words]
-    present = [i for i, tokens in enumerate(pieces) if tokens]  # words that tokenize to something
+    pieces = [tokenize(word) for word in words]
+    # The words that tokenize to something; mostly all, and a range takes no room.
+    present = range(len(words)) if all(pieces) else [i for i, tokens in enumerate(pieces) if tokens]
     sizes = [len(pieces[i]) for i in present]
     preferred = None
     if places and sum(sizes) > capacity:
@@ -191,13 +196,25 @@ def join_windows(sizes, parts, predictions, labels, scheme=None):
       list of lists of tags. A word that tokenizes to nothing is O, and so is one the model gave a label no word has.
     """
     tags = [[OUTSIDE] * size for size in sizes]
+    put_tags(tags, parts, predictions, labels)
+    return repaired(tags, scheme)
+
+
+def put_tags(tags, parts, predictions, labels):
+    """Puts the tags of some windows' words into their places in `tags`; arguments as `join_windows` and its result."""
     for part, label_ids in zip(parts, predictions):
         label_ids = list(map(int, label_ids))  # indexing by an array's elements takes five times as long
         for position, word in part.words:
             tags[part.sentence][word] = _tag(labels, label_ids[position])
+
+
+def repaired(tags, scheme):
+    """Sentences' tags, well-formed in a scheme; None: as they are.
+
+    Each window is well-formed in itself; seams, and words that tokenize to nothing, can cut an entity in two.
+    """
     if scheme is None:
         return tags
-    # Each window is well-formed in itself; seams, and words that tokenize to nothing, can cut an entity in two.
     return [each if schemes.well_formed(each, scheme) else schemes.retag(each, scheme) for each in tags]
 
 
@@ -218,10 +235,15 @@ def join_scores(sizes, parts, scores, unseen=1.0):
       list of lists of float, at most 1.
     """
     joined = [[unseen] * size for size in sizes]
+    put_scores(joined, parts, scores)
+    return joined
+
+
+def put_scores(joined, parts, scores):
+    """Puts the scores of some windows' words into their places; arguments as `join_scores` and its result."""
     for part, by_position in zip(parts, scores):
         for position, word in part.words:
             joined[part.sentence][word] = min(float(by_position[position]), 1.0)
-    return joined
 
 
 def settle_seams(parts, predictions, labels, scheme=None):

@@ -13,7 +13,8 @@ from train.data import schemes
 Token = collections.namedtuple("Token", ["text", "start", "end", "tag", "score"])
 # text == the whole text[start:end]; score: how probable the model holds exactly this entity, 0 to 1.
 Entity = collections.namedtuple("Entity", ["type", "text", "start", "end", "score"])
-# A tagged text. tokens: list of Token; entities: list of Entity; left_out: how many entities had too low a score.
+# A tagged text. tokens: list of Token, or None where they were not kept; entities: list of Entity; left_out: how many
+# entities had too low a score.
 Tagging = collections.namedtuple("Tagging", ["text", "tokens", "entities", "left_out"])
 
 
@@ -84,3 +85,47 @@ def tagging(text, tokens, scheme=None, scores=None, min_score=0.0):
         tags = schemes.retag(tags, scheme)  # as where B-PER said only that the word before is another entity
     tokens = [token._replace(tag=tag, score=score) for token, tag, score in zip(tokens, tags, word_scores)]
     return Tagging(text, tokens, kept, len(found) - len(kept))
+
+
+class TaggingInParts:
+    """The Tagging of a text whose words come a part at a time, as `tagging` gives it for all of them at once.
+
+    Args:
+      text: str.
+      min_score: as of `tagging`.
+      keep_tokens: false for a result without tokens; then the memory is that of one part, and of the entities.
+    """
+
+    __slots__ = ("_text", "_min_score", "_keep_tokens", "_tokens", "_scores", "_scheme", "_entities", "_left_out")
+
+    def __init__(self, text, min_score=0.0, keep_tokens=True):
+        self._text = text
+        self._min_score = min_score
+        self._keep_tokens = keep_tokens
+        self._tokens, self._scores, self._scheme = [], [], None  # of the words whose entities are not known yet
+        self._entities, self._left_out = [], 0
+
+    def add(self, tokens, scores, scheme):
+        """Takes the next words; arguments as those of `tagging`."""
+        self._tokens += tokens
+        self._scores += scores
+        self._scheme = scheme
+        if not self._keep_tokens:
+            # Every entity ends where a word is outside; one that reaches the end of these words may go on.
+            last = next((i for i in reversed(range(len(self._tokens))) if self._tokens[i].tag == schemes.OUTSIDE), -1)
+            self._close(last + 1)
+
+    def _close(self, stop):
+        """Finds the entities of the words before `stop`, and forgets these words."""
+        found = entities(self._text, self._tokens[:stop], self._scheme, self._scores[:stop])
+        kept = [entity for entity in found if entity.score >= self._min_score]
+        self._entities += kept
+        self._left_out += len(found) - len(kept)
+        self._tokens, self._scores = self._tokens[stop:], self._scores[stop:]
+
+    def result(self):
+        """The Tagging; nothing can be added afterwards."""
+        if self._keep_tokens:
+            return tagging(self._text, self._tokens, self._scheme, self._scores, self._min_score)
+        self._close(len(self._tokens))
+        return Tagging(self._text, None, self._entities, self._left_out)

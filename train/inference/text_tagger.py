@@ -4,8 +4,10 @@ In: texts of any length, or sentences that are cut into words already. Out: enti
 into the text as it was given.
 """
 
+import array
 import collections.abc
 import contextlib
+import itertools
 
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
@@ -13,8 +15,11 @@ from train.data import units
 from train.data.labels import CLS, SEP, SPECIAL
 from train.data.schemes import OUTSIDE, split_tag
 from train.data.text import SECTION, cut_places, sections, split_words
-from train.data.windows import encode_words, join_scores, join_windows, settle_seams
-from train.inference.entities import Token, tagging
+from train.data.windows import encode_words, join_scores, join_windows, put_scores, put_tags, repaired, settle_seams
+from train.inference.entities import TaggingInParts, Token
+
+WINDOWS_AT_ONCE = 4096  # of sentences of words; a window takes some 15 KB
+WORDS_AT_ONCE = 1 << 16
 
 
 def load_tokenizer(vocab_file, settings):
@@ -89,7 +94,7 @@ class TextTagger(contextlib.AbstractContextManager):
         """
         if isinstance(texts, str):
             return self([texts])[0]
-        return [of_text.entities for of_text in self.taggings(texts)]
+        return [of_text.entities for of_text in self.taggings(texts, keep_tokens=False)]
 
     def tokens(self, texts):
         """All the words of a text or of several, O included.
@@ -107,11 +112,12 @@ class TextTagger(contextlib.AbstractContextManager):
             return self.tokens([texts])[0]
         return [of_text.tokens for of_text in self.taggings(texts)]
 
-    def taggings(self, texts):
+    def taggings(self, texts, keep_tokens=True):
         """Words and entities of several texts.
 
         Args:
           texts: iterable of str.
+          keep_tokens: false for a Tagging with `tokens` None, which takes much less memory.
 
         Returns:
           list of entities.Tagging, one for each text.
@@ -120,8 +126,11 @@ class TextTagger(contextlib.AbstractContextManager):
           TypeError: something is no str.
         """
         texts = _checked_texts(texts)
-        tokens, scores, scheme = self._tokens_by_groups(texts)
-        return [tagging(*of_text, self.min_score) for of_text in zip(texts, tokens, [scheme] * len(texts), scores)]
+        found = [TaggingInParts(text, self.min_score, keep_tokens) for text in texts]
+        for number, *part in self._parts(texts):
+            found[number].add(*part)
+            del part  # which takes much room while the next is tagged
+        return [of_text.result() for of_text in found]
 
     def tag_words(self, sentences):
         """Tags sentences that are cut into words, each exactly as -do_predict tags it in a data file.
@@ -135,13 +144,15 @@ class TextTagger(contextlib.AbstractContextManager):
         Raises:
           TypeError: a sentence is a str, or a word is none.
         """
-        return [[(token.tag, token.score) for token in each.tokens] for each in self.word_taggings(sentences)]
+        found = self._word_taggings(_checked_sentences(sentences), keep_tokens=True)
+        return [[(token.tag, token.score) for token in each.tokens] for each in found]
 
-    def word_taggings(self, sentences):
+    def word_taggings(self, sentences, keep_tokens=True):
         """Words and entities of sentences that are cut into words, each as -do_predict tags it in a data file.
 
         Args:
           sentences: iterable of lists of str.
+          keep_tokens: false for a Tagging with `tokens` None, which takes much less memory.
 
         Returns:
           list of entities.Tagging, one for each sentence; their offsets count in the words joined by single spaces.
@@ -149,28 +160,42 @@ class TextTagger(contextlib.AbstractContextManager):
         Raises:
           TypeError: a sentence is a str, or a word is none.
         """
-        settings, sentences = self.settings, _checked_sentences(sentences)
-        cut = [units.cut(words, settings.cutting) for words in sentences]
-        tags, scores, entity_scores = self._tag([each.units for each in cut], None)
-        tags = units.word_tags(cut, tags, settings.scheme, settings.constrain)
-        scores, entity_scores = units.word_scores(cut, scores), units.word_scores(cut, entity_scores)
-        tokens = [_placed(*columns) for columns in zip(sentences, tags, scores)]
-        return [
-            tagging(" ".join(words), of_words, settings.scheme, of_entities, self.min_score)
-            for words, of_words, of_entities in zip(sentences, tokens, entity_scores)
-        ]
+        return list(self._word_taggings(_checked_sentences(sentences), keep_tokens))
 
-    def _tokens_by_groups(self, texts):
-        """As `_tokens`, for any number of texts of any length: a limited number of characters at a time."""
-        tokens, scores, scheme = [[] for _ in texts], [[] for _ in texts], None
+    def _word_taggings(self, sentences, keep_tokens):
+        """Yields what `word_taggings` returns; a limited number of characters at a time."""
+        settings = self.settings
+        for group in _groups(sentences, lambda words: sum(map(len, words)) + len(words)):
+            cut = [units.cut(words, settings.cutting) for words in group]
+            tags, scores, entity_scores = self._tag_words_of([each.units for each in cut])
+            if settings.cutting:
+                tags = units.word_tags(cut, tags, settings.scheme, settings.constrain)
+                scores, entity_scores = units.word_scores(cut, scores), units.word_scores(cut, entity_scores)
+            for words, *of_words, of_entities in zip(group, tags, scores, entity_scores):
+                found = TaggingInParts(" ".join(words), self.min_score, keep_tokens)
+                tokens = _placed(words, *of_words)
+                for start in range(0, len(words), WORDS_AT_ONCE):
+                    some = list(itertools.islice(tokens, WORDS_AT_ONCE))
+                    found.add(some, of_entities[start : start + WORDS_AT_ONCE], settings.scheme)
+                yield found.result()
+
+    def _parts(self, texts):
+        """Tags any number of texts of any length, a limited number of characters at a time.
+
+        Yields:
+          (index of the text, tokens, scores, scheme): a part of a text, see `_tokens`; the parts of each in order.
+        """
         parts = ((i, start, end) for i, text in enumerate(texts) for start, end in sections(text, SECTION))
-        for group in _groups(parts):
-            found, entity_scores, scheme = self._tokens([texts[i][start:end] for i, start, end in group])
-            for (i, start, _), of_part, of_entities in zip(group, found, entity_scores):
-                scores[i] += of_entities
-                moved = [token._replace(start=token.start + start, end=token.end + start) for token in of_part]
-                tokens[i] += moved if start else of_part
-        return tokens, scores, scheme
+        for group in _groups(parts, lambda part: part[2] - part[1]):
+            yield from self._tag_parts(texts, group)
+
+    def _tag_parts(self, texts, group):
+        """Yields what `_parts` does; group: list of (index of the text, start, end)."""
+        found, entity_scores, scheme = self._tokens([texts[i][start:end] for i, start, end in group])
+        for (i, start, _), of_part, of_entities in zip(group, found, entity_scores):
+            for k, token in enumerate(of_part if start else ()):
+                of_part[k] = token._replace(start=token.start + start, end=token.end + start)
+            yield i, of_part, of_entities, scheme
 
     def _tokens(self, texts):
         """The words of texts.
@@ -179,64 +204,80 @@ class TextTagger(contextlib.AbstractContextManager):
           (tokens, scores, scheme): for each text the list of its Tokens, and that of the scores of `entities.entities`;
           the name of the scheme that the tags are written in, or None.
         """
-        offsets = [split_words(text, self.settings.splitter) for text in texts]
+        settings = self.settings
+        offsets = [split_words(text, settings.splitter) for text in texts]
         words = [[text[start:end] for start, end in spans] for text, spans in zip(texts, offsets)]
-        tags, scores, entity_scores = self._tag(words, lambda number: cut_places(texts[number], offsets[number]))
+        encoded = list(self._encode(words, lambda number: cut_places(texts[number], offsets[number])))
+        predictions = self._tag_windows(encoded)
+        ids = [prediction.label_ids for prediction in predictions]
+        parts = settle_seams([window.part for window in encoded], ids, settings.labels, settings.scheme)
+        sizes = list(map(len, words))
+        tags = join_windows(sizes, parts, ids, settings.labels, settings.required_scheme)
+        scores, entity_scores = join_both_scores(sizes, parts, predictions)
         tokens = [
             [Token(word, start, end, tag, score) for word, (start, end), tag, score in zip(*columns)]
             for columns in zip(words, offsets, tags, scores)
         ]
-        return tokens, entity_scores, self.settings.scheme
+        return tokens, entity_scores, settings.scheme
 
-    def _tag(self, sentences, places):
-        """(tags, scores, entity_scores): for each sentence a list of one for every word.
+    def _tag_words_of(self, sentences):
+        """Tags sentences, each cut into windows as in training; some windows after the others.
 
         Args:
           sentences: list of lists of words.
-          places: where to cut long ones, see windows.encode_words; None: as training does.
+
+        Returns:
+          (tags, scores, entity_scores): for each sentence a list, or array, of one for every word.
         """
         settings = self.settings
-        encoded = list(encode_words(sentences, self.tokenizer, settings.max_seq_length, places))
-        predictions = self._tag_windows(encoded)
-        ids = [prediction.label_ids for prediction in predictions]
-        sizes, parts = [len(words) for words in sentences], [window.part for window in encoded]
-        if places:
-            parts = settle_seams(parts, ids, settings.labels, settings.scheme)
-        tags = join_windows(sizes, parts, ids, settings.labels, settings.required_scheme)
-        return (tags,) + join_both_scores(sizes, parts, predictions)
+        tags = [[OUTSIDE] * len(words) for words in sentences]
+        scores, entity_scores = ([array.array("d", [1.0]) * len(words) for words in sentences] for _ in range(2))
+        encoded = self._encode(sentences)
+        for windows in iter(lambda: list(itertools.islice(encoded, WINDOWS_AT_ONCE)), []):
+            predictions, parts = self._tag_windows(windows), [window.part for window in windows]
+            put_tags(tags, parts, [each.label_ids for each in predictions], settings.labels)
+            put_scores(scores, parts, [each.scores for each in predictions])
+            put_scores(entity_scores, parts, _entity_scores(predictions))
+        return repaired(tags, settings.required_scheme), scores, entity_scores
+
+    def _encode(self, sentences, places=None):
+        """Yields the windows.Encoded of lists of words; places: see windows.encode_words."""
+        return encode_words(sentences, self.tokenizer, self.settings.max_seq_length, places)
 
 
 def join_both_scores(sizes, parts, predictions):
-    """(scores, entity_scores) of words, as windows.join_scores; without entity_scores they are the scores.
+    """(scores, entity_scores) of words, as windows.join_scores.
 
     Args:
       sizes, parts: as `windows.join_scores`.
       predictions: for each part what has `scores` and `entity_scores` by position.
     """
     scores = join_scores(sizes, parts, [each.scores for each in predictions])
-    if any(each.entity_scores is None for each in predictions):
-        return scores, scores
-    return scores, join_scores(sizes, parts, [each.entity_scores for each in predictions])
+    return scores, join_scores(sizes, parts, _entity_scores(predictions))
+
+
+def _entity_scores(predictions):
+    """The entity_scores of predictions, a list; where the model gives none, the scores."""
+    return [each.scores if each.entity_scores is None else each.entity_scores for each in predictions]
 
 
 def _placed(words, tags, scores):
-    """The Tokens of words that a single space stands between."""
-    tokens, start = [], 0
+    """Yields the Tokens of words that a single space stands between."""
+    start = 0
     for word, tag, score in zip(words, tags, scores):
-        tokens.append(Token(word, start, start + len(word), tag, score))
+        yield Token(word, start, start + len(word), tag, score)
         start += len(word) + 1
-    return tokens
 
 
-def _groups(parts):
-    """Yields lists of (text, start, end) of at most SECTION characters together, and of one at least."""
+def _groups(items, size_of):
+    """Yields lists of items of at most SECTION characters together, and of one at least; size_of: how many one has."""
     group, characters = [], 0
-    for part in parts:
-        size = part[2] - part[1]
+    for item in items:
+        size = size_of(item)
         if group and characters + size > SECTION:
             yield group
             group, characters = [], 0
-        group.append(part)
+        group.append(item)
         characters += size
     if group:
         yield group

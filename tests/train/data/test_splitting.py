@@ -1,5 +1,7 @@
 """The choice of a splitter, and the counts that it rests on."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,3 +128,16 @@ def test_a_text_joined_as_people_write_it_gives_the_words_of_the_file():
     assert expected == ["RT", "@ann_lee", "Groß-Gerau", "in", "3.5", "U.S", ".", "-ed", "user_", "#tag", "."]
     assert list(units.units_of("RT @ann_lee Groß-Gerau in 3.5 U.S. -ed user_ #tag.", splitter)) == expected
     assert splitter != JOINED
+
+
+def test_a_huge_word_takes_little_more_than_its_size_and_is_not_kept():
+    """Its parts are not all looked at, and no function remembers it."""
+    size = 200_000
+    for word in ("a" * size, "北" * size, "a-" * (size // 2)):
+        tracemalloc.start()
+        try:
+            assert counts_of(word, "ab").words == 2
+            kept, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < 20 * size and kept < size + (1 << 16), word[:2]
