@@ -34,9 +34,9 @@ def make_example(values):
 
 
 def serialized(example):
-    """The bytes of a tf.train.Example, the same in every process: its features are sorted by name.
+    """The bytes of a tf.train.Example, the same in every process of one version of protobuf: its features are sorted.
 
-    Protobuf alone may write them in an order of its own, so two runs on the same data would leave different files.
+    Protobuf by itself may write them in an order of its own, so two runs on the same data would leave different files.
     """
     return example.SerializeToString(deterministic=True)
 
