@@ -10,7 +10,7 @@ import struct
 from bert.system import filesystem
 from bert.system.errors import UserError
 
-_SHARD = re.compile(r"(.*)-\d{5,}-of-(\d{5,})$", re.DOTALL)
+_SHARD = re.compile(r"(.*)-([0-9]{5,6})-of-([0-9]{5,6})$", re.DOTALL)  # a name may lie, so no set has a million shards
 _NO_RECORDS = re.compile(r"(\.json|\.tmp-\d+)$")  # what lies beside record files: fingerprints, what a run is writing
 # A TFRecord: length, checksum of the length, content, checksum of the content.
 _LENGTH, _CHECKSUM_BYTES = struct.Struct("<Q"), 4
@@ -22,12 +22,13 @@ def shard_names(path, count):
     >>> shard_names("train.tf_record", 2)
     ['train.tf_record-00000-of-00002', 'train.tf_record-00001-of-00002']
     """
-    return [path] if count == 1 else _members(path, count)
+    return [path] if count == 1 else list(_members(path, count))
 
 
 def _members(path, count):
-    """The names of all shards of a set; other programs also write sets of one."""
-    return [f"{path}-{number:05d}-of-{count:05d}" for number in range(count)]
+    """Yields the names of all shards of a set; other programs also write sets of one."""
+    for number in range(count):
+        yield f"{path}-{number:05d}-of-{count:05d}"
 
 
 def find_shards(path):
@@ -49,17 +50,20 @@ def find_shards(path):
         return [path]
     if any(char in path for char in "*?["):
         files = [file for file in sorted(filesystem.glob(path)) if not _NO_RECORDS.search(file)]
-        names = [name for found in sets_of(files) for name in _members(*found) if fnmatch.fnmatchcase(name, path)]
+        names = (name for found in sets_of(files) for name in _members(*found) if fnmatch.fnmatchcase(name, path))
     else:
         sets = sets_of(filesystem.beginning_with(path + "-"), path)
         if len(sets) > 1:
             counts = " and ".join(str(count) for _, count in sets)
             raise UserError(f"{path}: found sets of {counts} shards; expected one set")
-        files = names = _members(*sets[0]) if sets else []
-    for name in names:
+        files, names = [], _members(*sets[0]) if sets else ()
+    there = []
+    for name in names:  # one after another: a name that lies about the number of shards takes no room
         if not filesystem.exists(name):
             base, count = sets_of([name])[0]
             raise UserError(f"{name}: no such file; expected all {count} shards of {base}")
+        there.append(name)
+    files = files or there
     if not files:
         raise UserError(f"{path}: no such record file, and no shards of one")
     return files
@@ -68,20 +72,20 @@ def find_shards(path):
 def sets_of(files, base=None):
     """The sets of shards that some files belong to, of one name or of any: sorted list of (name, number of shards)."""
     matches = [match for match in map(_SHARD.match, files) if match]
-    return sorted({(match.group(1), int(match.group(2))) for match in matches if base in (None, match.group(1))})
+    return sorted({(match.group(1), int(match.group(3))) for match in matches if base in (None, match.group(1))})
 
 
 def is_set(files):
     """Whether these are all the shards of one set, in order."""
     sets = sets_of(files)
-    return len(sets) == 1 and list(files) == _members(*sets[0])
+    return len(sets) == 1 and len(files) == sets[0][1] and list(files) == list(_members(*sets[0]))
 
 
 def other_shards(path, count):
     """The files of this name that are not among its `count` shards: an earlier set of another size left them."""
-    sets = sets_of(filesystem.beginning_with(path + "-"), path)
-    names = {path}.union(*(_members(*found) for found in sets)) - set(shard_names(path, count))
-    return sorted(filter(filesystem.exists, names))
+    matches = filter(None, map(_SHARD.match, filesystem.beginning_with(path + "-")))
+    names = {match.group() for match in matches if match.group(1) == path and int(match.group(2)) < int(match.group(3))}
+    return sorted(filter(filesystem.exists, (names | {path}) - set(shard_names(path, count))))
 
 
 def count_by_length(path):

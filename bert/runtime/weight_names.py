@@ -108,12 +108,13 @@ def grouped(names):
     layers = collections.OrderedDict()  # from a name with {} for its layer to the numbers of its layers
     for folder, names_there in ends.items():
         end = "{" + ",".join(names_there) + "}" if len(names_there) > 1 else names_there[0]
-        before, number, after = re.match(r"(.*?)(?:(?<=layer_)(\d+)(?=/)(.*))?$", folder + end).groups(default="")
+        parts = re.match(r"(.*?)(?:(?<=layer_)([0-9]{1,9})(?=/)(.*))?$", folder + end)
+        before, number, after = parts.groups(default="")
         layers.setdefault((before, after), []).append(number)
     items = []
     for (before, after), numbers in layers.items():
         first, last = numbers[0], numbers[-1]
-        if len(numbers) > 2 and [str(i) for i in range(int(first), int(last) + 1)] == numbers:
+        if len(numbers) > 2 and numbers == [str(i) for i, _ in enumerate(numbers, int(first))]:
             numbers = [f"{first}..{last}"]
         is_one = len(numbers) == 1 and ".." not in numbers[0]
         items.append(before + (numbers[0] if is_one else "{" + ",".join(numbers) + "}") + after)
@@ -184,7 +185,7 @@ def _check_is_bert(where, found):
 
 
 def _layers_left_out(found, model, naming):
-    layer = re.compile(re.escape(naming.prefix) + r"encoder/layer_(\d+)/")
-    there = {int(each.group(1)) for each in map(layer.match, found) if each}
-    in_model = {int(each) for name in model.encoder for each in re.findall(r"/layer_(\d+)/", name)}
+    layer = re.compile(re.escape(naming.prefix) + r"encoder/layer_([0-9]+)/")
+    there = {each.group(1) for each in map(layer.match, found) if each}
+    in_model = {each for name in model.encoder for each in re.findall(r"/layer_([0-9]+)/", name)}
     return len(there - in_model)

@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import socket
 import time
 
@@ -82,7 +83,7 @@ def task():
         type, index = given.get("type", CHIEF), int(given.get("index", 0))
         if not all(isinstance(name, str) for name in [type, *sum(addresses.values(), [])]):
             raise TypeError
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):  # the last of them for Infinity
         raise UserError(
             f'TF_CONFIG: expected {{"cluster": {{...}}, "task": {{"type": ..., "index": ...}}}}, got {text}'
         )
@@ -204,6 +205,6 @@ def wait_for_chief(task, patience=WAIT_FOR_OTHERS):
 def _split(address):
     """(host, port) of "host:port"."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise UserError(f"TF_CONFIG: address {address}; expected host:port")
     return host.strip("[]"), int(port)

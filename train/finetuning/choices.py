@@ -64,7 +64,7 @@ def fill_in(args):
     try:
         sentences = count_sentences(find_file(args.data_dir, "train"))
         hidden_size = int(read_json(args.bert_config_file)["hidden_size"])
-    except (UserError, OSError, KeyError, TypeError, ValueError):
+    except (UserError, OSError, KeyError, TypeError, ValueError, OverflowError):
         return args, ""  # the checks of all inputs come later and say what is wrong
     given_rate = None if "learning_rate" in missing else args.learning_rate
     values.update(choose(sentences, hidden_size, bool(args.init_checkpoint), given_rate))

@@ -4,6 +4,7 @@ Needs no TensorFlow, so that a client of a server has the same names.
 """
 
 import os
+import re
 
 from bert.runtime.checkpoint_files import SAVED_MODEL
 from bert.system import filesystem
@@ -17,6 +18,7 @@ WITHOUT_WORD_START = "serving_without_word_start"
 TEXT = "serving_text"
 
 WEIGHTS_INDEX = "variables/variables.index"
+_NUMBER = re.compile("[0-9]+")  # str.isdigit is true of more, as of the superscript two, which are no numbers to int
 ASSETS = "assets"
 # The files in it.
 VOCAB = "vocab.txt"
@@ -30,8 +32,8 @@ def newest(path):
     if _is_export(path):
         return path
     names = filesystem.listdir(path) if filesystem.isdir(path) else []
-    numbers = [int(name) for name in names if name.isdigit() and _is_whole(os.path.join(path, name))]
-    return os.path.join(path, str(max(numbers))) if numbers else None
+    numbered = [name for name in names if _NUMBER.fullmatch(name) and _is_whole(os.path.join(path, name))]
+    return os.path.join(path, max(numbered, key=int)) if numbered else None
 
 
 def _is_export(path):

@@ -1,6 +1,7 @@
 """Record files in shards: their names, how they are counted, and how a set of them is written."""
 
 import os
+import tracemalloc
 
 import pytest
 
@@ -57,6 +58,23 @@ def test_names_that_stand_for_nothing_or_for_too_much(touch):
     for path in ("s", "s*", "r-", "r-00000"):
         with pytest.raises(UserError, match="no such record file"):
             shards.find_shards(folder + path)
+
+
+@pytest.mark.parametrize("count", ["99999999999", "999999", "9" * 200])
+def test_a_name_that_lies_about_the_number_of_shards_takes_neither_time_nor_room(count, touch):
+    folder = touch(f"r-00000-of-{count}", f"r-00001-of-{count}")
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="no such"):
+            shards.find_shards(folder + "r")
+        if count == "999999":
+            with pytest.raises(UserError, match="no such"):
+                shards.find_shards(folder + "r*")
+        assert not shards.is_set([f"{folder}r-00000-of-{count}"])
+        assert len(shards.other_shards(folder + "r", 1)) == 2 * (count == "999999")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_records_are_counted_without_a_fingerprint(tmp_path):

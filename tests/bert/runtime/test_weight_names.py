@@ -148,6 +148,9 @@ def test_grouped_names():
     layers = [f"bert/encoder/layer_{i}/dense/{end}" for i in range(12) for end in ("kernel", "bias")]
     assert grouped(layers) == "bert/encoder/layer_{0..11}/dense/{kernel,bias}"
     assert grouped(["a/layer_0/b", "a/layer_2/b", "a/layer_3/b"]) == "a/layer_{0,2,3}/b"
+    far = [f"layer_{number}/b" for number in ("0", "1", "999999999")]
+    assert grouped(far) == "layer_{0,1,999999999}/b"
+    assert grouped(["layer_0/b", "layer_1/b", "layer_" + "9" * 5000 + "/b"]) == "layer_{0,1}/b and 1 more"
     assert grouped(["a", "layer_1/b"]) == "a, layer_1/b" and grouped([]) == ""
     assert grouped(f"v{i}" for i in range(12)) == "v0, v1, v2, v3, v4, v5, v6, v7, v8, v9 and 2 more"
 

@@ -71,10 +71,18 @@ def test_what_makes_no_sense_is_refused(type, index, addresses, expected, config
         config(type, index, addresses)
 
 
+@pytest.mark.parametrize("port", ["", "x", "0", "-1", "65536", "\u00b2", "1" * 5000])
+def test_an_address_without_a_port_is_refused(port, config):
+    config("chief", 0, {"chief": [f"localhost:{port}"], "worker": ["b:1"]})
+    with pytest.raises(UserError, match="expected host:port"):
+        cluster.Barrier(cluster.task())
+
+
 @pytest.mark.parametrize(
     "text",
     ["{", "[" * 3000, "[]", '{"cluster": 3}', '{"task": {"index": "x"}}', '{"cluster": {"worker": 3}}']
-    + ['{"cluster": {"chief": [1234], "worker": ["b:1"]}}', '{"task": {"type": ["chief"]}}'],
+    + ['{"cluster": {"chief": [1234], "worker": ["b:1"]}}', '{"task": {"type": ["chief"]}}']
+    + ['{"task": {"index": Infinity}}', '{"task": {"index": NaN}}'],
 )
 def test_what_is_no_tf_config_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
