@@ -198,8 +198,10 @@ def test_dropout_compiles_too(monkeypatch):
 @pytest.mark.one_tensorflow
 def test_words_are_looked_up_by_matmul(monkeypatch):
     _, _, compiled = run_step("crf_only", PREDICT, True, monkeypatch)
-    tables = [op for op in compiled if op.type.startswith(("Gather", "ResourceGather"))]
-    assert all("embeddings" not in op.name for op in tables)
+    embeddings = [op for op in compiled if "embeddings" in op.name]
+    one_hot = [BATCH * LENGTH, VOCAB]
+    assert [op for op in embeddings if op.type == "MatMul" and op.inputs[0].shape.as_list() == one_hot]
+    assert not [op for op in embeddings if "Gather" in op.type]
 
 
 def test_the_input_of_a_tpu_has_one_shape(tmp_path):
