@@ -121,8 +121,15 @@ class Tagger(contextlib.AbstractContextManager):
         return predictions
 
     def _padded(self, length):
-        """The length to which a batch is padded: even where kernels are compiled, so that there are half as many."""
-        return min(length + length % 2, self._longest) if self._longest else length
+        """The length to which a batch is padded.
+
+        Where kernels are compiled for each length, there are few lengths: from 32 pieces on at most 8 between one power
+        of 2 and the next. Otherwise a file with all lengths takes longer to compile than to tag.
+        """
+        if not self._longest:
+            return length
+        step = max(2, 2 ** ((length - 1).bit_length() - 4))
+        return min(-(-length // step) * step, self._longest)
 
     def _tag_batch(self, windows, seq_len, temperatures):
         lengths = [len(window.input_ids) for window in windows]

@@ -1,5 +1,7 @@
 """The frozen tagger against the Estimator's prediction, and against itself on other batches."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -151,3 +153,13 @@ def test_compiled_and_in_bfloat16(tagger):
         np.testing.assert_allclose(two.scores, one.scores, atol=1e-5)
         np.testing.assert_array_equal(three.label_ids, one.label_ids)
         np.testing.assert_allclose(three.scores, one.scores, atol=0.05)
+
+
+@pytest.mark.one_tensorflow
+@pytest.mark.parametrize("longest", [100, 128, 512])
+def test_compiled_kernels_are_of_few_lengths(longest):
+    tagger = frozen.Tagger(None, None, longest)
+    padded = [tagger._padded(length) for length in range(1, longest + 1)]
+    assert all(length <= found <= max(length * 9 / 8, length + 1) for length, found in enumerate(padded, 1))
+    assert padded[-1] == longest and len(set(padded)) <= 16 + 8 * (math.log2(longest) - 5) + 1
+    assert [frozen.Tagger(None, None)._padded(length) for length in (1, 33, 99)] == [1, 33, 99]
