@@ -261,6 +261,7 @@ def remove_outdated(directory, keep):
       directory: directory of the run.
       keep: how many checkpoints the run keeps.
     """
+    _list_no_others(directory)
     newest = os.path.basename(_named(directory) or "")
     names = [os.path.basename(prefix) for prefix in _by_step(directory)]
     names = [name for name in names if FILE_OF_STEP.match(name + ".index")]
@@ -280,6 +281,27 @@ def remove_outdated(directory, keep):
         log.info(
             "%s: removed what an interrupted run left of older checkpoints: %s", directory, shown_list(sorted(removed))
         )
+
+
+def _list_no_others(directory):
+    """Takes checkpoints of other directories off the list in the file `checkpoint`.
+
+    A saver would go on from them, and remove them once they are old: in a copy of a run these are the original's.
+    """
+    state = tf.train.get_checkpoint_state(directory) if _named(directory) else None
+    paths = [state.model_checkpoint_path, *state.all_model_checkpoint_paths] if state else []
+    others = [path for path in paths if path != os.path.join(directory, os.path.basename(path))]
+    if not others:
+        return
+    names = list(dict.fromkeys(map(os.path.basename, paths[1:])))
+    older = [name for name in names if filesystem.exists(os.path.join(directory, name + ".index"))]
+    newest = os.path.basename(paths[0])
+    make_latest(os.path.join(directory, newest), [name for name in older if name != newest])
+    log.warning(
+        "%s: named checkpoints of other places, which are left alone: %s",
+        os.path.join(directory, "checkpoint"),
+        shown_list(dict.fromkeys(others), longest=100),
+    )
 
 
 def remove_since(directory, step):
@@ -308,12 +330,15 @@ def remove_since(directory, step):
 
 
 def _named(directory):
-    """The prefix in the file `checkpoint`, or None; there need not be such a checkpoint."""
+    """The prefix in the file `checkpoint`, or None; there need not be such a checkpoint.
+
+    A name of another place is taken for one in this directory: a run was copied, or the file leads out of it.
+    """
     try:
         state = tf.train.get_checkpoint_state(directory)
     except (tf.errors.OpError, ValueError):  # the file is damaged
         return None
-    return state.model_checkpoint_path if state else None
+    return os.path.join(directory, os.path.basename(state.model_checkpoint_path)) if state else None
 
 
 def _by_step(directory):

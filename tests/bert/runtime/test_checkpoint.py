@@ -337,6 +337,28 @@ def test_checkpoints_from_a_step_on_are_removed(tmp_path):
     assert checkpoint.remove_since(str(tmp_path / "missing"), 0) is None
 
 
+@pytest.mark.parametrize("place", ["{}/other/", "../other/", "sub/../../other/"])
+@pytest.mark.parametrize("newest", ["model.ckpt-9", "biobert-2", "model.ckpt-100"])
+def test_no_checkpoint_of_another_directory_is_gone_on_from_or_removed(place, newest, tmp_path, caplog):
+    """As in a copy of a run whose file `checkpoint` has the paths of the original."""
+    place = place.format(tmp_path)
+    for folder in ("run", "other"):
+        (tmp_path / folder).mkdir()
+        for name in ("model.ckpt-8", "model.ckpt-9", "biobert-2"):
+            checkpoint.write(str(tmp_path / folder / name), {"v": np.zeros(2, np.float32)})
+    run = str(tmp_path / "run")
+    for first, listed in ((newest, ["model.ckpt-8", newest]), (place + newest, [place + "model.ckpt-8", newest])):
+        lines = [f'model_checkpoint_path: "{first}"'] + [f'all_model_checkpoint_paths: "{name}"' for name in listed]
+        (tmp_path / "run" / "checkpoint").write_text("\n".join(lines) + "\n")
+        assert checkpoint.latest(run) == str(tmp_path / "run" / newest.replace("100", "9"))
+        caplog.clear()
+        checkpoint.remove_outdated(run, 2)
+        state = tf.train.get_checkpoint_state(run)
+        paths = [state.model_checkpoint_path, *state.all_model_checkpoint_paths]
+        assert {os.path.dirname(path) for path in paths} == {run} and os.path.basename(paths[0]) == newest
+        assert ("named checkpoints of other places" in caplog.text) == (first != newest)
+
+
 def test_what_a_kill_left_of_older_checkpoints_is_removed(tmp_path):
     """Of those that the run keeps none is, nor one that is newer, nor one that is no run's."""
     foreign = ["bert_model.ckpt", "biobert-2", "model.ckpt"]
