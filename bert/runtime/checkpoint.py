@@ -290,7 +290,8 @@ def _list_no_others(directory):
     """
     state = tf.train.get_checkpoint_state(directory) if _named(directory) else None
     paths = [state.model_checkpoint_path, *state.all_model_checkpoint_paths] if state else []
-    others = [path for path in paths if path != os.path.join(directory, os.path.basename(path))]
+    here = filesystem.realpath(directory)
+    others = [path for path in paths if filesystem.realpath(os.path.dirname(path)) != here]
     if not others:
         return
     names = list(dict.fromkeys(map(os.path.basename, paths[1:])))

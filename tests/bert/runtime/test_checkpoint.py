@@ -359,6 +359,21 @@ def test_no_checkpoint_of_another_directory_is_gone_on_from_or_removed(place, ne
         assert ("named checkpoints of other places" in caplog.text) == (first != newest)
 
 
+def test_a_directory_in_another_spelling_is_the_same_directory(tmp_path, monkeypatch, caplog):
+    """As where a run goes on with a relative -output_dir that began with an absolute one."""
+    monkeypatch.chdir(str(tmp_path))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    checkpoint.write(str(tmp_path / "run" / "model.ckpt-9"), {"v": np.zeros(2, np.float32)})
+    prefix = tmp_path / "run" / "model.ckpt-9"
+    text = f'model_checkpoint_path: "{prefix}"\nall_model_checkpoint_paths: "{prefix}"\n'
+    for spelling in ("run", "./run/", "link", str(tmp_path / "run") + "/"):
+        (tmp_path / "run" / "checkpoint").write_text(text)
+        checkpoint.remove_outdated(spelling, 2)
+        assert os.path.samefile(checkpoint.latest(spelling) + ".index", str(prefix) + ".index")
+    assert "other places" not in caplog.text
+
+
 def test_what_a_kill_left_of_older_checkpoints_is_removed(tmp_path):
     """Of those that the run keeps none is, nor one that is newer, nor one that is no run's."""
     foreign = ["bert_model.ckpt", "biobert-2", "model.ckpt"]
