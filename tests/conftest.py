@@ -9,6 +9,8 @@ import shutil
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# gRPC's own handlers abort many a process that is forked while one of its servers or channels is open in this one.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import hypothesis
 import pytest
