@@ -7,6 +7,7 @@ All tests run on the reference TensorFlow, 2.15. On any other one these are left
   with TensorFlow is marked `every_tensorflow` and runs everywhere.
 - tests marked `one_tensorflow`: they use TensorFlow, but what they prove does not depend on its version, or a cheaper
   test proves it there.
+- tests with the fixture `kind_of_variables` run there with the kind alone that a script gets by default.
 
 Where a whole file is marked, single tests in it may be marked `every_tensorflow`.
 
@@ -63,8 +64,17 @@ def skip_what_runs_elsewhere(items):
     for item in items:
         if item.get_closest_marker("every_tensorflow"):
             continue
-        if item.get_closest_marker("one_tensorflow") or not touches_tensorflow(str(item.fspath)):
+        is_of_one = item.get_closest_marker("one_tensorflow") or not touches_tensorflow(str(item.fspath))
+        if is_of_one or _has_other_variables(item):
             item.add_marker(pytest.mark.skip(reason=REASON))
+
+
+def _has_other_variables(item):
+    """Whether a test is run with the kind of variables that a script does not get by default."""
+    import tensorflow.compat.v1 as tf
+
+    kind = item.callspec.params.get("kind_of_variables") if hasattr(item, "callspec") else None
+    return kind is not None and kind.startswith("resource") != tf.resource_variables_enabled()
 
 
 def runs_elsewhere(path):

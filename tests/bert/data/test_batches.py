@@ -6,13 +6,13 @@ import os
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bert.data import batches as data_batches
 from bert.data import records as record_files
 from bert.data.batches import Reading
-from tests.bert.data.window_records import IDS, LENGTH, batches, numbers, window, write
+from tests.bert.data.window_records import FEW, IDS, LENGTH, batches, numbers, window, write
 from train.data import records
 from train.data.labels import label_ids
 from train.data.windows import Encoded
@@ -125,7 +125,7 @@ def uninterrupted(tmp_path_factory):
     return folder, found
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@FEW
 @given(data=st.data(), count=st.sampled_from([1, 5, 8, 12]), batch_size=st.sampled_from([1, 2, 3, 4, 7]))
 def test_a_run_started_again_goes_on_where_it_was(uninterrupted, data, count, batch_size):
     """At the borders of epochs and in batches that straddle them, and with more than one epoch in a batch."""
@@ -182,7 +182,7 @@ def sorted_batches(tmp_path_factory):
     return run
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@FEW
 @given(st.sampled_from([1, 2, 3]), st.integers(1, 9), st.integers(1, 5), st.integers(0, 20))
 @example(2, 9, 5, 3)
 @example(1, 7, 4, 0)
@@ -202,7 +202,7 @@ def test_by_length_every_record_is_seen_as_often_where_batches_do_not_divide_the
     assert len(seen) == 10 and set(seen.values()) <= {9, 10, 11}
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@FEW
 @given(st.sampled_from([(12, 2), (10, 3), (20, 2), (3, 4)]), st.integers(1, 7), st.integers(0, 24))
 def test_training_by_length_goes_on_where_it_was(sorted_batches, shape, pool_batches, start_step):
     """Amid a pool, at its borders and at an epoch's."""

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from bert.data import records as record_files
 from bert.data.batches import Reading
+from tests import selection
 from train.data import corpus, records
 from train.data.labels import label_ids
 from train.data.windows import Encoded
@@ -14,7 +15,9 @@ from train.data.windows import Encoded
 NAMES = ["O", "B-A", "I-A", "X", "[CLS]", "[SEP]"]
 IDS = label_ids(NAMES)
 LENGTH = 8
-FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(
+    max_examples=4 if selection.is_reference() else 2, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 def window(number, size):

@@ -33,7 +33,14 @@ def by_brute_force(text, spans, tags, scheme):
     return found
 
 
-@pytest.mark.parametrize("scheme, constrain", [("BILOU", True), ("BMES", False), ("IO", True)])
+@pytest.mark.parametrize(
+    "scheme, constrain",
+    [
+        ("BILOU", True),
+        pytest.param("BMES", False, marks=pytest.mark.one_tensorflow),
+        pytest.param("IO", True, marks=pytest.mark.one_tensorflow),
+    ],
+)
 def test_text_gives_the_same_entities_everywhere(scheme, constrain, tmp_path):
     exported = serving.make_export(tmp_path, labels=LABELS[scheme] + SPECIAL, scheme=scheme, constrain=constrain)
     with Predictor(exported) as predict:
