@@ -5,6 +5,7 @@ probabilities and losses, in the order of the windows.
 """
 
 import collections
+import concurrent.futures
 import contextlib
 
 import tensorflow.compat.v1 as tf
@@ -18,6 +19,8 @@ from train.data.windows import Prediction, pad_windows
 from train.models import build_tagger, predict_tags
 
 MOST_PIECES = 2048  # that a CPU computes at a time, padding included
+# Batches that a CPU computes at the same time: where one leaves cores idle, between its matmuls, the other uses them.
+STREAMS = 2
 
 # inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores, entity_scores: [batch, seq_len], see
 # decoding.Decoded; losses: [batch] or None; temperatures: placeholder [count] if it scores tags at several, or None.
@@ -78,6 +81,24 @@ def _parts(batch, seq_len):
     return [batch[start : start + size] for start in range(0, len(batch), size)]
 
 
+def _in_streams(function, calls):
+    """Yields function(*call) for each of the calls in order; a CPU computes STREAMS of them at the same time.
+
+    No more than these are begun before their results are taken, so an interruption does not wait for all.
+    """
+    if devices.gpus() or len(calls) == 1:
+        yield from (function(*call) for call in calls)
+        return
+    with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
+        begun = collections.deque()
+        for call in calls:
+            begun.append(pool.submit(function, *call))
+            if len(begun) > STREAMS:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+
 class Tagger(contextlib.AbstractContextManager):
     """A tagger in a session of its own; may be used from several threads. Use in a `with` statement.
 
@@ -111,13 +132,15 @@ class Tagger(contextlib.AbstractContextManager):
         Returns:
           list of windows.Prediction, in the order of the windows.
         """
-        predictions = [None] * len(windows)
+        parts = []
         for chosen in batches_by_length([len(window.input_ids) for window in windows], batch_size):
             seq_len = self._padded(max(len(windows[i].input_ids) for i in chosen))
-            for part in _parts(chosen, seq_len):
-                found = self._tag_batch([windows[i] for i in part], seq_len, temperatures)
-                for i, prediction in zip(part, found):
-                    predictions[i] = prediction
+            parts += [(part, seq_len) for part in _parts(chosen, seq_len)]
+        calls = [([windows[i] for i in part], seq_len, temperatures) for part, seq_len in parts]
+        predictions = [None] * len(windows)
+        for (part, _), found in zip(parts, _in_streams(self._tag_batch, calls)):
+            for i, prediction in zip(part, found):
+                predictions[i] = prediction
         return predictions
 
     def _padded(self, length):
