@@ -84,7 +84,7 @@ def _parts(batch, seq_len):
 def _in_streams(function, calls):
     """Yields function(*call) for each of the calls in order; a CPU computes STREAMS of them at the same time.
 
-    No more than these are begun before their results are taken, so an interruption does not wait for all.
+    Beside these only one is waiting before a result is taken, so an interruption does not wait for all.
     """
     if devices.gpus() or len(calls) == 1:
         yield from (function(*call) for call in calls)

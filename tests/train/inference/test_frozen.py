@@ -1,6 +1,7 @@
 """The frozen tagger against the Estimator's prediction, and against itself on other batches."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -163,3 +164,26 @@ def test_compiled_kernels_are_of_few_lengths(longest):
     assert all(length <= found <= max(length * 9 / 8, length + 1) for length, found in enumerate(padded, 1))
     assert padded[-1] == longest and len(set(padded)) <= 16 + 8 * (math.log2(longest) - 5) + 1
     assert [frozen.Tagger(None, None)._padded(length) for length in (1, 33, 99)] == [1, 33, 99]
+
+
+@pytest.mark.one_tensorflow
+def test_streams_keep_the_order_and_begin_few_at_a_time():
+    begun = []
+
+    def square(number):
+        begun.append(number)
+        time.sleep(0.01 * (number % 3))
+        if number == 7:
+            raise KeyError(number)
+        return number**2
+
+    found = frozen._in_streams(square, [(number,) for number in range(9)])
+    assert next(found) == 0 and len(begun) <= frozen.STREAMS + 1
+    assert [next(found) for _ in range(6)] == [1, 4, 9, 16, 25, 36]
+    with pytest.raises(KeyError):
+        next(found)
+    assert (
+        list(found) == []
+        and list(frozen._in_streams(square, [(3,)])) == [9]
+        and list(frozen._in_streams(square, [])) == []
+    )
