@@ -29,7 +29,7 @@ def provide(monkeypatch):
     if importlib.util.find_spec("tensorflow_serving"):
         return
     if not hasattr(message_factory, "GetMessageClass"):  # old protobuf would make new classes for TensorFlow's messages
-        pytest.skip("tensorflow-serving-api is not installed")
+        pytest.skip("tensorflow-serving-api is not installed, and this protobuf cannot make its messages")
     apis = types.ModuleType(APIS)
     apis.predict_pb2 = apis.get_model_metadata_pb2 = types.SimpleNamespace(**_made())
     monkeypatch.setitem(sys.modules, APIS.split(".")[0], types.ModuleType(APIS.split(".")[0]))

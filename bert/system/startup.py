@@ -72,5 +72,7 @@ def set_up_program(verbose=False):
 
     tf.logging.set_verbosity(tf.logging.INFO if verbose else tf.logging.ERROR)
     log_to_stderr()
-    gc.freeze()  # TensorFlow's own objects are not looked at again
+    # TensorFlow's own objects are not looked at again. Once: a script that trains again has garbage of its own by then.
+    if not gc.get_freeze_count():
+        gc.freeze()
     gc.set_threshold(20000, 5, 5)

@@ -1,11 +1,14 @@
-"""Programs on a Python without TensorFlow, or with one that they do not work with: one line and exit code 2."""
+"""Programs on a Python without TensorFlow, or with one that they do not work with; and what each start sets up."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
 
+from bert.system import startup
 from bert.system.startup import _is_supported
 from tests.paths import REPOSITORY
 
@@ -73,3 +76,16 @@ def test_programs_in_train_run_as_files(program, tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert done.returncode == 0 and "usage" in done.stdout.lower() or "python -m train" in done.stdout, done.stderr
+
+
+@pytest.mark.one_tensorflow
+def test_what_a_first_training_left_is_collected_after_a_second_start(monkeypatch):
+    """In a script that calls train() again: graphs are cycles, and what is frozen is never looked at again."""
+    monkeypatch.setattr(startup, "log_to_stderr", lambda: None)
+    startup.set_up_program()
+    left = type("Graph", (), {})()
+    left.itself, seen = left, weakref.ref(left)
+    del left
+    startup.set_up_program()
+    gc.collect()
+    assert seen() is None
