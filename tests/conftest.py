@@ -1,7 +1,6 @@
 """What every test shares: graph mode, a quiet TensorFlow, a session for the graph a test has built; and a whole run."""
 
 import fcntl
-import gc
 import logging
 import os
 import pickle
@@ -48,15 +47,14 @@ def prepare_tensorflow():
     import tensorflow.compat.v1 as tf
     from tensorflow.python.util import deprecation
 
+    from bert.system import startup
+
     tf.disable_eager_execution()
     tf.logging.set_verbosity(tf.logging.ERROR)
     # What XLA compiles here runs a few steps: better code would cost more than it saves.
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     os.environ.setdefault("XLA_FLAGS", flags)
-    # Graphs are made of many objects that live as long as the graph. By default Python goes through all of them so
-    # often, TensorFlow's own ones too, that it takes a seventh of the time.
-    gc.freeze()
-    gc.set_threshold(20000, 5, 5)
+    startup.look_for_garbage_less_often()
     # TensorFlow 1.15 looks at the arguments of most calls only to warn of deprecated ones: a fifth of a graph's time.
     deprecation._PRINT_DEPRECATION_WARNINGS = False
 

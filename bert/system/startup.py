@@ -64,14 +64,21 @@ warnings.filterwarnings("ignore", message="To make it possible to preserve tf.da
 def set_up_program(verbose=False):
     """What a program does once before it builds its first graph.
 
-    Our log goes to standard error, a line a message; TensorFlow's own only with `verbose`. Python looks for garbage
-    less often: a graph is made of many objects that live as long as it does, and to go through all of them again and
-    again took an eighth of the time of a short run.
+    Our log goes to standard error, a line a message; TensorFlow's own only with `verbose`.
     """
     import tensorflow.compat.v1 as tf
 
     tf.logging.set_verbosity(tf.logging.INFO if verbose else tf.logging.ERROR)
     log_to_stderr()
+    look_for_garbage_less_often()
+
+
+def look_for_garbage_less_often():
+    """Has Python go through all objects less often, once TensorFlow is loaded.
+
+    A graph is made of many objects that live as long as it does. To go through them again and again took an eighth of
+    the time of a short run.
+    """
     # TensorFlow's own objects are not looked at again. Once: a script that trains again has garbage of its own by then.
     if not gc.get_freeze_count():
         gc.freeze()
