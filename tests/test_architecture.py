@@ -62,7 +62,7 @@ WITHOUT_TENSORFLOW = (
     "train/data/schemes.py train/data/spelling.py train/data/survey.py train/data/table.py "
     "train/data/flags.py train/data/splits.py train/data/uniform.py train/data/windows.py train/train_helper.py "
     "train/pages/ train/sweep.py train/sweeping/ "
-    "train/tagger/settings.py train/inference/text_tagger.py train/inference/entities.py "
+    "train/tagger/calibration.py train/tagger/settings.py train/inference/text_tagger.py train/inference/entities.py "
     "train/serving/client.py train/serving/signatures.py train/serving/rest.py train/serving/errors.py"
 ).split()
 

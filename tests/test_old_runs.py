@@ -22,6 +22,7 @@ from train.bulk import texts as bulk_texts
 from train.predictor import Predictor
 from train.serving import signatures
 from train.serving.client import ServingClient
+from train.tagger.calibration import UNCALIBRATED
 
 FLAGS = "-data_dir data -bert_dir bert -max_seq_length 16 -batch_size 8 -learning_rate 1e-2 -lstm_size 16 "
 FLAGS += "-dropout_rate 0.1 -num_train_epochs 30 -save_checkpoints_steps 30 -eval_every 60"
@@ -62,7 +63,7 @@ def test_a_run_and_its_export_are_read_and_served(old):
     export = signatures.newest(str(old / "run" / "export"))
     for model_dir in (str(old / "run"), export):
         with Predictor(model_dir) as predictor:
-            assert predictor.settings.temperature == 1.0
+            assert predictor.settings.calibration == UNCALIBRATED
             assert_same(predictor(texts), lines, of_entities=model_dir != export)  # which has the words' alone
     model = Model(export)
     server = RestServer(model)

@@ -53,6 +53,7 @@ from train.models import build_tagger, create_model, predict_tags  # noqa: F401
 from train.report import page
 from train.run_dir import adam_filter, get_last_checkpoint  # noqa: F401
 from train.serving import saved_model
+from train.tagger.calibration import UNCALIBRATED, Calibration
 from train.tagger.metrics import estimator_metrics
 from train.tagger.settings import TaggerSettings
 from train.tagger.variables import head_shapes
@@ -220,17 +221,17 @@ def _run(args, inputs, distribution, on_dev):
     taggers = Taggers(inputs.settings)
     look_at = on_dev(args.output_dir) if on_dev and args.do_train else None
 
-    def tag(split, tagger_of, temperatures):
+    def tag(split, tagger_of, calibrations):
         """Tags a split with a checkpoint: a list of evaluation.Tagged, see evaluation.tag_file."""
         hidden_size, batches = inputs.bert_config.hidden_size, records[split].count // args.batch_size
         compute = devices.choose_compute(args.precision, hidden_size, batches, args.recompute, args.xla)
         sentences, encoded = inputs.sentences[split], records[split].encoded
         settings = inputs.settings
-        return evaluation.tag_file(tagger_of(compute), sentences, encoded, settings, args.batch_size, temperatures)
+        return evaluation.tag_file(tagger_of(compute), sentences, encoded, settings, args.batch_size, calibrations)
 
-    def evaluated_on(split, tagged, temperature=1.0):
+    def evaluated_on(split, tagged, fitted=UNCALIBRATED):
         sentences, file = inputs.sentences[split], inputs.files[split]
-        return evaluation.evaluated(split, file, sentences, tagged, inputs.scheme, temperature)
+        return evaluation.evaluated(split, file, sentences, tagged, inputs.scheme, fitted)
 
     def dev_scores(prefix):
         with taggers.of_checkpoint(prefix) as tagger_of:
@@ -246,24 +247,27 @@ def _run(args, inputs, distribution, on_dev):
     prefix = run_dir.checkpoint_to_use(args.output_dir)
     step = checkpoint.step_of(prefix)
     tagged = {}
-    temperature = run_dir.temperature(state, prefix) if args.calibrate and not args.do_train else 1.0
+    fitted = UNCALIBRATED
+    if args.calibrate and not args.do_train:
+        fitted = Calibration.of_run(args.output_dir, state, prefix)
     results, evaluated = {}, []
     with taggers.of_checkpoint(prefix) as tagger_of:
         if args.do_train and args.calibrate:
             log.info("tagging %s with %s", inputs.files["dev"], prefix)
-            by_temperature = tag("dev", tagger_of, calibration.TEMPERATURES)
-            temperature = calibration.fit(inputs.sentences["dev"], by_temperature, inputs.scheme)
+            by_temperature = tag("dev", tagger_of, calibration.CANDIDATES)
+            fitted = calibration.fit(inputs.sentences["dev"], by_temperature, inputs.scheme)
             tagged["dev"] = by_temperature[:1]  # the tags are the same at every temperature
         if args.do_train:
-            run_dir.set_calibration(args.output_dir, prefix, temperature)
+            run_dir.set_calibration(args.output_dir, prefix, fitted.to_json())
         for split in [split for split in ("dev", "test") if args.do_predict or (args.do_eval and split == "dev")]:
             with_probabilities = args.report or evaluation.writes_scores(inputs.sentences[split])
             if with_probabilities or split not in tagged:
                 log.info("tagging %s with %s", inputs.files[split], prefix)
                 # The report has the probabilities as they were, too.
-                temperatures = [temperature, 1.0] if args.report and temperature != 1.0 else [temperature]
-                tagged[split] = tag(split, tagger_of, temperatures * with_probabilities)
-            evaluated.append(evaluated_on(split, tagged[split], temperature))
+                both = args.report and fitted != UNCALIBRATED
+                calibrations = [fitted, UNCALIBRATED] if both else [fitted]
+                tagged[split] = tag(split, tagger_of, calibrations * with_probabilities)
+            evaluated.append(evaluated_on(split, tagged[split], fitted))
             with_scores = split == "dev" and args.do_eval
             results[split] = evaluation.report_split(args.output_dir, evaluated[-1], step, with_scores, args.do_predict)
     if args.report:
@@ -271,7 +275,7 @@ def _run(args, inputs, distribution, on_dev):
     if args.do_export:
         export_dir = os.path.join(args.output_dir, run_dir.EXPORT)
         compute = devices.export_compute(args.precision)
-        settings = inputs.settings._replace(temperature=temperature)
+        settings = inputs.settings._replace(calibration=fitted)
         results["export"] = saved_model.export_saved_model(export_dir, prefix, settings, args.vocab_file, compute)
         log.info("wrote %s", results["export"])
     if args.filter_adam_var:

@@ -47,6 +47,7 @@ from train.finetuning.splits import make_records
 from train.finetuning.update import step_options
 from train.inference import frozen
 from train.models import build_tagger
+from train.tagger.calibration import UNCALIBRATED
 from train.train_helper import get_args_parser
 
 log = logging.getLogger("train.bert_lstm_ner_cg_variable")  # the same however it is started
@@ -150,9 +151,9 @@ def _build(args, inputs, records, schedule, start):
         compute,
     )
     with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-        temperatures = tf.placeholder_with_default([1.0], [None], "temperatures")
         features = frozen.placeholders(with_losses=True)
-        tagging = frozen.build_outputs(features, inputs.settings, temperatures=temperatures)
+        given = frozen.calibration_placeholders(inputs.settings)
+        tagging = frozen.build_outputs(features, inputs.settings, calibration=given)
     session = tf.Session(config=devices.session_config())
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     saver = tf.train.Saver(max_to_keep=2)
@@ -190,29 +191,30 @@ def _fit(args, inputs, dev, schedule, state, shared):
     run_dir.write_state(args.output_dir, state)
 
 
-def _tag(args, inputs, records, split, shared, temperatures):
+def _tag(args, inputs, records, split, shared, calibrations):
     """Tags a split with the graph that trains: a list of evaluation.Tagged, see evaluation.tag_file."""
     sentences, encoded = inputs.sentences[split], records.encoded
-    return evaluation.tag_file(shared.tagger, sentences, encoded, inputs.settings, args.batch_size, temperatures)
+    return evaluation.tag_file(shared.tagger, sentences, encoded, inputs.settings, args.batch_size, calibrations)
 
 
-def _evaluate(args, inputs, records, split, shared, temperatures):
-    """The same as an evaluation.Evaluated, at the first of the temperatures; without any it has no scores."""
-    tagged, file = _tag(args, inputs, records, split, shared, temperatures), inputs.files[split]
-    return evaluation.evaluated(split, file, inputs.sentences[split], tagged, inputs.scheme, (temperatures or [1.0])[0])
+def _evaluate(args, inputs, records, split, shared, calibrations):
+    """The same as an evaluation.Evaluated, with the first of the calibrations; without any it has no scores."""
+    tagged, file = _tag(args, inputs, records, split, shared, calibrations), inputs.files[split]
+    calibrated = calibrations[0] if calibrations else UNCALIBRATED
+    return evaluation.evaluated(split, file, inputs.sentences[split], tagged, inputs.scheme, calibrated)
 
 
 def _report(args, inputs, records, prefix, shared):
     """Tags dev and test as the flags say, and writes the reports; returns the scores of the splits, a dict."""
-    results, temperature = {}, 1.0
+    results, fitted = {}, UNCALIBRATED
     if args.calibrate:
-        by_temperature = _tag(args, inputs, records["dev"], "dev", shared, calibration.TEMPERATURES)
-        temperature = calibration.fit(inputs.sentences["dev"], by_temperature, inputs.scheme)
-    run_dir.set_calibration(args.output_dir, prefix, temperature)
+        by_temperature = _tag(args, inputs, records["dev"], "dev", shared, calibration.CANDIDATES)
+        fitted = calibration.fit(inputs.sentences["dev"], by_temperature, inputs.scheme)
+    run_dir.set_calibration(args.output_dir, prefix, fitted.to_json())
     for split in ("dev", "test"):
         if (split == "dev" and args.do_eval) or args.do_predict:
             log.info("tagging %s with %s", inputs.files[split], prefix)
-            evaluated = _evaluate(args, inputs, records[split], split, shared, [temperature])
+            evaluated = _evaluate(args, inputs, records[split], split, shared, [fitted])
             with_scores = split == "dev" and args.do_eval
             step = checkpoint.step_of(prefix)
             results[split] = evaluation.report_split(args.output_dir, evaluated, step, with_scores, args.do_predict)

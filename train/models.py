@@ -17,6 +17,7 @@ from train.data.examples import DataProcessor, InputExample, InputFeatures  # no
 from train.data.labels import CLS, SEP
 from train.lstm_crf_layer import BLSTM_CRF
 from train.tagger import decoding
+from train.tagger.calibration import NO_CALIBRATION
 from train.tagger.shapes import check_shapes
 
 # The tagger's graph over the steps the CRF sees: all pieces, or the first pieces of words only.
@@ -254,7 +255,14 @@ def _encode(
 
 
 def predict_tags(
-    tagger, input_mask, word_start, constraint=None, piece_id=0, fused=False, entities=None, temperature=1.0
+    tagger,
+    input_mask,
+    word_start,
+    constraint=None,
+    piece_id=0,
+    fused=False,
+    entities=None,
+    calibration=NO_CALIBRATION,
 ):
     """Tags and their probabilities for every piece.
 
@@ -266,10 +274,10 @@ def predict_tags(
       piece_id: what a tagger over words gives, with score 0, where no word begins: it says nothing about that.
       fused: compile the decoding by XLA, see `kernels.can_fuse`.
       entities: labels.EntityRules, for the probabilities of entities; None: they are not asked for.
-      temperature: float that divides the CRF's scores before they become probabilities, or a tensor of several.
+      calibration: calibration.LabelCalibration of the probabilities, of one or of several.
 
     Returns:
-      decoding.Decoded by piece, int32 and float32 [batch, seq_len]; 0 at padding. Several temperatures give the scores
+      decoding.Decoded by piece, int32 and float32 [batch, seq_len]; 0 at padding. Several calibrations give the scores
       a leading axis.
     """
     compiled = kernels.compiled if fused else lambda function: function
@@ -281,14 +289,14 @@ def predict_tags(
         given["word_start"] = word_start
     decode = functools.partial(decode, entities=entities)
     steps = tagger.logits, tagger.lengths, tagger.transitions
-    decoded = compiled(decode)(*steps, temperature=temperature, **given)
+    decoded = compiled(decode)(*steps, calibration=calibration, **given)
     if not by_words:
         return decoded
     is_word = tf.logical_and(tf.cast(word_start, tf.bool), tf.cast(input_mask, tf.bool))
     word_number = tf.maximum(tf.cumsum(tf.cast(is_word, tf.int32), axis=1) - 1, 0)
 
     def by_piece(values):
-        """Scores [batch, steps], or [temperatures, batch, steps], to those of pieces."""
+        """Scores [batch, steps], or [calibrations, batch, steps], to those of pieces."""
         if len(values.shape) == 2:
             return tf.where_v2(is_word, decoding.gather_steps(values, word_number), 0.0)
         of_pieces = decoding.gather_steps(tf.transpose(values, [1, 2, 0]), word_number)

@@ -29,6 +29,7 @@ from train import run_dir
 from train.inference.frozen import FrozenTagger
 from train.inference.text_tagger import TextTagger, load_tokenizer
 from train.serving import saved_model, signatures
+from train.tagger.calibration import Calibration
 from train.tagger.settings import TaggerSettings
 from train.tagger.variables import head_shapes
 
@@ -114,7 +115,7 @@ def _load_run(path, vocab_file, precision):
         )
     checkpoint.check_model(prefix, shapes, whole=False)
     compute = devices.choose_compute(precision, bert_config.hidden_size, 0, xla=False)
-    settings = settings._replace(temperature=run_dir.temperature(state, prefix))
+    settings = settings._replace(calibration=Calibration.of_run(path, state, prefix))
     return tokenizer, settings, FrozenTagger(prefix, settings, compute)
 
 
@@ -146,8 +147,10 @@ def model_fingerprint(model_dir, vocab_file=None):
         prefix = run_dir.checkpoint_to_use(model_dir)
         files = [prefix + ".index"] if prefix else []
         settings = [state["model"], state["training"].get("constrain")]
-        temperature = run_dir.temperature(state, prefix) if prefix else 1.0
+        calibration = run_dir.calibration(state, prefix) if prefix else {}
+        temperature = calibration.pop("temperature", 1.0)
         settings += [temperature] if temperature != 1.0 else []  # else as in files of earlier versions
+        settings += [calibration] if calibration else []
     else:
         directory = signatures.newest(model_dir)
         if directory is None:

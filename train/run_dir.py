@@ -136,7 +136,7 @@ def _problem(state):
 
 
 def _is_calibration(value):
-    """Whether a JSON value is what `set_calibration` writes."""
+    """Whether a JSON value is what `set_calibration` writes; tagger/calibration.py checks the rest of it."""
     found = value.get("temperature") if isinstance(value, dict) else None
     return type(found) in (int, float) and 0 < found < 1000 and isinstance(value.get("checkpoint"), str)
 
@@ -179,30 +179,29 @@ def new_state(output_dir, model, training):
     }
 
 
-def temperature(state, prefix):
-    """The temperature that a checkpoint's probabilities were calibrated with, see `set_calibration`; 1.0 without one.
+def calibration(state, prefix):
+    """What a checkpoint's probabilities were calibrated with: the JSON values of `set_calibration`; {} without.
 
     Args:
       state: the run's state, or None.
       prefix: prefix of the checkpoint.
     """
-    calibration = (state or {}).get("calibration") or {}
-    is_its = calibration.get("checkpoint") == os.path.basename(prefix)
-    return float(calibration["temperature"]) if is_its else 1.0
+    kept = dict((state or {}).get("calibration") or {})
+    return kept if kept.pop("checkpoint", None) == os.path.basename(prefix) else {}
 
 
-def set_calibration(output_dir, prefix, temperature):
-    """Keeps in run.json the temperature of a checkpoint; 1.0 is what holds where there is none.
+def set_calibration(output_dir, prefix, values):
+    """Keeps in run.json the calibration of a checkpoint.
 
     Args:
       output_dir: directory of the run.
       prefix: prefix of the checkpoint.
-      temperature: float.
+      values: dict, as Calibration.to_json gives it; {} for none.
     """
     state = read_state(output_dir)
     before = state.pop("calibration", None)
-    if temperature != 1.0:
-        state["calibration"] = {"checkpoint": os.path.basename(prefix), "temperature": temperature}
+    if values:
+        state["calibration"] = dict({"checkpoint": os.path.basename(prefix), "temperature": 1.0}, **values)
     if state.get("calibration") != before:
         write_state(output_dir, state)
 

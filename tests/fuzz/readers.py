@@ -48,6 +48,7 @@ from train.inference.entities import entity_values
 from train.report.learning import learning_section, training_losses
 from train.serving import answers, client, rest, signatures
 from train.sweeping import folds, runs
+from train.tagger.calibration import Calibration
 from train.tagger.settings import TaggerSettings
 
 # name: of the reader; files: dict from a name to good content, bytes or a JSON value; attacked: the names of those that
@@ -57,16 +58,18 @@ Reader = collections.namedtuple("Reader", "name files attacked read")
 TEXT = "Ann Lee lives in Paris."
 SIZES = dict(BertConfig(len(PIECES), 16, 2, 2, 32, max_position_embeddings=32, type_vocab_size=2).to_dict())
 VOCAB = ("\n".join(PIECES) + "\n").encode("utf-8")
+CALIBRATION = {"entity_slope": 0.9, "entity_offset": 0.1, "entity_offsets": {"PER": -0.5}}
 SETTINGS = {
     "cell": "lstm", "lstm_size": 8, "num_layers": 1, "crf_only": False, "subword_labels": "x", "max_seq_length": 16,
     "do_lower_case": True, "scheme": "BIO", "labels": LABELS, "constrain": True, "bert_config": SIZES,
-    "word_units": "text", "splitter": {"inner": "-", "leading": "", "trailing": ""},
+    "word_units": "text", "splitter": {"inner": "-", "leading": "", "trailing": ""}, **CALIBRATION,
 }  # fmt: skip
 SCORES = {"step": 4, "loss": 0.5, "accuracy": 0.9, "precision": 0.5, "recall": 1.0, "f1": 0.6}
 STATE = {
     "model": dict(SETTINGS, vocab="abc", spelling={"PER": "B-PER"}), "training": {"columns": None, "clip": 1.0},
     "finished": True, "evaluations": [SCORES, dict(SCORES, step=8)], "best": SCORES, "foreign": [],
     "copied": ["vocab.txt"],
+    "calibration": dict(CALIBRATION, checkpoint="model.ckpt-8", temperature=1.5),
 }  # fmt: skip
 
 
@@ -110,6 +113,8 @@ def read_run(directory):
     if state:
         TaggerSettings.from_json(dict(state["training"], **state["model"]), "run.json").to_json()
         learning_section(state["evaluations"], state["best"], training_losses(directory, state["foreign"]))
+        prefix = (state.get("calibration") or {}).get("checkpoint", "")
+        Calibration.of_run(directory, state, prefix).shown_offsets.encode("utf-8")
         changes.retrained(state, {"learning_rate": 1.0, "init_checkpoint": "x"})
         schedule.Schedule(0, 10, 1, 2, 3).should_stop(state)
         conlleval._of_run(os.path.join(directory, run_dir.TAGGED["dev"]))

@@ -23,6 +23,7 @@ from train.data.schemes import well_formed
 from train.data.text import split_words
 from train.inference.entities import Entity, Token, entities, tagging
 from train.predictor import Predictor
+from train.tagger.calibration import UNCALIBRATED
 from train.tagger.settings import TaggerSettings
 
 TEXTS = [
@@ -104,18 +105,19 @@ def test_what_is_left_is_as_well_formed_as_before(scheme, tags, expected):
 
 
 def test_a_run_and_its_export_are_calibrated_alike(finished, predict):
-    """By the temperature in run.json and in tagger.json; settings of a run of an earlier version have none."""
+    """By what run.json and tagger.json say; settings of a run of an earlier version have none."""
     state = run_dir.read_state(finished[0])
-    assert predict.settings.temperature == state["calibration"]["temperature"] != 1.0
-    assert state["calibration"]["checkpoint"] == os.path.basename(run_dir.checkpoint_to_use(finished[0]))
-    assert "temperature" not in state["model"]
+    kept = dict(state["calibration"])
+    assert kept.pop("checkpoint") == os.path.basename(run_dir.checkpoint_to_use(finished[0]))
+    assert predict.settings.calibration.to_json() == kept and kept["temperature"] != 1.0
+    assert sorted(kept["entity_offsets"]) == ["LOC", "PER"] and not set(kept) & set(state["model"])
     values = predict.settings.to_json()
     assert TaggerSettings.from_json(values, "x") == predict.settings
-    del values["temperature"]
-    assert TaggerSettings.from_json(values, "x") == predict.settings._replace(temperature=1.0)
-    for wrong in (0, -1.0, "2", True, None):
-        with pytest.raises(UserError, match="x: temperature .*; expected a number above 0"):
-            TaggerSettings.from_json(dict(values, temperature=wrong), "x")
+    for name in kept:
+        with pytest.raises(UserError, match=f"x: {name} .*; expected a number"):
+            TaggerSettings.from_json(dict(values, **{name: "2"}), "x")
+        del values[name]
+    assert TaggerSettings.from_json(values, "x") == predict.settings._replace(calibration=UNCALIBRATED)
 
 
 @hypothesis.settings(max_examples=60, deadline=None)
@@ -239,6 +241,7 @@ HOST = """
 import sys
 sys.path.insert(0, {repository!r})
 from train.predictor import Predictor
+from train.tagger.calibration import UNCALIBRATED
 from train.tagger.settings import TaggerSettings
 import tensorflow as tf
 eager = tf.__version__[0] == "2"

@@ -15,6 +15,7 @@ from train.data.annotated import AnnotatedText
 from train.data.windows import join_scores, join_windows
 from train.inference.entities import Token, entities, entity_values
 from train.mymetrics import entity_table
+from train.tagger.calibration import UNCALIBRATED
 
 log = logging.getLogger(__name__)
 
@@ -23,30 +24,33 @@ log = logging.getLogger(__name__)
 # both None where they were not asked for.
 Tagged = collections.namedtuple("Tagged", ["tags", "loss", "scores", "entity_scores"], defaults=[None])
 # A tagged data file. split: "dev" or "test"; file: its path; sentences: list of conll.Sentence; tagged: Tagged;
-# counts: conlleval.EvalCounts; scheme: the tags' scheme, or None; temperature: that of the scores; uncalibrated: the
-# entity_scores at temperature 1, where they are known and others.
+# counts: conlleval.EvalCounts; scheme: the tags' scheme, or None; calibration: calibration.Calibration of the
+# scores; uncalibrated: the entity_scores without it, where they are known and others.
 Evaluated = collections.namedtuple(
     "Evaluated",
-    ["split", "file", "sentences", "tagged", "counts", "scheme", "temperature", "uncalibrated"],
-    defaults=[None, 1.0, None],
+    ["split", "file", "sentences", "tagged", "counts", "scheme", "calibration", "uncalibrated"],
+    defaults=[None, UNCALIBRATED, None],
 )
 
 
-def tag_file(tagger, sentences, encoded, settings, batch_size, temperatures=None):
+def tag_file(tagger, sentences, encoded, settings, batch_size, calibrations=None):
     """Tags every word of a file.
 
     Args:
-      tagger: frozen.Tagger that gives losses, with a graph that takes temperatures where they are given.
+      tagger: frozen.Tagger that gives losses, with a graph that takes calibrations where they are given.
       sentences: list of conll.Sentence.
       encoded: list of windows.Encoded, the windows of these sentences.
       settings: settings.TaggerSettings of the tagger.
       batch_size: windows in a batch.
-      temperatures: list of temperatures, or None for that of the settings.
+      calibrations: list of calibration.Calibration, or None for that of the settings.
 
     Returns:
-      list of Tagged, one for each temperature; a single one, without scores, where the list is empty.
+      list of Tagged, one for each calibration; a single one, without scores, where the list is empty.
     """
-    predictions = tagger.tag(encoded, batch_size, temperatures)
+    given = None
+    if calibrations is not None:
+        given = [each.of_labels(settings.labels, settings.scheme) for each in calibrations]
+    predictions = tagger.tag(encoded, batch_size, given)
     cut = [units.cut(sentence.words, settings.cutting) for sentence in sentences]
     sizes, parts = [len(each.units) for each in cut], [window.part for window in encoded]
     ids = [prediction.label_ids for prediction in predictions]
@@ -59,7 +63,7 @@ def tag_file(tagger, sentences, encoded, settings, batch_size, temperatures=None
         return units.word_scores(cut, join_scores(sizes, parts, scores, unseen=None), unseen=None)
 
     tagged = []
-    for i in range(len(temperatures)) if temperatures is not None else [Ellipsis]:  # which are all of a single one
+    for i in range(len(calibrations)) if calibrations is not None else [Ellipsis]:  # which are all of a single one
         scores = [joined([getattr(each, name)[i] for each in predictions]) for name in ("scores", "entity_scores")]
         tagged.append(Tagged(tags, loss, *scores))
     return tagged or [Tagged(tags, loss, None, None)]
@@ -79,16 +83,16 @@ def count(sentences, tags, scheme=None):
     return counts
 
 
-def evaluated(split, file, sentences, tagged, scheme, temperature):
+def evaluated(split, file, sentences, tagged, scheme, calibration):
     """The Evaluated of a split.
 
     Args:
-      split, file, sentences, scheme, temperature: as its fields.
-      tagged: list of Tagged: at this temperature and, where it is known and another, at 1.
+      split, file, sentences, scheme, calibration: as its fields.
+      tagged: list of Tagged: with this calibration and, where it is known and another, without.
     """
     counts = count(sentences, tagged[0].tags, scheme)
     uncalibrated = tagged[1].entity_scores if len(tagged) > 1 else None
-    return Evaluated(split, file, sentences, tagged[0], counts, scheme, temperature, uncalibrated)
+    return Evaluated(split, file, sentences, tagged[0], counts, scheme, calibration, uncalibrated)
 
 
 def has_entities(sentences, scheme):

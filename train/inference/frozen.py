@@ -17,15 +17,17 @@ from bert.runtime.frozen_weights import FrozenWeights
 from train.data.labels import PIECE
 from train.data.windows import Prediction, pad_windows
 from train.models import build_tagger, predict_tags
+from train.tagger.calibration import LabelCalibration
 
 MOST_PIECES = 2048  # that a CPU computes at a time, padding included
 # Batches that a CPU computes at the same time: where one leaves cores idle, between its matmuls, the other uses them.
 STREAMS = 2
 
 # inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores, entity_scores: [batch, seq_len], see
-# decoding.Decoded; losses: [batch] or None; temperatures: placeholder [count] if it scores tags at several, or None.
+# decoding.Decoded; losses: [batch] or None; calibration: LabelCalibration of placeholders if it scores tags
+# with several, or None.
 FrozenGraph = collections.namedtuple(
-    "FrozenGraph", ["inputs", "pred_ids", "scores", "losses", "entity_scores", "temperatures"], defaults=[None]
+    "FrozenGraph", ["inputs", "pred_ids", "scores", "losses", "entity_scores", "calibration"], defaults=[None]
 )
 
 
@@ -35,12 +37,22 @@ def placeholders(with_losses):
     return {name: tf.placeholder(tf.int32, [None, None], name) for name in names}
 
 
+def calibration_placeholders(settings):
+    """The `calibration` of `build_outputs`, to be fed: a LabelCalibration; default: the settings' one."""
+    one = settings.label_calibration
+    return LabelCalibration(
+        tf.placeholder_with_default([one.temperature], [None], "temperatures"),
+        tf.placeholder_with_default([one.slope], [None], "entity_slopes"),
+        tf.placeholder_with_default([one.offsets], [None, settings.num_labels], "entity_offsets"),
+    )
+
+
 def _longest(settings, compute):
     """The most pieces a window may have, where kernels are compiled for each length; else None."""
     return settings.bert_config["max_position_embeddings"] if compute.is_compiled else None
 
 
-def build_outputs(features, settings, compute=kernels.REFERENCE, temperatures=None):
+def build_outputs(features, settings, compute=kernels.REFERENCE, calibration=None):
     """Builds the tagger on given inputs, in the variable scope of its weights.
 
     Args:
@@ -48,7 +60,8 @@ def build_outputs(features, settings, compute=kernels.REFERENCE, temperatures=No
         the first piece of each word), and for losses `label_ids`.
       settings: settings.TaggerSettings.
       compute: kernels.Compute.
-      temperatures: float [count], which give scores and entity_scores a leading axis; default: the settings' one.
+      calibration: LabelCalibration of several, which give scores and entity_scores a leading axis; default: the
+        settings' one.
 
     Returns:
       FrozenGraph.
@@ -65,9 +78,9 @@ def build_outputs(features, settings, compute=kernels.REFERENCE, temperatures=No
         settings.label_ids[PIECE],
         fused,
         settings.entity_rules,
-        settings.temperature if temperatures is None else temperatures,
+        settings.label_calibration if calibration is None else calibration,
     )
-    return FrozenGraph(features, decoded.tags, decoded.scores, tagger.losses, decoded.entity_scores, temperatures)
+    return FrozenGraph(features, decoded.tags, decoded.scores, tagger.losses, decoded.entity_scores, calibration)
 
 
 def _parts(batch, seq_len):
@@ -120,13 +133,13 @@ class Tagger(contextlib.AbstractContextManager):
     def __exit__(self, *exception):
         self.close()
 
-    def tag(self, windows, batch_size, temperatures=None):
+    def tag(self, windows, batch_size, calibrations=None):
         """Tags windows, batches of about the same length together.
 
         Args:
           windows: list of windows.Encoded; with label_ids for a graph that gives losses.
           batch_size: windows in a batch.
-          temperatures: list of temperatures, for a graph that takes them: the scores of a Prediction have a leading
+          calibrations: list of LabelCalibration, for a graph that takes them: the scores of a Prediction have a leading
             axis then. A Prediction has no scores where the list is empty, which takes less time.
 
         Returns:
@@ -136,7 +149,7 @@ class Tagger(contextlib.AbstractContextManager):
         for chosen in batches_by_length([len(window.input_ids) for window in windows], batch_size):
             seq_len = self._padded(max(len(windows[i].input_ids) for i in chosen))
             parts += [(part, seq_len) for part in _parts(chosen, seq_len)]
-        calls = [([windows[i] for i in part], seq_len, temperatures) for part, seq_len in parts]
+        calls = [([windows[i] for i in part], seq_len, calibrations) for part, seq_len in parts]
         predictions = [None] * len(windows)
         for (part, _), found in zip(parts, _in_streams(self._tag_batch, calls)):
             for i, prediction in zip(part, found):
@@ -154,18 +167,18 @@ class Tagger(contextlib.AbstractContextManager):
         step = max(2, 2 ** ((length - 1).bit_length() - 4))
         return min(-(-length // step) * step, self._longest)
 
-    def _tag_batch(self, windows, seq_len, temperatures):
+    def _tag_batch(self, windows, seq_len, calibrations):
         lengths = [len(window.input_ids) for window in windows]
         values = pad_windows(windows, self._graph.inputs, seq_len)
         fed = {self._graph.inputs[name]: value for name, value in values.items()}
         fetched = {"label_ids": self._graph.pred_ids, "loss": self._graph.losses}
-        if temperatures:
-            fed[self._graph.temperatures] = temperatures
-        if temperatures != []:
+        if calibrations:
+            fed.update(zip(self._graph.calibration, zip(*calibrations)))
+        if calibrations != []:
             fetched.update(scores=self._graph.scores, entity_scores=self._graph.entity_scores)
         found = self._session.run({name: value for name, value in fetched.items() if value is not None}, fed)
         losses = found.pop("loss", [None] * len(windows))
-        if temperatures is None and self._graph.temperatures is not None:  # the settings' one alone
+        if calibrations is None and self._graph.calibration is not None:  # the settings' one alone
             found.update({name: found[name][0] for name in ("scores", "entity_scores") if name in found})
         predictions = []
         for row, length in enumerate(lengths):
@@ -178,7 +191,7 @@ class TaggerTemplate:
     """The graph of a tagger, built once for many checkpoints: to build it takes longer than to tag a small file.
 
     Each checkpoint has a session of its own in this graph, which holds its weights. Its taggers can be given other
-    temperatures than that of the settings.
+    calibrations than that of the settings.
 
     Args:
       settings: settings.TaggerSettings.
@@ -191,8 +204,8 @@ class TaggerTemplate:
         self._weights = FrozenWeights(compute.dtype)
         self._longest = _longest(settings, compute)
         with self._graph.as_default(), self._weights.scope():
-            temperatures = tf.placeholder_with_default([settings.temperature], [None], "temperatures")
-            self._built = build_outputs(placeholders(with_losses), settings, compute, temperatures)
+            calibration = calibration_placeholders(settings)
+            self._built = build_outputs(placeholders(with_losses), settings, compute, calibration)
 
     def tagger(self, prefix):
         """The Tagger of a checkpoint.

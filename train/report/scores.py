@@ -125,7 +125,7 @@ def calibration_section(part):
 
 
 def _entities(part):
-    """The calibration of entity scores, before and after it was mended by a temperature."""
+    """The calibration of entity scores, as trained and calibrated."""
     if part.tagged.entity_scores is None:
         return ""
     kinds = [("", part.tagged.entity_scores)]
@@ -154,7 +154,7 @@ def _entities(part):
     )
     error = f"<b>{errors[0]} %</b>"
     if len(kinds) > 1:
-        error += f"; as trained {errors[1]} %. The temperature, fitted on the dev set, is {part.temperature:g}"
+        error += f"; as trained {errors[1]} %. {_what_was_fitted(part.calibration)}"
     return (
         f"<p>Expected calibration error of the entities' scores: {error}.</p>"
         f'<div class="charts">{chart}{bins}</div>'
@@ -162,6 +162,18 @@ def _entities(part):
         f"the distance between score and share of right ones, mean over entities, in {calibration.NUM_BINS} bins of "
         "equal width. On the broken line both agree; below it the model is too sure, above it not sure enough. "
         f"{_what_is_shown('entities')}</p>"
+    )
+
+
+def _what_was_fitted(fitted):
+    """What a calibration.Calibration does, in words; HTML without the last full stop."""
+    temperature = f"The temperature, fitted on the dev set, is {fitted.temperature:g}"
+    if not fitted.maps_entities:
+        return temperature
+    return (
+        f"{temperature}: it divides the CRF's scores. Then the log-odds of an entity are multiplied by "
+        f"{fitted.slope:g}, and a number for its type is added: {escape(fitted.shown_offsets)}. It is above 0 where "
+        "the dev set's entities of this type are right more often than the model says"
     )
 
 

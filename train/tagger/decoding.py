@@ -6,7 +6,8 @@ O X I-PER is not. So the CRF's states are always tags of words, and the state of
 Only the transition scores change from token to token. Best path and marginals come from the same scores, so they agree.
 
 A temperature divides all scores before they become probabilities (Guo et al., "On Calibration of Modern Neural
-Networks", 2017). The best path is that of the scores as they are, so it does not depend on the temperature.
+Networks", 2017). The best path is that of the scores as they are, so it does not depend on the temperature. The
+probabilities of entities are then mapped, see calibration.py.
 """
 
 import collections
@@ -15,13 +16,14 @@ import tensorflow.compat.v1 as tf
 
 from train.data.labels import FORBIDDEN
 from train.tagger import crf
+from train.tagger.calibration import LEAST, NO_CALIBRATION, LabelCalibration
 
 WORD, LATER_PIECE, SPECIAL = 0, 1, 2
 
 # The best path and how probable it is. tags: int32 [batch, steps], 0 at padding; scores: float [batch, steps], the
 # posterior probability of each chosen label, 0 at padding; entity_scores: as scores, but at the words of an entity the
 # probability of exactly this entity, see `_entity_scores`; None where it is not known how labels spell entities.
-# Several temperatures give both kinds of scores a leading axis.
+# Several calibrations give both kinds of scores a leading axis.
 Decoded = collections.namedtuple("Decoded", ["tags", "scores", "entity_scores"])
 
 # What each step of a path is, bool [batch, steps]. is_word: whether its label is the tag of a word, which its
@@ -29,7 +31,7 @@ Decoded = collections.namedtuple("Decoded", ["tags", "scores", "entity_scores"])
 _Steps = collections.namedtuple("_Steps", ["is_word", "is_piece"])
 
 
-def decode(logits, lengths, transitions, word_start=None, entities=None, temperature=1.0):
+def decode(logits, lengths, transitions, word_start=None, entities=None, calibration=NO_CALIBRATION):
     """The best path over all label sequences, without a constraint.
 
     Args:
@@ -38,7 +40,7 @@ def decode(logits, lengths, transitions, word_start=None, entities=None, tempera
       transitions: float [num_labels, num_labels].
       word_start: int or bool [batch, steps], whether a step is the first piece of a word; None: every step is a word.
       entities: labels.EntityRules, or None.
-      temperature: float, or a float tensor [count] of several.
+      calibration: calibration.LabelCalibration.
 
     Returns:
       Decoded.
@@ -48,10 +50,10 @@ def decode(logits, lengths, transitions, word_start=None, entities=None, tempera
     if word_start is not None:
         is_word, _, _, is_piece = _kinds(word_start, lengths)
         steps = _Steps(is_word, is_piece)
-    return _decoded(logits, lengths, transitions, None, steps, entities, temperature)
+    return _decoded(logits, lengths, transitions, None, steps, entities, calibration)
 
 
-def decode_words(logits, lengths, transitions, constraint, entities=None, temperature=1.0):
+def decode_words(logits, lengths, transitions, constraint, entities=None, calibration=NO_CALIBRATION):
     """The best well-formed path where every step is a word; arguments and result as `decode`."""
     steps = tf.range(tf.shape(logits)[1])[None, :]
     is_first = tf.equal(steps, 0)
@@ -59,10 +61,10 @@ def decode_words(logits, lengths, transitions, constraint, entities=None, temper
     allowed = logits + _word_rules(constraint, is_first, is_last)  # [batch, steps, num_labels]
     every = tf.ones(tf.shape(logits)[:2], tf.bool)
     steps = _Steps(every, tf.logical_not(every))
-    return _decoded(allowed, lengths, transitions + constraint.follow, None, steps, entities, temperature)
+    return _decoded(allowed, lengths, transitions + constraint.follow, None, steps, entities, calibration)
 
 
-def decode_pieces(logits, lengths, transitions, word_start, constraint, entities=None, temperature=1.0):
+def decode_pieces(logits, lengths, transitions, word_start, constraint, entities=None, calibration=NO_CALIBRATION):
     """The best well-formed path over [CLS], the pieces of words and [SEP].
 
     Args:
@@ -89,7 +91,7 @@ def decode_pieces(logits, lengths, transitions, word_start, constraint, entities
     table = _transition_table(transitions, constraint, num_labels)  # [6, num_labels, num_labels]
     # The state of a piece is the tag of its word, so the label of every step is what its neighbours go by.
     steps = _Steps(tf.ones_like(is_word), is_piece)
-    decoded = _decoded(scores, lengths, table, 2 * kind + after_piece, steps, entities, temperature)
+    decoded = _decoded(scores, lengths, table, 2 * kind + after_piece, steps, entities, calibration)
     is_inner_piece = tf.logical_and(is_piece, inside)
 
     def certain_at_pieces(values):
@@ -166,14 +168,17 @@ def _only(label, num_labels):
     return tf.one_hot(label, num_labels, 0.0, FORBIDDEN)
 
 
-def _decoded(potentials, lengths, transitions, kinds, steps, entities, temperature):
+def _decoded(potentials, lengths, transitions, kinds, steps, entities, calibration):
     """The Decoded of a CRF; `steps` is _Steps, the others are as in `decode` and in crf.py."""
     tags, _ = crf.crf_decode(potentials, lengths, transitions, kinds)
     shape = tf.shape(tags)
+    temperature = calibration.temperature
     several = not isinstance(temperature, float)
     if several:
         count = tf.shape(temperature)[0]
-        potentials, transitions, kinds = _at_temperatures(potentials, transitions, kinds, temperature)
+        of_row = tf.reshape(tf.tile(tf.range(count)[:, None], [1, shape[0]]), [-1])  # [count * batch]
+        calibration = LabelCalibration(*(tf.gather(values, of_row) for values in calibration))
+        potentials, transitions, kinds = _at_temperatures(potentials, transitions, kinds, temperature, of_row)
         lengths, path = tf.tile(lengths, [count]), tf.tile(tags, [count, 1])
         steps = _Steps(*(tf.tile(each, [count, 1]) for each in steps))
     else:
@@ -189,7 +194,7 @@ def _decoded(potentials, lengths, transitions, kinds, steps, entities, temperatu
         onward, inward = _around(path, potentials, transitions, kinds, forward, backward)
         spans = _spans(path, lengths, steps, entities)
         log_entities = _entity_scores(path, log_scores, onward, inward, spans, entities)
-        entity_scores = tf.where_v2(spans.inside, tf.exp(log_entities), scores)
+        entity_scores = tf.where_v2(spans.inside, _calibrated(tf.exp(log_entities), spans.label, calibration), scores)
     if several:
         scores, entity_scores = (
             None if values is None else tf.reshape(values, [count, shape[0], shape[1]])
@@ -198,13 +203,35 @@ def _decoded(potentials, lengths, transitions, kinds, steps, entities, temperatu
     return Decoded(tags, scores, entity_scores)
 
 
-def _at_temperatures(potentials, transitions, kinds, temperatures):
-    """The scores of a batch at several temperatures, as one batch with the sentences once for each: as `_decoded`'s."""
-    count, batch = tf.shape(temperatures)[0], tf.shape(potentials)[0]
+def _calibrated(scores, label, calibration):
+    """The scores of entities, mapped as calibration.py says.
+
+    Args:
+      scores: float [batch, steps].
+      label: int32 [batch, steps], the label that says the entity's type.
+      calibration: LabelCalibration, of all rows or with one of each row, [batch] and [batch, num_labels].
+    """
+    _, slope, offsets = calibration
+    if not isinstance(slope, float):
+        slope, offsets = slope[:, None], gather_steps(offsets, label)
+    elif slope != 1.0 or any(offsets):
+        offsets = tf.gather(tf.constant(offsets), label)
+    else:
+        return scores
+    scores = tf.clip_by_value(scores, LEAST, 1.0 - LEAST)
+    return tf.sigmoid(slope * tf.math.log(scores / (1.0 - scores)) + offsets)
+
+
+def _at_temperatures(potentials, transitions, kinds, temperatures, of_row):
+    """The scores of a batch at several temperatures, as one batch with the sentences once for each: as `_decoded`'s.
+
+    Args:
+      of_row: int32 [count * batch], which of the temperatures each sentence of this batch is at.
+    """
+    count = tf.shape(temperatures)[0]
     table = transitions if kinds is not None else transitions[None]  # [K, L, L]
     size = table.shape.as_list()[0]
     kinds = tf.zeros(tf.shape(potentials)[:2], tf.int32) if kinds is None else kinds
-    of_row = tf.reshape(tf.tile(tf.range(count)[:, None], [1, batch]), [-1])  # [count * batch]
     table = table[None] / temperatures[:, None, None, None]  # [count, K, L, L]
     return (
         tf.tile(potentials, [count, 1, 1]) / tf.gather(temperatures, of_row)[:, None, None],

@@ -12,6 +12,7 @@ from train.data import labels as data_labels
 from train.data.schemes import BARE, SCHEMES
 from train.data.text import Splitter
 from train.data.units import Cutting
+from train.tagger.calibration import UNCALIBRATED, Calibration
 from train.train_helper import ARCHIVE_HEAD, CELLS, HEADS, SUBWORD_LABELS, WORD_UNITS
 
 # The flags among the settings that a trained checkpoint cannot be used without.
@@ -25,7 +26,7 @@ class TaggerSettings(
     collections.namedtuple(
         "TaggerSettings",
         "cell lstm_size num_layers head subword_labels max_seq_length do_lower_case "
-        "labels scheme bert_config constrain word_units splitter temperature",
+        "labels scheme bert_config constrain word_units splitter calibration",
     )
 ):
     """The settings of a tagger.
@@ -48,8 +49,8 @@ class TaggerSettings(
       word_units: "text": the words of a data file are cut into the words that plain text is cut into, and the model
         sees these; "words": it sees them as they are.
       splitter: text.Splitter, how plain text is cut into words.
-      temperature: float that divides the CRF's scores before they become probabilities, see decoding.py; 1.0 where
-        nothing was calibrated. run.json has it beside the checkpoint it belongs to, see run_dir.temperature.
+      calibration: calibration.Calibration of the probabilities. run.json has it beside the checkpoint it belongs to,
+        see run_dir.calibration.
     """
 
     __slots__ = ()
@@ -63,7 +64,7 @@ class TaggerSettings(
           labels, scheme, bert_config: as the fields.
         """
         given = {name: getattr(args, name) for name in MODEL_FLAGS + ("constrain",)}
-        given = dict(EARLIER, **given, head=getattr(args, "head", None), temperature=1.0)
+        given = dict(EARLIER, **given, head=getattr(args, "head", None), calibration=UNCALIBRATED)
         return cls._of_values(dict(given, labels=list(labels), scheme=scheme, bert_config=bert_config))
 
     @classmethod
@@ -83,7 +84,7 @@ class TaggerSettings(
             if name not in values:
                 raise UserError(f"{where}: expected the settings of a run; not found: {name!r}")
         _check(values, where)
-        return cls._of_values(dict(EARLIER, **dict({"temperature": 1.0}, **values)))
+        return cls._of_values(dict(EARLIER, **dict(values, calibration=Calibration.from_json(values, where))))
 
     @classmethod
     def _of_values(cls, values):
@@ -97,8 +98,7 @@ class TaggerSettings(
         if self.head in (HEADS[0], ARCHIVE_HEAD):  # as in the files of earlier versions
             values["head"] = None
         names = MODEL_FLAGS + ("labels", "scheme", "bert_config", "constrain") + tuple(EARLIER)
-        names += ("temperature",) if self.temperature != 1.0 else ()
-        return {name: values[name] for name in names}
+        return dict({name: values[name] for name in names}, **self.calibration.to_json())
 
     @property
     def has_rnn(self):
@@ -139,6 +139,11 @@ class TaggerSettings(
     def entity_rules(self):
         """The labels.EntityRules by which labels are read as entities."""
         return data_labels.entity_rules(self.labels, self.scheme)
+
+    @property
+    def label_calibration(self):
+        """The calibration.LabelCalibration of the probabilities."""
+        return self.calibration.of_labels(self.labels, self.scheme)
 
     @property
     def constraint(self):
@@ -195,7 +200,6 @@ def _rules(longest):
         "max_seq_length": _whole(3, longest),
         "do_lower_case": is_bool,
         "constrain": is_bool,
-        "temperature": ((lambda value: type(value) in (int, float) and 0 < value < 1000), "a number above 0"),
         "scheme": (lambda value: value is None or value in list(SCHEMES), f"null or one of {', '.join(SCHEMES)}"),
         "word_units": (WORD_UNITS.__contains__, " or ".join(WORD_UNITS)),
         "splitter": (_is_splitter, "marks, characters or the punctuation marks that join words"),

@@ -12,6 +12,7 @@ from bert.runtime import checkpoint, init_weights
 from bert.system.errors import UserError
 from train.finetuning.start import carry_over, find_start
 from train.models import build_tagger
+from train.tagger.calibration import UNCALIBRATED
 from train.tagger.settings import TaggerSettings
 from train.tagger.variables import head_shapes
 
@@ -27,7 +28,7 @@ def settings_of(labels, **changes):
     settings = TaggerSettings(
         cell="lstm", lstm_size=3, num_layers=1, head="blstm_crf", subword_labels="x", max_seq_length=8,
         do_lower_case=True, labels=labels, scheme="BIO", bert_config=CONFIG.to_dict(), constrain=True,
-        word_units="words", splitter=None, temperature=1.0,
+        word_units="words", splitter=None, calibration=UNCALIBRATED,
     )  # fmt: skip
     return settings._replace(**changes)
 

@@ -11,11 +11,13 @@ from bert.encoder import kernels
 from tests.train import test_bert_lstm_ner as small
 from train.data.windows import Encoded
 from train.inference import frozen
+from train.tagger.calibration import Calibration
 from train.tagger.settings import TaggerSettings
 
 trained = small.trained
 # A loss is the difference of two sums near a hundred, where float32 goes in steps of 8e-6: four of them.
 LOSS_STEPS = 3e-5
+MAPPED = Calibration(3.0, 0.8, 0.1, {"A": 0.5})
 
 
 def windows():
@@ -105,14 +107,17 @@ def test_taggers_share_graphs_and_sessions(trained, settings, monkeypatch):
     assert [args[1] for args in built] == [kernels.REFERENCE, wide]
 
 
-def test_several_temperatures(trained, settings):
-    """Each as a graph of that temperature gives it; without any there are tags and losses alone."""
-    prefix, temperatures = trained[0].latest_checkpoint(), [0.5, 1.0, 3.0]
+def test_several_calibrations(trained, settings):
+    """Each as a graph of that calibration gives it; without any there are tags and losses alone."""
+    prefix, calibrations = trained[0].latest_checkpoint(), [Calibration(0.5), Calibration(), MAPPED]
     with frozen.TaggerTemplate(settings, with_losses=True).tagger(prefix) as run:
-        together, alone = run.tag(windows(), 4, temperatures), run.tag(windows(), 4, [])
-    for i, temperature in enumerate(temperatures):
-        with frozen.FrozenTagger(prefix, settings._replace(temperature=temperature)) as one:
+        given = [each.of_labels(settings.labels, settings.scheme) for each in calibrations]
+        together, alone = run.tag(windows(), 4, given), run.tag(windows(), 4, [])
+    for i, calibration in enumerate(calibrations):
+        changed = settings._replace(calibration=calibration)
+        with frozen.FrozenTagger(prefix, changed) as one, frozen.TaggerTemplate(changed).tagger(prefix) as template:
             expected = one.tag(windows(), 4)
+            assert_same(template.tag(windows(), 4), expected)
         for found, other in zip(together, expected):
             np.testing.assert_array_equal(found.label_ids, other.label_ids)
             np.testing.assert_allclose(found.scores[i], other.scores, atol=1e-5)

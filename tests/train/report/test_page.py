@@ -18,6 +18,7 @@ from train.pages import charts as pages_charts
 from train.report import learning
 from train.report import page as report_page
 from train.report import sentences as report_sentences
+from train.tagger.calibration import Calibration
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-</td>", "B-a\"b'c&amp;", "B"]
 LABELS = ["O", "B-LOC", "B-PER", "I-LOC", "I-PER", "X", "[CLS]", "[SEP]"]
@@ -213,7 +214,7 @@ def test_the_calibration_of_entities_before_and_after():
     before = [[0.99, 0.95 if i < 10 else 0.75] for i in range(20)]
     after = [[0.99, 0.65 if i < 10 else 0.55] for i in range(20)]
     tagged = part.tagged._replace(entity_scores=after)
-    page = made(part._replace(tagged=tagged, uncalibrated=before, temperature=2.5))
+    page = made(part._replace(tagged=tagged, uncalibrated=before, calibration=Calibration(2.5)))
     table = page.tables["dev-calibration", "Entities by their score"]
     assert table[1] == ["Score"] + ["entities", "mean", "right %"] * 2
     assert table[2] == ["0.5 – 0.6", "10", "0.5500", "60.00", "0", "", ""]
@@ -222,6 +223,11 @@ def test_the_calibration_of_entities_before_and_after():
     said = "error of the entities' scores: 5.00 %; as trained 25.00 %. The temperature, fitted on the dev set, is 2.5."
     assert said in page.visible
     assert "Share of right entities by their score, dev" in page.texts["title", None]
+
+    fitted = Calibration(2.5, 0.875, 0.1, {"<b>": -0.5, "PER": 0.25})
+    page = made(part._replace(tagged=tagged, uncalibrated=before, calibration=fitted))
+    said = "is 2.5: it divides the CRF's scores. Then the log-odds of an entity are multiplied by 0.875"
+    assert said in page.visible and "a number for its type is added: <b> -0.50, PER +0.25." in page.visible
 
     page = made(part._replace(tagged=tagged))
     assert page.tables["dev-calibration", "Entities by their score"][0] == ["Score", "entities", "mean", "right %"]

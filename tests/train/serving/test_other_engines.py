@@ -25,12 +25,13 @@ pytestmark = pytest.mark.one_tensorflow
 TEXTS = 500
 BATCH = 25
 CLS, SEP = PIECES.index("[CLS]"), PIECES.index("[SEP]")
+MAP = {"entity_slope": 0.8, "entity_offset": 0.1, "entity_offsets": {"PER": 0.5, "LOC": -0.5}}
 SETTINGS = {
     "blstm_crf": {},
-    "crf": {"head": "crf", "temperature": 1.7},
+    "crf": {"head": "crf", "temperature": 1.7, **MAP},
     "softmax": {"head": "softmax"},
     "blstm_softmax": {"head": "blstm_softmax", "cell": "gru", "num_layers": 2},
-    "words": {"subword_labels": "first", "temperature": 0.6},
+    "words": {"subword_labels": "first", "temperature": 0.6, **MAP},
     "unconstrained": {"constrain": False},
 }
 

@@ -1,4 +1,4 @@
-"""The probabilities of entities against an enumeration of all label sequences in float64; temperatures."""
+"""The probabilities of entities against an enumeration of all label sequences in float64; calibrations."""
 
 import itertools
 
@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from tests.train.tagger.test_decoding import BIO, BIOES, score
 from train.data import labels, schemes
 from train.tagger import decoding
+from train.tagger.calibration import NO_CALIBRATION, Calibration, LabelCalibration
 
 SMALL = ["O", "B-A", "I-A", "X", "[CLS]", "[SEP]"]
 IOB1 = ["O", "B-A", "I-A", "I-B", "X", "[CLS]", "[SEP]"]
@@ -134,18 +135,18 @@ def test_temperatures(by_words, evaluate):
     lengths = tf.constant([7, 5, 1, 2, 6, 3])
     rules, entities = labels.constraint(BIO, "BIO"), labels.entity_rules(BIO, "BIO")
 
-    def decode(divisor, temperature):
+    def decode(divisor, calibration):
         arguments = tf.constant(logits / divisor), lengths, tf.constant(transitions / divisor)
         if by_words:
-            return decoding.decode_words(*arguments, rules, entities, temperature)
-        return decoding.decode_pieces(*arguments, tf.constant(word_start), rules, entities, temperature)
+            return decoding.decode_words(*arguments, rules, entities, calibration)
+        return decoding.decode_pieces(*arguments, tf.constant(word_start), rules, entities, calibration)
 
     temperatures = [0.5, 1.0, 2.0, 8.0]
     together, alone, plain = evaluate(
         [
-            decode(1, tf.constant(temperatures)),
-            [decode(1, value) for value in temperatures],
-            [decode(np.float32(value), 1.0) for value in temperatures],
+            decode(1, LabelCalibration(tf.constant(temperatures), tf.ones([4]), tf.zeros([4, len(BIO) + 1]))),
+            [decode(1, LabelCalibration(value)) for value in temperatures],
+            [decode(np.float32(value), NO_CALIBRATION) for value in temperatures],
         ]
     )
     for i in range(len(temperatures)):
@@ -156,3 +157,49 @@ def test_temperatures(by_words, evaluate):
         for found in (together, alone[i], plain[i]):
             np.testing.assert_array_equal(found.tags, plain[0].tags)
     assert (together.entity_scores <= together.scores + 1e-5).all()
+
+
+@pytest.mark.parametrize("by_words", [True, False])
+def test_the_map_of_entity_scores(by_words, evaluate):
+    """It is that of the entity's type and changes neither tags nor the scores of words; several at once, and alone."""
+    rng = np.random.RandomState(1)
+    steps, names = 9, ["O", "B-A", "I-A", "B-B", "I-B", "X", "[CLS]", "[SEP]"]
+    logits = (rng.normal(size=[8, steps, len(names) + 1]) * 3).astype(np.float32)
+    logits[:, :, 1] -= 2  # O, so that there are entities
+    transitions = rng.normal(size=[len(names) + 1] * 2).astype(np.float32)
+    word_start, lengths = rng.randint(0, 2, [8, steps]), [9, 8, 7, 1, 2, 6, 3, 9]
+    rules, entities = labels.constraint(names, "BIO"), labels.entity_rules(names, "BIO")
+
+    def decode(calibration):
+        arguments = tf.constant(logits), tf.constant(lengths), tf.constant(transitions)
+        if by_words:
+            return decoding.decode_words(*arguments, rules, entities, calibration)
+        return decoding.decode_pieces(*arguments, tf.constant(word_start), rules, entities, calibration)
+
+    calibrations = [
+        Calibration(1.5),
+        Calibration(1.5, 0.7, 0.25, {"A": -1.0, "B": 2.0}),
+        Calibration(1.0, 1.3, -0.5, {"A": 0.5}),  # dev had no B
+        Calibration(1.0),
+    ]
+    by_label = [each.of_labels(names, "BIO") for each in calibrations]
+    together = LabelCalibration(*(tf.constant(values) for values in zip(*by_label)))
+    together, alone = evaluate([decode(together), [decode(each) for each in by_label]])
+    for i, (fitted, plain) in enumerate([(calibrations[1], 0), (calibrations[2], 3)], 1):
+        expected, counts = np.array(alone[plain].entity_scores), dict.fromkeys("AB", 0)
+        for b in range(8):
+            for t in range(lengths[b]):
+                prefix, _, kind = names[alone[i].tags[b, t] - 1].partition("-")
+                if prefix in ("B", "I"):
+                    offset = fitted.offsets.get(kind, fitted.offset)
+                    p = np.clip(np.float64(expected[b, t]), 1e-6, 1 - 1e-6)
+                    expected[b, t] = 1 / (1 + np.exp(-fitted.slope * np.log(p / (1 - p)) - offset))
+                    counts[kind] += 1
+        assert min(counts.values()) > 3
+        np.testing.assert_allclose(alone[i].entity_scores, expected, atol=2e-6)
+    for i, one in enumerate(alone):
+        np.testing.assert_allclose(together.entity_scores[i], one.entity_scores, atol=1e-5)
+        np.testing.assert_allclose(together.scores[i], one.scores, atol=1e-5)
+        np.testing.assert_array_equal(one.scores, alone[0 if i < 2 else 3].scores)
+        np.testing.assert_array_equal(one.tags, alone[0].tags)
+    np.testing.assert_array_equal(together.tags, alone[0].tags)
