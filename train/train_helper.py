@@ -111,8 +111,8 @@ def _add_task_flags(parser):
     switch("do_predict", True, help="tag dev.txt and test.txt, write label_*.txt and predict_score*.txt")
     switch("report", False, help="with -do_predict: write report.html, a page on what the tagger gets right and wrong")
     switch("do_export", False, help="write a SavedModel to export/")
-    switch("calibrate", True, help="after training fit a temperature on dev.txt, so that probabilities mean what they "
-           "say; tags stay the same")  # fmt: skip
+    switch("calibrate", True, help="after training fit a temperature and offsets of types on dev.txt, so that "
+           "probabilities mean what they say; tags stay the same")  # fmt: skip
     switch("filter_adam_var", False, help="write model.ckpt without the optimizer's variables, a third the size")
 
 
