@@ -5,14 +5,17 @@ not a fresh one: of signals, kills, exit codes, two runs at once. What a program
 `subprocess`.
 """
 
-import atexit
+import contextlib
 import ctypes
+import importlib
 import json
-import multiprocessing
-import multiprocessing.forkserver
 import os
 import runpy
+import select
+import signal
+import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import types
@@ -21,35 +24,55 @@ from tests.paths import REPOSITORY
 
 # startup comes first, as in the programs.
 PRELOADED = ["bert.system.startup", "bert.launch", "run", "train.bert_lstm_ner", "train.predictor", "bert.run_squad"]
+READY = b"TensorFlow is loaded\n"
 
-# From Python 3.12 on a process crashes that finalizes Python within a function of multiprocessing.
-CAN_FINALIZE = sys.version_info < (3, 12)
 
-_context = multiprocessing.get_context("forkserver")
+class Process:
+    """A fork of the server that runs a function; what multiprocessing.Process has of it.
+
+    Attributes:
+      pid: its number.
+      exitcode: its exit code, or minus the number of the signal that killed it; None while it runs.
+    """
+
+    def __init__(self, request):
+        with tempfile.TemporaryDirectory() as folder:
+            ends = os.path.join(folder, "ends")
+            os.mkfifo(ends)
+            _server().stdin.write(json.dumps([*request, ends]).encode() + b"\n")
+            _server().stdin.flush()
+            self._ends = open(ends, "rb", buffering=0)
+        self.pid, self.exitcode = int(self._ends.readline()), None
+
+    def join(self, timeout=None):
+        """Waits for its end, at most so many seconds."""
+        if self.exitcode is None and select.select([self._ends], [], [], timeout)[0]:
+            self.exitcode = int(self._ends.readline())
+            self._ends.close()
+
+    def is_alive(self):
+        self.join(0)
+        return self.exitcode is None
+
+    def kill(self):
+        if self.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
 
 def start(function, *args, stdout=os.devnull, stderr=os.devnull, cwd=None):
     """Starts `function(*args)`, a function of a module, in a process of its own.
 
     Args:
+      args: strings, or paths.
       stdout, stderr: paths of files that what it prints is added to.
       cwd: its working directory; default: that of the tests.
 
     Returns:
-      multiprocessing.Process. Its exit code is the program's, or minus the number of the signal that killed it.
+      Process.
     """
-    _context.set_forkserver_preload(PRELOADED)
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = REPOSITORY  # of the process that is forked, which is started with the first one
-    try:
-        multiprocessing.forkserver.ensure_running()
-    finally:
-        os.environ.pop("PYTHONPATH")
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
-    process = _context.Process(target=_call, args=(function, args, str(stdout), str(stderr), cwd and str(cwd)))
-    process.start()
-    return process
+    where = [str(stdout), str(stderr), str(cwd or os.getcwd())]
+    return Process([function.__module__, function.__name__, list(map(str, args)), *where])
 
 
 def run(function, *args, timeout=1200, **files):
@@ -61,11 +84,64 @@ def run(function, *args, timeout=1200, **files):
     return process.exitcode
 
 
-def _call(function, args, stdout, stderr, cwd):
-    _redirect(*(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666) for path in (stdout, stderr)))
-    if cwd:
+def _server(started=[]):  # noqa: B006  the one of this process
+    """The process that has loaded TensorFlow and is forked; it ends when this one does."""
+    if not started:
+        program = f"import sys; sys.path.insert(0, {REPOSITORY!r}); from tests import forking; forking.serve()"
+        server = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert server.stdout.readline() == READY
+        started.append(server)
+    return started[0]
+
+
+def serve():
+    """Runs what the lines on standard input ask for, each in a fork of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests
+    for name in PRELOADED:
+        importlib.import_module(name)
+    os.write(1, READY)
+    for line in iter(sys.stdin.buffer.readline, b""):
+        if not os.fork():
+            _keep(*json.loads(line.decode()))
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _keep(module, name, args, stdout, stderr, cwd, ends):
+    """Forks once more, and writes the number of that process and then its end to the file `ends`."""
+    try:
+        pid = os.fork()
+        if not pid:
+            _call(module, name, args, stdout, stderr, cwd)
+        with open(ends, "wb", buffering=0) as writer:
+            writer.write(b"%d\n" % pid)
+            writer.write(b"%d\n" % _exit_code(os.waitpid(pid, 0)[1]))
+    finally:
+        os._exit(0)
+
+
+def _exit_code(status):
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _call(module, name, args, stdout, stderr, cwd):
+    """Runs a function as a program; does not return."""
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        _redirect(*(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666) for path in (stdout, stderr)))
         os.chdir(cwd)
-    function(*args)
+        getattr(importlib.import_module(module), name)(*args)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
 
 
 def _redirect(stdout, stderr):
@@ -114,7 +190,7 @@ class Fork:
         if self.returncode is None:
             ended, status = os.waitpid(self._pid, os.WNOHANG)
             if ended:
-                self.returncode = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                self.returncode = _exit_code(status)
         return self.returncode
 
     def wait(self):
@@ -149,13 +225,4 @@ def _become(command, env, preexec_fn):
     except BaseException:
         traceback.print_exc()
     finally:
-        end(code)
-
-
-def end(code):
-    """Ends a forked process as any Python ends, as far as this one can within multiprocessing; os._exit does not."""
-    if CAN_FINALIZE:
-        ctypes.pythonapi.Py_Exit(code)
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    os._exit(code)
+        ctypes.pythonapi.Py_Exit(code)  # as any Python ends; os._exit does not

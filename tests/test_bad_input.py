@@ -1,6 +1,8 @@
 """Everything a user can get wrong: exit code 2, one line that names the file and what was expected, nothing touched."""
 
+import gc
 import json
+import logging
 import os
 import re
 import shutil
@@ -10,10 +12,12 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert.system.errors import run_program
+from bert.system.errors import UserError, run_program
 from run import main
 from tests.paths import REPOSITORY
 from tests.small_task import run
+
+pytestmark = pytest.mark.one_tensorflow  # what is wrong is found before a graph is built
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def contents(directory):
 def check(capfd, monkeypatch):
     """`check(expected, *flags)`: run.py with these flags ends with exit code 2 and one line on standard error."""
 
-    def check(expected, *flags, lines=1):
+    def check(expected, *flags, lines=1, main=main):
         monkeypatch.setattr(sys, "argv", ["run.py"] + list(flags))
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -56,6 +60,28 @@ def test_nothing_but_the_line_in_a_process_of_its_own(setting):
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == f"error: {data}/dev.txt:1: expected a word and its tag, found only 'word'\n"
     assert not output.exists()
+
+
+@pytest.mark.every_tensorflow
+def test_an_error_in_building_a_graph_is_one_line(check, monkeypatch):
+    """TensorFlow would add reports of objects that were never used, when the graph is collected."""
+    log, reports = logging.getLogger("tensorflow"), []
+    handler = logging.Handler()
+    handler.emit = lambda record: reports.append(record.getMessage())
+    monkeypatch.setattr(log, "handlers", [handler])
+    before = log.level
+
+    def build():
+        with tf.Graph().as_default():
+            written = tf.TensorArray(tf.float32, 1).write(0, 1.0)
+            raise UserError(f"x is {written is None}")
+
+    try:
+        check("^error: x is False$", main=build)
+        gc.collect()
+    finally:
+        log.setLevel(before)
+    assert not reports
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def trained(root, task, quick):
     return output, small_task.succeed_here(*task[0], "-output_dir", output, *more)
 
 
-def test_training_writes_what_it_writes_on_a_disk(trained, task, root, tmp_path):
+def test_training_writes_there(trained, root):
     output, printed = trained
     names = stores.files(output)
     expected = {run_dir.LABEL2ID, run_dir.VOCAB, run_dir.BERT_CONFIG, run_dir.EVAL_RESULTS, run_dir.RUN_STATE}
@@ -78,7 +78,13 @@ def test_training_writes_what_it_writes_on_a_disk(trained, task, root, tmp_path)
     assert kept == [os.path.basename(best) + ".index"]
     assert learning.training_losses(output)
     assert not os.path.exists(root.split("/")[0])  # a local folder, ./ram:
+    report = conlleval.return_report(f"{output}/{run_dir.TAGGED['test']}")
+    assert stores.read(f"{output}/{run_dir.REPORT['test']}").decode("utf-8") == "".join(report)
 
+
+@pytest.mark.one_tensorflow
+def test_training_writes_what_it_writes_on_a_disk(trained, task, tmp_path):
+    output = trained[0]
     small_task.succeed_here(*task[1], "-output_dir", str(tmp_path), "-num_train_epochs", "2")
     for name in (*run_dir.TAGGED.values(), run_dir.EVAL_RESULTS, run_dir.LABEL2ID, run_dir.RECORDS["train"]):
         assert stores.read(f"{output}/{name}") == stores.read(str(tmp_path / name)), name

@@ -46,12 +46,15 @@ def write_mrpc(directory, train=512, others=60):
         write_lines(directory / f"{split}.tsv", [head] + rows)
 
 
-def save_random_encoder(prefix):
-    """A checkpoint of an encoder alone, as pre-training would leave one."""
+def save_random_encoder(prefix, num_labels=None):
+    """A checkpoint of an encoder alone, as pre-training would leave one; of a classifier where it has labels."""
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(5)
         ids = tf.placeholder(tf.int32, [None, None])
         modeling.BertModel(modeling.BertConfig.from_dict(dict(CONFIG, initializer_range=0.1)), False, ids)
+        if num_labels:
+            tf.get_variable("output_weights", [num_labels, CONFIG["hidden_size"]])
+            tf.get_variable("output_bias", [num_labels])
         session.run(tf.global_variables_initializer())
         return tf.train.Saver().save(session, prefix)
 

@@ -1,7 +1,6 @@
 """Trainings by run_classifier: from a checkpoint, resumed, of each kind of task, and computed in other ways."""
 
 import glob
-import os
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import tensorflow.compat.v1 as tf
 
 from bert import run_classifier
 from bert.encoder import kernels
-from bert.runtime.estimator import Estimator
 from tests.bert.classifier_task import flags_of, pairs, predictions_of, results_of, save_random_encoder, write_lines
 from tests.training import OTHER_WAY, recorded_losses
 
@@ -43,37 +41,6 @@ def test_training_starts_from_the_checkpoint_given(encoder, mrpc, tmp_path):
     old, new = tf.train.load_checkpoint(start), tf.train.load_checkpoint(tf.train.latest_checkpoint(str(output)))
     for name in old.get_variable_to_shape_map():
         np.testing.assert_allclose(new.get_tensor(name), old.get_tensor(name), atol=1e-20)
-
-
-@pytest.mark.one_tensorflow
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(encoder, mrpc, tmp_path, monkeypatch):
-    """Stopped at a checkpoint amid an epoch, it ends with the weights of a run that was not, to the last bit."""
-    more = ["--num_train_epochs=2", "--train_batch_size=64"]
-    more += ["--save_checkpoints_steps=11", "--do_train"]
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    run_classifier.main(flags_of(encoder, mrpc, whole, "mrpc", *more))
-
-    class Stop(tf.train.SessionRunHook):
-        def after_run(self, run_context, run_values):
-            if os.path.exists(str(stopped / "model.ckpt-11.index")):
-                raise KeyboardInterrupt
-
-    train = Estimator.train
-
-    def train_until(*args, hooks, **kwargs):
-        train(*args, hooks=[*hooks, Stop()], **kwargs)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Estimator, "train", train_until)
-        with pytest.raises(KeyboardInterrupt):
-            run_classifier.main(flags_of(encoder, mrpc, stopped, "mrpc", *more))
-    assert tf.train.latest_checkpoint(str(stopped)).endswith("-11")
-    run_classifier.main(flags_of(encoder, mrpc, stopped, "mrpc", *more))
-    ends = [tf.train.latest_checkpoint(str(output)) for output in (whole, stopped)]
-    assert [os.path.basename(end) for end in ends] == ["model.ckpt-16"] * 2
-    expected, found = (tf.train.load_checkpoint(end) for end in ends)
-    for name in expected.get_variable_to_shape_map():
-        np.testing.assert_array_equal(found.get_tensor(name), expected.get_tensor(name), err_msg=name)
 
 
 @pytest.mark.one_tensorflow
@@ -124,25 +91,25 @@ def test_both_parts_of_mnli(encoder, tmp_path):
     assert not (output / "eval_results_mismatched.txt").exists()
 
 
+@pytest.mark.skipif(not kernels.can_fuse(), reason="TensorFlow 1.15 computes in one way alone")
 def test_trained_and_evaluated_another_way(encoder, mrpc, tmp_path, monkeypatch):
     """The losses of some steps, and what is predicted, are about those of plain float32; a profile is written."""
     monkeypatch.setattr("bert.classification.model.DROPOUT", 0.0)
-    start = save_random_encoder(str(tmp_path / "bert_model.ckpt"))
-    one_step = ["--do_train", "--num_train_epochs=0.01", f"--init_checkpoint={start}"]
-    run_classifier.main(flags_of(encoder, mrpc, tmp_path / "start", "mrpc", *one_step))
-    # A head too, as random values depend on how the graph is built.
-    common = [f"--init_checkpoint={tf.train.latest_checkpoint(str(tmp_path / 'start'))}", "--num_train_epochs=0.25"]
+    # With a head, as random values depend on how the graph is built. All in one length: each is compiled anew.
+    start = save_random_encoder(str(tmp_path / "bert_model.ckpt"), num_labels=2)
+    common = [f"--init_checkpoint={start}", "--num_train_epochs=0.25", "--bucket=false", "--max_seq_length=20"]
     found = {}
-    for name, way in (("plain", ["--precision=fp32", "--xla=false"]), ("other", OTHER_WAY + ["--profile"])):
+    other = [*OTHER_WAY, "--profile", "--do_export"]
+    for name, way in (("plain", ["--precision=fp32", "--xla=false"]), ("other", other)):
         output = tmp_path / name
         with recorded_losses() as losses:
-            more = common + way + ["--do_train", "--do_eval", "--do_predict", "--do_export"]
+            more = common + way + ["--do_train", "--do_eval", "--do_predict"]
             run_classifier.main(flags_of(encoder, mrpc, output, "mrpc", *more))
         found[name] = losses + [results_of(output)["eval_loss"]]
         assert len(losses) == 8 and (output / "profile").exists() == (name == "other")
     assert list((tmp_path / "other" / "profile").glob("timeline-*.json"))
     np.testing.assert_allclose(found["other"], found["plain"], rtol=0.02)
-    assert found["other"] != found["plain"] or not kernels.can_fuse()  # bf16 is not quite the same
+    assert found["other"] != found["plain"]  # bf16 is not quite the same
     np.testing.assert_allclose(predictions_of(tmp_path / "other"), predictions_of(tmp_path / "plain"), atol=0.02)
     assert glob.glob(str(tmp_path / "other" / "export" / "*" / "saved_model.pb"))
 

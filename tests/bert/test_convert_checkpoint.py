@@ -187,6 +187,7 @@ def test_an_output_layer_of_its_own_is_listed(tmp_path, convert):
     assert convert("hf", "google")[1][0] == "  not converted: cls.predictions.decoder.weight [11, 6]"
 
 
+@pytest.mark.one_tensorflow
 @pytest.mark.parametrize("kind,name", [("F16", "F16"), ("BF16", "BF16")])
 def test_half_precision_is_widened_and_said_so(kind, name, tmp_path, convert):
     weights = hf_models.write_model(tmp_path / "hf")
@@ -202,6 +203,7 @@ def test_half_precision_is_widened_and_said_so(kind, name, tmp_path, convert):
     assert found.dtype == np.float32 and found.tobytes() == expected.tobytes()
 
 
+@pytest.mark.one_tensorflow
 def test_heads_that_have_no_like_are_listed(tmp_path, convert):
     hf_models.write_model(tmp_path / "hf", "BertForTokenClassification")
     _, log = convert("hf", "google")
@@ -243,6 +245,7 @@ def test_a_checkpoint_of_training(tmp_path, convert):
     np.testing.assert_array_equal(found["pooler.dense.weight"], values["bert/pooler/dense/kernel"].T)
 
 
+@pytest.mark.one_tensorflow
 def test_weights_in_several_files(tmp_path, convert):
     weights = hf_models.write_model(tmp_path / "hf")
     google, _ = convert("hf", "google")
@@ -281,6 +284,7 @@ def test_added_tokens_behind_vocab_txt(tmp_path, convert):
     assert list(tokenization.load_vocab(str(google / "vocab.txt"))) == hf_models.VOCAB
 
 
+@pytest.mark.one_tensorflow
 @pytest.mark.parametrize(
     "settings,ending,notes",
     [
@@ -300,6 +304,7 @@ def test_which_flags_it_is_to_be_used_with(settings, ending, notes, tmp_path, co
     assert all("its tokenizer differs" in line for line in log[:notes])
 
 
+@pytest.mark.one_tensorflow
 def test_sizes_that_config_json_leaves_out_and_another_epsilon(tmp_path, convert):
     hf_models.write_model(tmp_path / "hf", type_vocab_size=None, hidden_act=None, layer_norm_eps=1e-5)
     google, log = convert("hf", "google")

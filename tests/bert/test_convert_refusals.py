@@ -12,6 +12,8 @@ from bert.system.errors import UserError
 from tests import hf_models
 from tests.bert.conversion import FAST, GOOGLE_FILES, google_model
 
+pytestmark = pytest.mark.one_tensorflow
+
 
 def files_of(directory):
     return {str(path): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
@@ -238,6 +240,7 @@ def test_a_google_directory_that_is_damaged(file, content, expected, tmp_path, c
     assert_refused(expected, convert, tmp_path, "-to_hf")
 
 
+@pytest.mark.every_tensorflow
 @pytest.mark.parametrize(
     "name,value,expected",
     [

@@ -164,6 +164,7 @@ def test_defaults_are_google_s():
     assert extract_features.parse_flags(["--input_file=i", "--output_file=o"] + old).layers == [-1, -2]
 
 
+@pytest.mark.one_tensorflow
 def test_lines_end_at_lf_or_crlf_only(setting, extract):
     source, output, flags = setting
     source.write_bytes(b"\xef\xbb\xbfthe cat\r\nmat\rcat\n\r\n" + "cat\u2028\x0bmat".encode())
@@ -172,8 +173,7 @@ def test_lines_end_at_lf_or_crlf_only(setting, extract):
     assert tokens == [["the", "cat"], ["mat", "cat"], [], ["cat", "mat"]]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 7, 64])
-@pytest.mark.parametrize("one_hot", [False, True])
+@pytest.mark.parametrize("batch_size,one_hot", [(1, False), (2, True), (7, False), (64, True)])
 def test_neither_batch_nor_padding_nor_order_matters(batch_size, one_hot, bert_dir, alone):
     rng = np.random.RandomState(batch_size)
     texts = [" ".join(rng.choice(VOCAB[5:], rng.randint(0, 30))) for _ in range(60)] + TEXTS
@@ -209,6 +209,7 @@ def test_memory_does_not_grow_with_the_number_of_texts(bert_dir):
                 break
 
 
+@pytest.mark.one_tensorflow
 def test_input_from_a_pipe(setting, extract, alone, tmp_path):
     _, output, flags = setting
     pipe = str(tmp_path / "pipe")
@@ -260,6 +261,7 @@ def check(capfd, monkeypatch):
     return check
 
 
+@pytest.mark.one_tensorflow
 @pytest.mark.parametrize(
     "flags,expected",
     [
@@ -348,10 +350,15 @@ def test_a_pair_for_an_encoder_with_one_segment(bert_dir, tmp_path):
             list(encoder.encode([("the cat", None), ("the cat", "mat")]))
 
 
+ONCE = pytest.mark.one_tensorflow  # both together are computed everywhere
+
+
 @pytest.mark.parametrize(
     "way,tolerance",
     [(["--precision=fp32"], 1e-5)]
-    + [(["--xla"], 1e-5), (["--precision=bf16"], 0.1), (["--precision=bf16", "--xla"], 0.1)] * kernels.can_fuse(),
+    + [pytest.param(["--xla"], 1e-5, marks=ONCE), pytest.param(["--precision=bf16"], 0.1, marks=ONCE)]
+    * kernels.can_fuse()
+    + [(["--precision=bf16", "--xla"], 0.1)] * kernels.can_fuse(),
 )
 def test_other_ways_to_compute_give_about_the_same(way, tolerance, setting, extract, alone):
     """In float32 always; a length of 23 is one that is not rounded up beyond -max_seq_length."""

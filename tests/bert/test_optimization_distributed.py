@@ -85,8 +85,17 @@ def linear_model_fn(seen_names, options):
     return model_fn
 
 
-@pytest.mark.parametrize("accumulation_steps", [1, 3])
-@pytest.mark.parametrize("strategy", [two_replicas, two_computing_one_storing, one_device])
+ONCE = pytest.mark.one_tensorflow
+
+
+@pytest.mark.parametrize(
+    "strategy,accumulation_steps",
+    [
+        pytest.param(two_replicas, 1, marks=ONCE), (two_replicas, 3), pytest.param(two_computing_one_storing, 1),
+        pytest.param(two_computing_one_storing, 3, marks=ONCE), pytest.param(one_device, 1, marks=ONCE),
+        (one_device, 3),
+    ],
+)  # fmt: skip
 def test_any_strategy_trains_as_numpy_does(strategy, accumulation_steps, tmp_path):
     data = inputs_and_targets(BATCH * UPDATES * accumulation_steps)
     names = set()

@@ -99,6 +99,7 @@ def test_batches_change_nothing(encoder, mrpc, finished, tmp_path):
         assert results_of(output)["eval_loss"] == pytest.approx(scores["eval_loss"], abs=1e-5)
 
 
+@pytest.mark.one_tensorflow
 def test_the_records_of_the_data_are_made_once(encoder, mrpc, finished, tmp_path):
     output = tmp_path / "output"
     shutil.copytree(str(finished), str(output))
@@ -172,6 +173,7 @@ def check(capfd):
     return check
 
 
+@pytest.mark.one_tensorflow
 def test_wrong_flags(encoder, mrpc, tmp_path, check):
     output = tmp_path / "output"
 
@@ -192,6 +194,7 @@ def test_wrong_flags(encoder, mrpc, tmp_path, check):
     assert not output.exists()
 
 
+@pytest.mark.one_tensorflow
 def test_wrong_data(encoder, mrpc, tmp_path, check):
     data, output = tmp_path / "data", tmp_path / "output"
     shutil.copytree(str(mrpc), str(data))
@@ -210,6 +213,7 @@ def test_wrong_data(encoder, mrpc, tmp_path, check):
     assert not output.exists()
 
 
+@pytest.mark.one_tensorflow
 def test_wrong_checkpoints(encoder, mrpc, own, finished, tmp_path, check):
     output = tmp_path / "output"
     data = own[0]

@@ -145,24 +145,6 @@ def test_checkpoint_has_every_variable_of_the_contract(given, trained):
     assert found == dict(expected, **slots)
 
 
-@pytest.mark.one_tensorflow
-def test_a_run_that_was_stopped_goes_on_where_it_was(given, tmp_path):
-    """The weights at the end are those of a run that was not stopped: same batches, same rates."""
-    flags = ["--do_train", "--num_train_steps=12", "--num_warmup_steps=4", "--save_checkpoints_steps=5"]
-    whole, stopped = str(tmp_path / "whole"), str(tmp_path / "stopped")
-    run_pretraining.main(flags_of(given, whole) + flags)
-    os.mkdir(stopped)
-    for name in os.listdir(whole):
-        if name.startswith("model.ckpt-5."):
-            shutil.copy(os.path.join(whole, name), stopped)
-    with open(os.path.join(stopped, "checkpoint"), "w") as writer:
-        writer.write('model_checkpoint_path: "model.ckpt-5"\n')
-    run_pretraining.main(flags_of(given, stopped) + flags)
-    first, second = (tf.train.load_checkpoint(os.path.join(path, "model.ckpt-12")) for path in (whole, stopped))
-    for name in first.get_variable_to_shape_map():
-        np.testing.assert_allclose(second.get_tensor(name), first.get_tensor(name), atol=1e-6, err_msg=name)
-
-
 def test_evaluation_of_an_init_checkpoint(given, trained, tmp_path):
     """What nobody trained here is evaluated as it is."""
     flags = flags_of(given, tmp_path / "new", "others") + ["--do_eval", "--eval_batch_size=1000"]

@@ -56,8 +56,7 @@ def expected(alone):  # noqa: F811
     return vector
 
 
-@pytest.mark.parametrize("pooling", POOLED)
-@pytest.mark.parametrize("layer", [-1, 0, -3])
+@pytest.mark.parametrize("pooling,layer", [*((pooling, -1) for pooling in POOLED), ("mean-max", 0), ("first", -3)])
 def test_vectors(pooling, layer, config, expected):
     assert sorted(POOLINGS) == sorted(POOLED)
     with Sentence2Vec(dict(config, pooling=pooling, layer=layer)) as sentence2vec:
@@ -106,6 +105,7 @@ def test_threads(config):
             np.testing.assert_allclose(np.roll(result, i, axis=0), together, atol=1e-5)
 
 
+@pytest.mark.one_tensorflow  # test_predictor.py has such a program on every one
 def test_library_in_a_program_of_tensorflow_s_own_mode(config_file, tmp_path):
     """The library sets no mode of TensorFlow's: it works beside eager execution and leaves it on."""
     script, out, log = tmp_path / "script.py", tmp_path / "out", tmp_path / "log"
@@ -224,6 +224,7 @@ def test_run_sh(bert_dir, convert, tmp_path, monkeypatch, capfd):  # noqa: F811
     assert (tmp_path / "out" / "vectors.tsv").read_text().count(",") == HIDDEN - 1
 
 
+@pytest.mark.one_tensorflow  # test_extract_features.py has the same encoder everywhere
 @pytest.mark.parametrize(
     "way,tolerance",
     [({"precision": "fp32"}, 1e-5)]
@@ -261,6 +262,7 @@ def test_bad_config(change, expected_message, config):
         Sentence2Vec(dict(config, **change))
 
 
+@pytest.mark.one_tensorflow
 @pytest.mark.parametrize(
     "content,flags,expected_line",
     [

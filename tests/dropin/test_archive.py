@@ -201,9 +201,8 @@ def test_sentence_vectors_by_the_archives_keys(release):
             Sentence2Vec(**given)
 
 
-@pytest.mark.parametrize("lstm_size", [1, 4])
-@pytest.mark.parametrize("scope", [None, "", "tagger"])
-def test_create_model_twice_shares_its_variables(release, lstm_size, scope):
+@pytest.mark.parametrize("scope,lstm_size", [(None, 1), ("", 4), ("tagger", 4)])
+def test_create_model_twice_shares_its_variables(release, scope, lstm_size):
     """For training and for evaluation in one graph, as scripts build it, at the root or in a scope."""
 
     def build(is_training):

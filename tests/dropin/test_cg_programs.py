@@ -10,7 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert.system.errors import UserError
-from tests import forking, small_task
+from tests import forking, selection, small_task
 from tests.paths import REPOSITORY
 from train import bert_lstm_ner, bert_lstm_ner_cg_estimator, bert_lstm_ner_cg_variable, run_dir
 from train.train_helper import get_args_parser
@@ -42,6 +42,9 @@ def test_a_run(program, given, tmp_path, capsys):
     assert [step for step, _ in found["dev/f1"]] == steps
 
     assert sorted(state["calibration"]["entity_offsets"]) == ["LOC", "PER"]
+    if not selection.is_reference():
+        return  # what one program writes, the other reads: files, the same on every TensorFlow
+
     # run.py uses what was trained, and finds the same tags.
     with open(str(tmp_path / "label_test.txt"), encoding="utf-8") as reader:
         tagged = reader.read()

@@ -276,7 +276,7 @@ def test_a_server_of_features(release, tmp_path):
 # ---- further pre-training with a head of one's own ------------------------------------------------------------------
 
 
-def test_further_pre_training(release, kind_of_variables, tmp_path):
+def test_further_pre_training(release, tmp_path):
     rng, tokenizer = random.Random(2), release.tokenizer
     words = "the man ann bob met saw in at london paris . unaffable".split()
     documents = ["\n".join(" ".join(rng.choice(words) for _ in range(5)) for _ in range(4)) for _ in range(6)]

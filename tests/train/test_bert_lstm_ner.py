@@ -108,6 +108,7 @@ def test_evaluation_agrees_with_prediction_and_scikit_learn(trained, prediction)
         np.testing.assert_allclose(results[name], value, rtol=1e-5)
 
 
+@pytest.mark.one_tensorflow
 def test_labels_come_from_the_output_directory_where_they_are_not_given(trained, tmp_path):
     _, estimator, subword_labels = trained
     if subword_labels == "first":

@@ -88,7 +88,10 @@ def marginals(scores, length, transitions):
     return result
 
 
-@pytest.mark.parametrize("cell,num_layers,crf_only", [HEADS[0], HEADS[3], HEADS[4]])
+ONCE = pytest.mark.one_tensorflow  # other operations than those of the other cases there are none
+
+
+@pytest.mark.parametrize("cell,num_layers,crf_only", [pytest.param(*HEADS[0], marks=ONCE), HEADS[3], HEADS[4]])
 def test_create_model(cell, num_layers, crf_only, evaluate):
     fed = placeholders()
     arguments = [CONFIG, False, fed["ids"], fed["mask"], fed["segments"], fed["labels"], NUM_LABELS, False]
@@ -211,7 +214,7 @@ def test_over_words(head, seq_len, evaluate):
         np.testing.assert_allclose(scores[b], probability, rtol=1e-4)
 
 
-@pytest.mark.parametrize("seq_len", [6, None])
+@pytest.mark.parametrize("seq_len", [pytest.param(6, marks=ONCE), None])
 def test_gradients_over_words(seq_len, evaluate):
     """Those of the same head on vectors that tf.gather_nd fetched from places written down here."""
     fed = placeholders(seq_len)
@@ -234,7 +237,7 @@ def test_gradients_over_words(seq_len, evaluate):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("by_words,seq_len", [(False, None), (True, 6)])
+@pytest.mark.parametrize("by_words,seq_len", [(False, None), pytest.param(True, 6, marks=ONCE)])
 def test_sentences_without_any_word(by_words, seq_len, evaluate):
     """A batch of nothing but such: no tag, no NaN."""
     names = ["O", "B-A", "X", "[CLS]", "[SEP]"]
@@ -259,7 +262,7 @@ def test_sentences_without_any_word(by_words, seq_len, evaluate):
         assert np.isfinite(value).all()
 
 
-@pytest.mark.parametrize("scheme", ["BIO", None])
+@pytest.mark.parametrize("scheme", ["BIO", pytest.param(None, marks=ONCE)])
 @pytest.mark.parametrize("by_words", [False, True])
 def test_constrained_tags(by_words, scheme, evaluate):
     """Words carry tags that may stand there, everything else says X or, over pieces, [CLS] and [SEP]."""
@@ -299,11 +302,9 @@ def test_dropout_is_for_training(evaluate):
         assert (one != other).any()
 
 
-ONCE = pytest.mark.one_tensorflow  # tests/bert/training/test_tpu_graph.py compiles more of it
-
-
 @pytest.mark.parametrize(
     "head,by_words",
+    # tests/bert/training/test_tpu_graph.py compiles more of it
     [pytest.param(HEADS[0], False, marks=ONCE), pytest.param(HEADS[2], True, marks=ONCE), (HEADS[4], True)],
 )
 def test_static_shapes_compile(head, by_words):

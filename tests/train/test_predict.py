@@ -260,7 +260,6 @@ def test_help_and_defaults(capsys):
     assert predict.parse_flags(["-model_dir", "m", "-resume", "false", __file__]).resume is False
 
 
-@pytest.mark.every_tensorflow
 def test_with_a_model_it_finds_what_predictor_finds(finished, tmp_path):
     from train.predictor import Predictor
 

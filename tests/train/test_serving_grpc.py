@@ -106,12 +106,19 @@ def grpc_server(exported):
     model.close()
 
 
+def check_grpc(server, predict, **settings):
+    with ServingClient(server.url, "ner", protocol="grpc", batch_size=3, timeout=60, **settings) as client:
+        check_same(client.tokens(serving.TEXTS), predict.tokens(serving.TEXTS))
+        check_same(client(serving.TEXTS), predict(serving.TEXTS))
+
+
 @pytest.mark.every_tensorflow
-def test_grpc_says_what_predictor_says(grpc_server, exported, predict):
-    for others in ({}, {"signature": "serving_default", "export_dir": exported}):
-        with ServingClient(grpc_server.url, "ner", protocol="grpc", batch_size=3, timeout=60, **others) as client:
-            check_same(client.tokens(serving.TEXTS), predict.tokens(serving.TEXTS))
-            check_same(client(serving.TEXTS), predict(serving.TEXTS))
+def test_grpc_says_what_predictor_says(grpc_server, predict):
+    check_grpc(grpc_server, predict)
+
+
+def test_grpc_says_it_of_windows_too(grpc_server, exported, predict):
+    check_grpc(grpc_server, predict, signature="serving_default", export_dir=exported)
 
 
 def test_grpc_failures(grpc_server):

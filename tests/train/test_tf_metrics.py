@@ -161,7 +161,8 @@ def test_bad_arguments(graph, arguments, message):
         tf_metrics.fbeta(**{"labels": [1, 2], "predictions": [1, 2], "num_classes": 3, **arguments})
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+# One replica is what every evaluation of a tagger has.
+@pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.one_tensorflow), 2])
 def test_in_an_estimator(tmp_path, replicas):
     """`evaluate` gives scikit-learn's scores, with the batches dealt out to one or two devices."""
     random = np.random.RandomState(0)

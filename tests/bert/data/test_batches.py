@@ -96,6 +96,7 @@ def test_a_shuffle_through_a_small_buffer(tmp_path, monkeypatch):
     assert numbers(batches(path, 7, is_training=True, seed=7, start_step=3)) == found[12:]
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 def test_the_order_depends_on_the_seed_alone(tmp_path):
     path = tmp_path / "records"
     write(path, 10)
@@ -106,6 +107,7 @@ def test_the_order_depends_on_the_seed_alone(tmp_path):
     assert numbers(batches(path, 5, is_training=True, seed=7, graph_seed=1, batch_size=8)) == first
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 @pytest.mark.parametrize("seed,graph_seed", [(0, 0), (None, None), (0, None)])
 def test_seed_zero_and_none_are_seeds_too(seed, graph_seed, tmp_path):
     path = tmp_path / "records"
@@ -125,6 +127,7 @@ def uninterrupted(tmp_path_factory):
     return folder, found
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 @FEW
 @given(data=st.data(), count=st.sampled_from([1, 5, 8, 12]), batch_size=st.sampled_from([1, 2, 3, 4, 7]))
 def test_a_run_started_again_goes_on_where_it_was(uninterrupted, data, count, batch_size):
@@ -182,6 +185,7 @@ def sorted_batches(tmp_path_factory):
     return run
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 @FEW
 @given(st.sampled_from([1, 2, 3]), st.integers(1, 9), st.integers(1, 5), st.integers(0, 20))
 @example(2, 9, 5, 3)
@@ -202,6 +206,7 @@ def test_by_length_every_record_is_seen_as_often_where_batches_do_not_divide_the
     assert len(seen) == 10 and set(seen.values()) <= {9, 10, 11}
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 @FEW
 @given(st.sampled_from([(12, 2), (10, 3), (20, 2), (3, 4)]), st.integers(1, 7), st.integers(0, 24))
 def test_training_by_length_goes_on_where_it_was(sorted_batches, shape, pool_batches, start_step):
@@ -222,6 +227,7 @@ def test_batches_by_length_depend_on_the_seed_alone(sorted_batches):
     )
 
 
+@pytest.mark.one_tensorflow
 def test_batches_by_length_hold_little_padding_and_come_in_no_order(sorted_batches):
     found, plain = (sorted_batches(160, 4, 40, 40, by_length=by_length) for by_length in (True, False))
     shares = [

@@ -38,6 +38,7 @@ def rows(found):
     return [tuple(numbers([batch])) for batch in found]
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 @FEW
 @given(st.sampled_from([(12, 3), (12, 5), (11, 16), (24, 8)]), st.integers(0, 99), st.sampled_from([1, 3]))
 def test_every_record_once_an_epoch_in_an_order_of_its_own(read, shape, seed, batch_size):
@@ -68,6 +69,7 @@ def test_the_shuffle_goes_across_shards_even_with_a_small_buffer(read, monkeypat
     assert found[:64] != found[64:]
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 @FEW
 @given(st.sampled_from([(12, 3), (24, 5)]), st.booleans(), st.integers(0, 13), st.integers(1, 4))
 def test_training_on_shards_goes_on_where_it_was(read, shape, by_length, start_step, pool_batches):
@@ -90,6 +92,7 @@ def shares(count, replicas, by_file=False):
     return [Share(count, index, replicas, by_file) for index in range(0, count, replicas)]
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 @FEW
 @given(
     st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)]),
@@ -116,6 +119,7 @@ def test_the_batches_of_a_run_are_the_same_for_any_number_of_workers(read, clust
     assert sum(len(found) for found in own) == steps * count
 
 
+@pytest.mark.one_tensorflow  # test_record_order.py has the same everywhere, on fewer records
 @FEW
 @given(
     st.sampled_from([(2, 1), (4, 1), (4, 2), (3, 1)]),

@@ -103,6 +103,7 @@ def test_a_damaged_checkpoint_is_the_users_to_mend(damage, saved, tmp_path):
     assert sorted(os.listdir(str(tmp_path))) == before
 
 
+@pytest.mark.one_tensorflow
 @pytest.mark.parametrize("call", [*NEED_WHOLE.values(), *NEED_INDEX.values()], ids=[*NEED_WHOLE, *NEED_INDEX])
 def test_what_is_no_prefix_of_a_checkpoint(call, saved, tmp_path):
     prefix, _ = saved

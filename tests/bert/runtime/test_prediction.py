@@ -51,8 +51,11 @@ def predict(given, batch_size):
     return prediction.predict(prefix, model_fn, input_fn, batch_size)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 23, 50])
-@pytest.mark.parametrize("pool_batches", [1, 2, 128])
+ONCE = pytest.mark.one_tensorflow
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, pytest.param(23, marks=ONCE), pytest.param(50, marks=ONCE)])
+@pytest.mark.parametrize("pool_batches", [pytest.param(1, marks=ONCE), 2, pytest.param(128, marks=ONCE)])
 def test_in_the_order_of_the_records(batch_size, pool_batches, given, monkeypatch):
     monkeypatch.setattr(batches, "POOL_BATCHES", pool_batches)
     found = list(predict(given, batch_size))

@@ -318,17 +318,3 @@ def test_a_full_disk_in_a_file_opened_without_a_helper(capsys):
         run_program(main)
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: standard output: cannot be written: No space left on device\n"
-
-
-@pytest.mark.every_tensorflow
-def test_an_error_in_building_a_graph_is_one_line():
-    """TensorFlow would add reports of objects that were never used."""
-    body = [
-        "from bert.system import startup",
-        "from bert.system.errors import UserError",
-        "import tensorflow.compat.v1 as tf",
-        "with tf.Graph().as_default():",
-        "    written = tf.TensorArray(tf.float32, 1).write(0, 1.0)",
-        "    raise UserError('x')",
-    ]
-    assert end_of(body)[::2] == (2, "error: x\n")

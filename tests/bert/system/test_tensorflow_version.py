@@ -37,12 +37,14 @@ def test_without_tensorflow(program, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "program", ["run_classifier", "run_pretraining", "extract_features", "sentence2vec", "convert_checkpoint"]
+    "program",
+    ["bert/run_classifier", "bert/run_pretraining", "bert/extract_features", "bert/sentence2vec"]
+    + ["bert/convert_checkpoint", "train/bert_lstm_ner"],
 )
-def test_programs_in_bert_run_as_files(program, tmp_path):
+def test_programs_run_as_files(program, tmp_path):
     """From any directory they find what they import, until they miss TensorFlow."""
     done = subprocess.run(
-        [sys.executable, "-S", os.path.join(REPOSITORY, "bert", program + ".py")], cwd=str(tmp_path),
+        [sys.executable, "-S", os.path.join(REPOSITORY, program + ".py")], cwd=str(tmp_path),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert done.returncode == 2 and done.stderr.startswith("error: TensorFlow is not installed"), done.stderr
@@ -68,7 +70,8 @@ def test_versions_that_will_do():
     assert not any(_is_supported(*version) for version in [(1, 14), (2, 0), (2, 14), (0, 12)])
 
 
-@pytest.mark.parametrize("program", ["conlleval", "predict", "serving_client", "bert_lstm_ner"])
+@pytest.mark.one_tensorflow
+@pytest.mark.parametrize("program", ["conlleval", "predict", "serving_client"])
 def test_programs_in_train_run_as_files(program, tmp_path):
     """From any directory, as those in bert/; the interpreter's own site has what they need."""
     done = subprocess.run(

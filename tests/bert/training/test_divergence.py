@@ -177,6 +177,7 @@ def test_the_line(monkeypatch):
     )
 
 
+@pytest.mark.one_tensorflow  # the training loop itself goes back on every one, see above
 def test_a_tagger_at_a_rate_that_is_far_too_high_goes_on_at_a_better_one(tmp_path):
     """Summaries of each step, too, which do not take every value."""
     given = small_task.write_task(tmp_path, 20, 4, hidden_size=8, num_hidden_layers=1)

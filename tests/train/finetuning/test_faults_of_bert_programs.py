@@ -62,12 +62,8 @@ def write_squad(folder):
     ]  # fmt: skip
 
 
-ONCE = pytest.mark.one_tensorflow  # all three train by the same functions
-
-
-@pytest.mark.parametrize(
-    "write", [pytest.param(write_classifier, marks=ONCE), write_pretraining, pytest.param(write_squad, marks=ONCE)]
-)
+@pytest.mark.one_tensorflow  # they train by the tagger's functions, whose faults are tested on every TensorFlow
+@pytest.mark.parametrize("write", [write_classifier, write_pretraining, write_squad])
 def test_the_programs_of_bert_too(write, tmp_path, warnings, monkeypatch):
     """A full disk, a signal, a second run, a checkpoint cut off: in the end, what a run without faults gives."""
     (tmp_path / "task").mkdir()

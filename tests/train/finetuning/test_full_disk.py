@@ -93,22 +93,37 @@ def test_a_full_disk_when_records_are_written(short_run, whole, tmp_path):
     assert_as(whole, output, short_run)
 
 
-def test_a_full_disk_when_reports_and_the_export_are_written(short_run, whole, tmp_path):
-    output = str(tmp_path / "output")
-    shutil.copytree(whole, output)
+@pytest.fixture
+def exported(whole, tmp_path):
+    """(a copy of the whole run's directory with something in export/, its contents)."""
+    output = tmp_path / "output"
+    shutil.copytree(whole, str(output))
+    (output / "export" / "1700000000").mkdir(parents=True)
+    (output / "export" / "1700000000" / "saved_model.pb").write_bytes(b"an older export")
+    return str(output), contents(str(output))
+
+
+def test_a_full_disk_when_the_export_is_written(short_run, exported):
+    output, before = exported
     only_export = ["-do_train=false", "-do_eval=false", "-do_predict=false", "-do_export"]
-    train(short_run, output, *only_export)
-    before = contents(output)
-    exports = os.path.join(output, "export")
-    with largest_file(os.path.getsize(os.path.join(whole, "label_test.txt")) - 1), pytest.raises(UserError) as caught:
-        train(short_run, output, "-do_train=false")
-    assert str(caught.value).endswith(".txt: cannot be written: File too large")
     with largest_file(20000), pytest.raises(UserError) as caught:
         train(short_run, output, *only_export)
-    assert str(caught.value).startswith(exports) and str(caught.value).endswith("cannot be written: File too large")
+    assert str(caught.value).startswith(os.path.join(output, "export"))
+    assert str(caught.value).endswith("cannot be written: File too large")
     assert {path: content for path, content in contents(output).items() if path in before} == before
-    assert len(os.listdir(exports)) == 1
+    assert os.listdir(os.path.join(output, "export")) == ["1700000000"]
+    assert_nothing_half_written(output)
+
+
+@pytest.mark.one_tensorflow
+def test_a_full_disk_when_reports_are_written(short_run, whole, exported):
+    output, before = exported
+    full = largest_file(os.path.getsize(os.path.join(output, "label_test.txt")) - 1)
+    with full, pytest.raises(UserError) as caught:
+        train(short_run, output, "-do_train=false")
+    assert str(caught.value).endswith(".txt: cannot be written: File too large")
+    assert {path: content for path, content in contents(output).items() if path in before} == before
     assert_nothing_half_written(output)
     train(short_run, output, "-do_export")
-    assert len(os.listdir(exports)) == 2
+    assert len(os.listdir(os.path.join(output, "export"))) == 2
     assert_as(whole, output, short_run)

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert import launch
 from bert.runtime import checkpoint, estimator
 from tests import forking, selection
 from tests.bert.training.test_strategies import write_task
@@ -23,7 +22,7 @@ from train import bert_lstm_ner, run_dir
 from train.train_helper import get_args_parser
 
 LIMIT = 900  # seconds that a run may take at most
-STEPS, EVERY = 60, 20  # steps of training, and from one evaluation to the next
+STEPS, EVERY = 42, 14  # steps of training, and from one evaluation to the next
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +53,16 @@ class Run:
       output: pathlib.Path, the output directory.
       flags: flags of run.py.
       launcher: flags of the launcher.
-      is_forked: False if its tasks are to be processes of their own, as they always are but in tests.
 
     Attributes:
       log: its standard error, where it is to be read while the run goes on.
     """
 
-    def __init__(self, output, *flags, launcher=("-workers=2",), is_forked=True):
+    def __init__(self, output, *flags, launcher=("-workers=2",)):
         self.output = output
         self.log = str(output) + ".log"
         command = [*launcher, "--", os.path.join(REPOSITORY, "run.py"), *flags, "-output_dir", str(output)]
-        how = [forking.launcher] if is_forked else [forking.program, launch.__file__]
-        self.process = forking.start(*how, *command, stderr=self.log)
+        self.process = forking.start(forking.launcher, *command, stderr=self.log)
 
     def __enter__(self):
         return self
@@ -134,12 +131,12 @@ def test_kills_and_a_signal_cost_nothing_but_time(given, alone, tmp_path):
     tasks that die, and a signal to the evaluator or to the launcher, are in tests/bert/test_launch.py.
     """
     output, kills = tmp_path / "together", ["worker 0"] if selection.is_reference() else []
-    flags, together = [*given, "-save_checkpoints_steps=2"], ["-workers=2", "-evaluator"]
+    flags, together = [*given, "-save_checkpoints_steps=3"], ["-workers=2", "-evaluator"]
     with Run(output, *flags, launcher=together) as run:
         for task in kills:
             run.wait_for_step(2)
             run.signal(task, signal.SIGKILL)
-        run.wait_for_step(22)
+        run.wait_for_step(EVERY + 1)
         run.signal("worker 0", signal.SIGTERM)
         run.wait(143)
         log = run.read_log()
@@ -152,7 +149,7 @@ def test_kills_and_a_signal_cost_nothing_but_time(given, alone, tmp_path):
     assert not [name for name in os.listdir(str(output)) if "tmp" in name or "temp" in name or "lock" in name]
 
     # The ends of the tasks are to be those of all processes, with servers that wait for calls.
-    with Run(output, *flags, launcher=together, is_forked=forking.CAN_FINALIZE) as run:
+    with Run(output, *flags, launcher=together) as run:
         run.wait()
         assert "Traceback" not in run.read_log()
     found, expected = losses_of(output), losses_of(alone)

@@ -15,6 +15,7 @@ from train.tagger.calibration import Calibration
 from train.tagger.settings import TaggerSettings
 
 trained = small.trained
+only_x = pytest.mark.parametrize("trained", ["x"], indirect=True)  # what first pieces have of their own is in the head
 # A loss is the difference of two sums near a hundred, where float32 goes in steps of 8e-6: four of them.
 LOSS_STEPS = 3e-5
 MAPPED = Calibration(3.0, 0.8, 0.1, {"A": 0.5})
@@ -76,6 +77,8 @@ def test_a_window_is_tagged_the_same_in_any_batch(tagger):
                 np.testing.assert_allclose(found.loss, alone[i].loss, rtol=1e-4, atol=LOSS_STEPS)
 
 
+@pytest.mark.one_tensorflow  # as dev evaluations of a run find what prediction finds, everywhere
+@only_x
 def test_one_graph_for_many_checkpoints(trained, settings, tagger, tmp_path):
     """Filled with the weights of one after the other, it says what a graph built for that checkpoint says."""
     prefix, other = trained[0].latest_checkpoint(), str(tmp_path / "other")
@@ -93,6 +96,7 @@ def test_one_graph_for_many_checkpoints(trained, settings, tagger, tmp_path):
 
 
 @pytest.mark.one_tensorflow
+@only_x
 def test_taggers_share_graphs_and_sessions(trained, settings, monkeypatch):
     built, build = [], frozen.TaggerTemplate
     monkeypatch.setattr(frozen, "TaggerTemplate", lambda *args, **kwargs: built.append(args) or build(*args, **kwargs))
@@ -107,6 +111,8 @@ def test_taggers_share_graphs_and_sessions(trained, settings, monkeypatch):
     assert [args[1] for args in built] == [kernels.REFERENCE, wide]
 
 
+@pytest.mark.one_tensorflow  # tests/train/tagger/test_entity_scores.py has the operations everywhere
+@only_x
 def test_several_calibrations(trained, settings):
     """Each as a graph of that calibration gives it; without any there are tags and losses alone."""
     prefix, calibrations = trained[0].latest_checkpoint(), [Calibration(0.5), Calibration(), MAPPED]
@@ -150,10 +156,12 @@ def test_no_windows(tagger):
 
 
 @pytest.mark.skipif(not kernels.can_fuse(), reason="TensorFlow 1.15 has no fused kernels")
+@only_x
 def test_compiled_and_in_bfloat16(tagger):
-    plain = tagger().tag(windows(), 4)
-    fused = tagger(kernels.Compute(tf.float32, kernels.FUSED, False)).tag(windows(), 4)
-    narrow = tagger(kernels.Compute(tf.bfloat16, kernels.FUSED, True)).tag(windows(), 4)
+    """All in one batch: another length would be compiled anew."""
+    plain = tagger().tag(windows(), 10)
+    fused = tagger(kernels.Compute(tf.float32, kernels.FUSED, False)).tag(windows(), 10)
+    narrow = tagger(kernels.Compute(tf.bfloat16, kernels.FUSED, True)).tag(windows(), 10)
     for one, two, three in zip(plain, fused, narrow):
         np.testing.assert_array_equal(two.label_ids, one.label_ids)
         np.testing.assert_allclose(two.scores, one.scores, atol=1e-5)

@@ -76,6 +76,7 @@ def conlleval_report(directory, part):
     )
 
 
+@pytest.mark.one_tensorflow
 @settings(max_examples=40)
 @given(FILES)
 def test_every_number_is_conllevals(tmp_path_factory, rows):

@@ -15,6 +15,8 @@ from train.serving import answers
 from train.serving.client import ServingClient
 from train.serving.errors import ServingError
 
+pytestmark = pytest.mark.one_tensorflow
+
 TIMEOUT = 0.5
 TEXT = "Ann Lee lives in Paris."
 RIGHT = {

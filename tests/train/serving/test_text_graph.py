@@ -104,7 +104,7 @@ MARKED = marked_texts.filter(lambda text: not any("\ud800" <= character <= "\udf
 
 
 @given(texts=st.lists(TEXTS | MARKED, max_size=4))
-@settings(max_examples=100 if selection.is_reference() else 30)
+@settings(max_examples=50 if selection.is_reference() else 20)
 def test_pieces_are_the_tokenizers(lower, cased, spelled, joined, texts):
     for in_graph in (lower, cased, spelled, joined):
         assert in_graph.tokens(texts) == [tokens(in_graph.tokenizer, text, in_graph.splitter) for text in texts]
@@ -166,6 +166,7 @@ def test_by_hand(text, pieces, by_hand):
 
 
 @given(texts=st.lists(TEXTS | MARKED, max_size=4))
+@settings(max_examples=50 if selection.is_reference() else 20)
 def test_the_model_reads_what_encode_gives(lower, spelled, joined, texts):
     """Where a text is one window; of a longer one the words that fit, and it says so."""
     for in_graph in (lower, spelled, joined):
@@ -192,7 +193,7 @@ def check_batch(in_graph, texts):
     assert not batch.segment_ids.any() and batch.input_ids.shape == batch.input_mask.shape
 
 
-OTHER = {"subword_labels": "first", "scheme": None, "do_lower_case": False}
+OTHER = {"subword_labels": "first", "scheme": None, "do_lower_case": False, "crf_only": True}
 OTHER.update(temperature=1.3, entity_slope=0.8, entity_offset=0.1, entity_offsets={"PER": 1.0, "LOC": -1.0})
 
 
@@ -268,6 +269,7 @@ def run_cli(exported, signature, expressions):
     return printed.getvalue()
 
 
+@pytest.mark.one_tensorflow
 def test_saved_model_cli(exported):
     """TensorFlow's own tool, which knows of the export what stands in it."""
     printed = run_cli(exported, "serving_text", "text=['Ann met Bob.','London']")
