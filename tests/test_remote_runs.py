@@ -44,7 +44,7 @@ def task(root, tmp_path_factory):
     """(flags of run.py whose files are all in the store, the same with files on the disk)."""
     directory = tmp_path_factory.mktemp("task")
     small_task.write_task(directory, 16, 4, num_hidden_layers=1)
-    rest = ["-batch_size", "16", "-learning_rate", "5e-3", "-head_learning_rate", "5e-2", "-lstm_size", "8"]
+    rest = ["-batch_size", "16", "-learning_rate", "5e-3", "-head_learning_rate", "5e-2", "-crf_only"]
     stores.upload(directory, f"{root}/task")
     there, here = (["-data_dir", f"{top}/data", "-bert_dir", f"{top}/bert"] for top in (f"{root}/task", str(directory)))
     rest += ["-max_seq_length", "16"]

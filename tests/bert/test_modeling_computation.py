@@ -32,7 +32,7 @@ def test_what_xla_cannot_compile_is_noticed(evaluate):
         evaluate(compiled, {x: [1, 2]})
 
 
-@pytest.mark.parametrize("one_hot", [False, True])
+@pytest.mark.parametrize("one_hot", [False, pytest.param(True, marks=pytest.mark.one_tensorflow)])
 def test_forward_and_gradient_compile_under_xla(one_hot, evaluate):
     config = small_config(num_hidden_layers=1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     ids, segments = random_inputs(config)
@@ -159,6 +159,7 @@ def test_fused_model_has_the_plain_model_s_gradients(dtype, tolerance, recompute
     assert_same_gradients(fused, gradients, tolerance)
 
 
+@pytest.mark.one_tensorflow
 def test_recomputed_layers_draw_no_new_seeds(monkeypatch, graph):
     """What is computed a second time takes the seeds of the first: with others it would drop other elements."""
     draws = []

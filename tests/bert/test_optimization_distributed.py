@@ -151,7 +151,9 @@ def test_two_replicas_train_an_encoder_as_one_does(evaluate, tmp_path):
     assert_same_state(together, alone, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("strategy", [two_replicas, two_computing_one_storing, one_device])
+@pytest.mark.parametrize(
+    "strategy", [two_replicas, *(pytest.param(each, marks=ONCE) for each in (two_computing_one_storing, one_device))]
+)
 def test_every_replica_starts_from_the_checkpoint(strategy, tmp_path):
     """From one of float16 and under another prefix; of the bias one row comes from there, from another place."""
     prefix = str(tmp_path / "bert_model.ckpt")

@@ -19,6 +19,7 @@ from bert.pretraining import model
 from bert.pretraining import records as pretraining_records
 from bert.system.errors import UserError, run_program
 from bert.tokenization import BasicTokenizer
+from tests import selection
 from tests.bert import classifier_task, test_run_squad
 from tests.bert.data.window_records import start_of_an_endless_record
 from tests.bert.pretraining_text import write_numbered
@@ -27,6 +28,7 @@ from tests.small_task import succeed_here
 from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 LENGTH, PREDICTIONS = 32, 10
+STEPS = 350 if selection.is_reference() else 20  # as many as it learns in; that a model learns, others show there
 SHAPE_FLAGS = [f"--max_seq_length={LENGTH}", f"--max_predictions_per_seq={PREDICTIONS}"]
 
 
@@ -78,13 +80,13 @@ def results_in(output):
 
 @pytest.fixture(scope="module")
 def trained(given, once, tmp_path_factory):
-    """The directory of a pre-training run of 350 steps: a copy, as evaluations write to it."""
+    """The directory of a pre-training run of STEPS steps: a copy, as evaluations write to it."""
 
     def train(directory):
         run_pretraining.main(
             flags_of(given, directory / "output")
             + ["--do_train", "--train_batch_size=32", "--learning_rate=4e-3"]
-            + ["--num_train_steps=350", "--num_warmup_steps=50"]
+            + [f"--num_train_steps={STEPS}", f"--num_warmup_steps={STEPS // 7}"]
         )
 
     output = str(tmp_path_factory.mktemp("trained") / "output")
@@ -92,6 +94,7 @@ def trained(given, once, tmp_path_factory):
     return output
 
 
+@pytest.mark.one_tensorflow
 def test_the_text_is_learnt(given, trained):
     """Pieces masked otherwise than any seen in training are found; in this text the answer is always the same."""
     run_pretraining.main(flags_of(given, trained, "others") + ["--do_eval"])
@@ -99,7 +102,7 @@ def test_the_text_is_learnt(given, trained):
     assert sorted(results) == [
         "global_step", "loss", "masked_lm_accuracy", "masked_lm_loss", "next_sentence_accuracy", "next_sentence_loss"
     ]  # fmt: skip
-    assert results["global_step"] == 350
+    assert results["global_step"] == STEPS
     assert results["masked_lm_accuracy"] > 0.9
     assert results["next_sentence_accuracy"] > 0.9
 
@@ -116,6 +119,7 @@ def test_evaluation_sees_each_example_once(given, trained):
     assert abs(found[0]["loss"] - both) < 1e-4
 
 
+@pytest.mark.one_tensorflow
 def test_it_starts_fine_tuning(given, trained, tmp_path):
     """run.py takes the checkpoint as it is: what it was told to leave alone has the pre-trained values."""
     for split in ("train", "dev"):
@@ -145,6 +149,7 @@ def test_checkpoint_has_every_variable_of_the_contract(given, trained):
     assert found == dict(expected, **slots)
 
 
+@pytest.mark.one_tensorflow
 def test_evaluation_of_an_init_checkpoint(given, trained, tmp_path):
     """What nobody trained here is evaluated as it is."""
     flags = flags_of(given, tmp_path / "new", "others") + ["--do_eval", "--eval_batch_size=1000"]

@@ -123,7 +123,7 @@ def test_what_may_be_left_out(evaluate):
             np.testing.assert_allclose(found, reference, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["crf", "softmax", "blstm_softmax"])
+@pytest.mark.parametrize("name", [*(pytest.param(name, marks=ONCE) for name in ("crf", "softmax")), "blstm_softmax"])
 def test_other_heads(name, evaluate):
     """Linear scores; without a CRF the loss is the cross-entropy of each label and the tags are the best labels."""
     fed = placeholders()
@@ -151,7 +151,9 @@ def test_other_heads(name, evaluate):
         np.testing.assert_allclose(scores[b, :length], chances[b, :length].max(-1), rtol=1e-4)
 
 
-@pytest.mark.parametrize("head,by_words", [(HEADS[1], False), (HEADS[2], True), (HEADS[4], False)])
+@pytest.mark.parametrize(
+    "head,by_words", [pytest.param(HEADS[1], False, marks=ONCE), (HEADS[2], True), (HEADS[4], False)]
+)
 def test_padding_and_company_change_nothing(head, by_words, evaluate):
     """A sentence gets the same in a longer batch and alone, without padding."""
     fed = placeholders()
@@ -178,7 +180,7 @@ def test_padding_and_company_change_nothing(head, by_words, evaluate):
                 np.testing.assert_allclose(found[row, :length], expected[b, :length], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("head,seq_len", [(HEADS[0], 6), (HEADS[4], None)])
+@pytest.mark.parametrize("head,seq_len", [pytest.param(HEADS[0], 6, marks=ONCE), (HEADS[4], None)])
 def test_over_words(head, seq_len, evaluate):
     """Scores, loss and tags are those of the head on the vectors of first pieces, gathered by hand."""
     fed = placeholders(seq_len)
