@@ -242,8 +242,8 @@ FAULTS = [
     Fault(
         "an entity has the scores of its words",
         "train/tagger/decoding.py",
-        "entity_scores = tf.where_v2(spans.inside, tf.exp(log_entities), scores)",
-        "entity_scores = scores",
+        "tf.where_v2(spans.inside, _calibrated(tf.exp(log_entities), spans.label, calibration), scores)",
+        "scores",
         "tests/train/tagger/test_entity_scores.py",
     ),
     Fault(

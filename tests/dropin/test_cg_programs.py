@@ -40,7 +40,6 @@ def test_a_run(program, given, tmp_path, capsys):
     for name in ("O", "B-PER", "B-LOC"):
         assert [step for step, _ in found[f"dev/accuracy/{name}"]] == steps
     assert [step for step, _ in found["dev/f1"]] == steps
-
     assert sorted(state["calibration"]["entity_offsets"]) == ["LOC", "PER"]
     if not selection.is_reference():
         return  # what one program writes, the other reads: files, the same on every TensorFlow
