@@ -13,6 +13,8 @@ from train.inference.entities import TaggingInParts, Token, tagging
 from train.inference.text_tagger import TextTagger
 from train.tagger.settings import EARLIER, TaggerSettings
 
+pytestmark = pytest.mark.one_tensorflow  # Python alone
+
 
 class AllOutside(TextTagger):
     def _tag_windows(self, windows):

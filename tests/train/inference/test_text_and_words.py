@@ -14,6 +14,8 @@ from train.inference import text_tagger
 from train.inference.text_tagger import TextTagger
 from train.tagger.settings import EARLIER, TaggerSettings
 
+pytestmark = pytest.mark.one_tensorflow  # Python alone
+
 PIECES = "[PAD] [UNK] [CLS] [SEP] ann gross ##gerau gerau u s don t bob lee x 1 9 7 年 北 京 @ # - ' . , _ ( )".split()
 ENGLISH = [
     "Groß-Gerau/S-LOC ,/O U.S./S-LOC and/O don't/O 's/O ./O",

@@ -6,6 +6,8 @@ import pytest
 
 from train.serving import signatures
 
+pytestmark = pytest.mark.one_tensorflow  # Python alone
+
 
 @pytest.mark.parametrize(
     "names, newest",
