@@ -1,4 +1,4 @@
-"""Trainings by run_classifier: from a checkpoint, resumed, of each kind of task, and computed in other ways."""
+"""Trainings by run_classifier: from a checkpoint, of each kind of task, and computed in other ways."""
 
 import glob
 

@@ -1,10 +1,9 @@
-"""run_squad.py end to end on small data: learning, the files it writes, resuming, SQuAD 2.0, and bad input."""
+"""run_squad.py end to end on small data: learning, the files it writes, SQuAD 2.0, and bad input."""
 
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -15,8 +14,7 @@ from bert import run_squad
 from bert.data.records import count_records
 from bert.encoder import kernels
 from bert.system.errors import run_program
-from tests import selection
-from tests.paths import REPOSITORY
+from tests import forking, selection
 from tests.training import OTHER_WAY, REFUSED, recorded_losses
 
 # What is asked for and, in the original's case, accents and spaces, what may be the answer.
@@ -216,14 +214,13 @@ def test_squad_2(given, trained, tmp_path):
 @pytest.mark.one_tensorflow
 def test_as_a_program(given, tmp_path):
     """As shell scripts start it, from anywhere; nothing but the one line on standard error where the input is bad."""
-    program = os.path.join(REPOSITORY, "bert", "run_squad.py")
-    done = subprocess.run(
-        [sys.executable, program] + given[1] + ["--do_predict", "--predict_file=no.json", "--output_dir=output"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", cwd=str(tmp_path),
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: no.json: cannot be read: No such file or directory\n"
-    assert os.listdir(str(tmp_path)) == []
+    place, out, err = tmp_path / "place", tmp_path / "out", tmp_path / "err"
+    place.mkdir()
+    flags = [*given[1], "--do_predict", "--predict_file=no.json", "--output_dir=output"]
+    exit_code = forking.run(forking.program, run_squad.__file__, *flags, stdout=out, stderr=err, cwd=place)
+    assert (exit_code, out.read_text()) == (2, "")
+    assert err.read_text() == "error: no.json: cannot be read: No such file or directory\n"
+    assert os.listdir(str(place)) == []
 
 
 @pytest.fixture
