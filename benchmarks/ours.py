@@ -31,7 +31,7 @@ IDS = label_ids(workload.LABELS)
 def _compute(options):
     fused = options["fused"] and kernels.can_fuse()
     kind = kernels.FUSED if fused else kernels.PLAIN
-    return kernels.Compute(devices.DTYPES[options["precision"]], kind, options["recompute"])
+    return kernels.Compute(devices.DTYPES[options["precision"]], kind, options["recompute"], options["bucket"])
 
 
 def _args(options):

@@ -5,7 +5,7 @@ have the names of Google's release, so that released checkpoints load. Nothing h
 release, the config and the layers can be imported from this module; they are defined in bert/encoder.
 
 Shapes in comments: batch is the number of sequences, seq_len their length in tokens, hidden the width of the encoder;
-rows = batch * seq_len.
+rows = batch * seq_len, or with packing, see encoder/packing.py, the number of the batch's tokens.
 """
 
 import collections
@@ -40,6 +40,7 @@ from bert.encoder.layers import (  # noqa: F401
     reshape_from_matrix,
     reshape_to_matrix,
 )
+from bert.encoder.packing import pack, packing_of, unpack
 
 
 class BertModel:
@@ -59,8 +60,9 @@ class BertModel:
       token_type_ids: int [batch, seq_len], the segment of each token; default: all zeros.
       use_one_hot_embeddings: look words up by a matmul with one-hot vectors, which is faster on a TPU.
       scope: variable scope; default "bert".
-      compute: kernels.Compute: type of activations and matmuls, kernels, recomputation. The methods return float32 with
-        any of them.
+      compute: kernels.Compute: type of activations and matmuls, kernels, recomputation, packing. The methods return
+        float32 with any of them. With packing the layers' vectors at padding are those of some token. Nothing is packed
+        where the graph knows batch and seq_len, as on a TPU.
 
     Raises:
       ValueError: hidden_size is not a multiple of num_attention_heads, or seq_len is above max_position_embeddings.
@@ -110,7 +112,9 @@ class BertModel:
             with tf.variable_scope("encoder"):
                 # The same scores are added for every head and every query.
                 mask_scores = scores_of_mask(input_mask[:, None, :])  # [batch, 1, 1, seq_len]
-                self.all_encoder_layers = _encode(config, self.embedding_output, mask_scores, compute)
+                is_packed = compute.packed and not input_mask.shape.is_fully_defined()
+                packing = packing_of(input_mask, few_sizes=compute.is_compiled) if is_packed else None
+                self.all_encoder_layers = _encode(config, self.embedding_output, mask_scores, compute, packing)
             self.sequence_output = self.all_encoder_layers[-1]  # [batch, seq_len, hidden]
             with tf.variable_scope("pooler"):
                 first_token = self.sequence_output[:, 0, :]  # [batch, hidden]
@@ -194,25 +198,28 @@ def _check_heads(config):
         )
 
 
-def _encode(config, embedded, mask_scores, compute):
+def _encode(config, embedded, mask_scores, compute, packing=None):
     """The stack of Transformer layers.
 
     Args:
       embedded: float32 [batch, seq_len, hidden].
       mask_scores: float32 [batch, 1, 1 or seq_len, seq_len], see attention.scores_of_mask.
+      packing: packing.Packing, to compute the tokens alone; None to compute padding too.
 
     Returns:
       List of float32 [batch, seq_len, hidden], the lowest layer first.
     """
     batch, seq_len, hidden = get_shape_list(embedded, expected_rank=3)
     # Layers work on two dimensions, so that their matmuls need no reshapes.
-    rows = tf.cast(tf.reshape(embedded, [-1, hidden]), compute.dtype)  # [rows, hidden]
+    rows = tf.reshape(embedded, [-1, hidden])
+    rows = tf.cast(pack(rows, packing) if packing else rows, compute.dtype)  # [rows, hidden]
     layers = []
     for i in range(config.num_hidden_layers):
         with tf.variable_scope(f"layer_{i}"):
             weights = _layer_weights(config)
-        rows = _computed_layer(config, compute, weights, rows, mask_scores, seq_len)  # [rows, hidden]
-        layers.append(tf.cast(tf.reshape(rows, [batch, seq_len, hidden]), tf.float32))
+        rows = _computed_layer(config, compute, weights, rows, mask_scores, seq_len, packing)  # [rows, hidden]
+        padded = unpack(rows, packing) if packing else rows
+        layers.append(tf.cast(tf.reshape(padded, [batch, seq_len, hidden]), tf.float32))
     return layers
 
 
@@ -231,27 +238,28 @@ def _layer_weights(config):
     return weights
 
 
-def _computed_layer(config, compute, weights, rows, mask_scores, seq_len):
+def _computed_layer(config, compute, weights, rows, mask_scores, seq_len, packing):
     """`_transformer_layer` with new seeds; compute.recompute: the backward pass computes it again, with these seeds."""
     has_dropout = config.hidden_dropout_prob or config.attention_probs_dropout_prob
     seeds = masks.new_seeds(3) if has_dropout else [None] * 3
     names = sorted(weights)
 
     def layer(rows, *values):
-        return _transformer_layer(config, compute, dict(zip(names, values)), rows, mask_scores, seq_len, seeds)
+        given = dict(zip(names, values))
+        return _transformer_layer(config, compute, given, rows, mask_scores, seq_len, seeds, packing)
 
     if compute.recompute:
         layer = kernels.recomputed(layer)
     return layer(rows, *[weights[name] for name in names])
 
 
-def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, seeds):
+def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, seeds, packing):
     """Self-attention, then the feed-forward layer; each is followed by dropout, residual sum and LayerNorm.
 
     Args:
       weights: dict of tensors, see `_layer_weights`.
       rows: [rows, hidden] of compute.dtype.
-      mask_scores: as of `_encode`.
+      mask_scores, packing: as of `_encode`.
       seeds: int32 [3], for the dropout of the attention weights and of both outputs.
 
     Returns:
@@ -275,11 +283,11 @@ def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, see
 
     def heads(name):  # [batch, heads, seq_len, head_size]
         scope = f"attention/self/{name}"
-        return compute.kernels.bias_to_heads(
-            product(rows, scope), weights[f"{scope}/bias"], seq_len, config.num_attention_heads
-        )
+        x = product(rows, scope)
+        x = unpack(x, packing) if packing else x
+        return compute.kernels.bias_to_heads(x, weights[f"{scope}/bias"], seq_len, config.num_attention_heads)
 
-    context = attend(  # [rows, hidden]
+    context = attend(
         heads("query"),
         heads("key"),
         heads("value"),
@@ -288,6 +296,7 @@ def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, see
         seeds[0],
         compute.kernels,
     )
+    context = pack(context, packing) if packing else context  # [rows, hidden]
     projected = product(context, "attention/output/dense")  # [rows, hidden]
     attended = residual_norm(projected, rows, "attention/output", seeds[1])  # [rows, hidden]
 

@@ -25,13 +25,14 @@ LAYER_NORM_EPSILON = 1e-12
 Kernels = collections.namedtuple("Kernels", ["bias_gelu", "bias_to_heads", "attention_weights", "residual_norm"])
 
 
-class Compute(collections.namedtuple("Compute", ["dtype", "kernels", "recompute"])):
+class Compute(collections.namedtuple("Compute", ["dtype", "kernels", "recompute", "packed"], defaults=[False])):
     """How the encoder computes.
 
     Attributes:
       dtype: type of activations and matmuls; variables are always float32.
       kernels: Kernels.
       recompute: keep only each layer's input for the backward pass and compute the layer again there.
+      packed: compute tokens alone, not padding, see packing.py.
     """
 
     @property

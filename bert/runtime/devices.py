@@ -73,11 +73,12 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
         xla = kernels.can_fuse() and not gpus() and is_wide and steps * hidden_size**2 >= FUSE_FROM_STEPS_BY_WIDTH
     if announce:
         log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
-    return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute)
+    return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute, packed=True)
 
 
 def export_compute(precision):
-    """Chooses how an exported model computes: on any machine, so nothing is compiled.
+    """Chooses how an exported model computes: on any machine, so nothing is compiled, and sizes of tensors follow from
+    those of the batch.
 
     Args:
       precision: one of flags.PRECISIONS; auto is float32.
@@ -85,7 +86,8 @@ def export_compute(precision):
     Returns:
       kernels.Compute.
     """
-    return choose_compute("fp32" if precision == "auto" else precision, 0, 0, xla=False)
+    compute = choose_compute("fp32" if precision == "auto" else precision, 0, 0, xla=False)
+    return compute._replace(packed=False)
 
 
 def _fastest_precision(hidden_size, is_wide):

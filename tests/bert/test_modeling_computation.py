@@ -18,6 +18,8 @@ from tests.bert.encoder_in_numpy import (
     small_config,
 )
 
+fused_only = pytest.mark.skipif(not kernels.can_fuse(), reason="TensorFlow 1.15 has no fused kernels, nor bfloat16")
+
 
 def compile_with_xla(function, inputs):
     """`function(*inputs)` compiled as one XLA program, whatever else XLA may do."""
@@ -105,17 +107,20 @@ def test_no_op_is_made_that_nothing_uses(is_training, one_hot, masked, kind_of_v
 
 
 @functools.lru_cache(maxsize=None)
-def gradients_with(compute, seed=3):
-    """(sequence output, gradient of every variable) of a model in training, all of it random but the same each time."""
+def gradients_with(compute, tokens_only=False, seed=3):
+    """(sequence output, gradient of every variable) of a model in training, all of it random but the same each time.
+
+    The graph knows no sizes of the batch. tokens_only: the loss depends on the output at tokens, not at padding.
+    """
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(seed)
         config = small_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
         ids, segments = random_inputs(config)
-        model = modeling.BertModel(
-            config, True, tf.constant(ids), tf.constant(MASK), tf.constant(segments), compute=compute
-        )
+        inputs = [tf.placeholder_with_default(value.astype(np.int32), [None, None]) for value in (ids, MASK, segments)]
+        model = modeling.BertModel(config, True, *inputs, compute=compute)
         output = model.get_sequence_output()
-        upstream = np.random.RandomState(0).normal(size=output.shape.as_list()).astype(np.float32)
+        upstream = np.random.RandomState(0).normal(size=[*MASK.shape, config.hidden_size]).astype(np.float32)
+        upstream *= MASK[:, :, None] if tokens_only else 1
         variables = [var for var in tf.trainable_variables() if "pooler" not in var.name]
         gradients = [tf.convert_to_tensor(gradient) for gradient in tf.gradients(output, variables, upstream)]
         session.run(tf.global_variables_initializer())
@@ -144,7 +149,7 @@ def test_recomputation_changes_no_gradient():
     assert_same_gradients(recomputed, gradients, 1e-5)
 
 
-@pytest.mark.skipif(not kernels.can_fuse(), reason="TensorFlow 1.15 has no fused kernels and computes in float32")
+@fused_only
 @pytest.mark.parametrize(
     "dtype,tolerance,recompute",
     [
@@ -157,6 +162,32 @@ def test_fused_model_has_the_plain_model_s_gradients(dtype, tolerance, recompute
     found, fused = gradients_with(kernels.Compute(dtype, kernels.FUSED, recompute))
     assert far_off(found, output) < tolerance
     assert_same_gradients(fused, gradients, tolerance)
+
+
+@pytest.mark.parametrize("fused", [False, pytest.param(True, marks=fused_only)])
+def test_packing_changes_no_token_and_no_gradient(fused):
+    compute = kernels.REFERENCE._replace(kernels=kernels.FUSED, recompute=True) if fused else kernels.REFERENCE
+    output, gradients = gradients_with(kernels.REFERENCE, True)
+    found, packed = gradients_with(compute._replace(packed=True), True)
+    is_token = MASK.astype(bool)
+    assert 0 < is_token.sum() < MASK.size
+    assert far_off(found[is_token], output[is_token]) < 1e-5
+    assert_same_gradients(packed, gradients, 1e-5)
+
+
+@pytest.mark.parametrize(("shape", "rows"), [([None, None], MASK.sum()), (list(MASK.shape), MASK.size)])
+def test_packing_computes_no_padding(shape, rows, evaluate):
+    """Where the graph knows all sizes, as on a TPU, nothing is packed: there sizes must not depend on values."""
+    computed = []
+
+    def recording(x, bias):
+        computed.append(tf.shape(x)[0])
+        return kernels.bias_gelu(x, bias)
+
+    compute = kernels.REFERENCE._replace(kernels=kernels.PLAIN._replace(bias_gelu=recording), packed=True)
+    ids, mask = (tf.placeholder_with_default(value, shape) for value in (np.ones_like(MASK), MASK))
+    modeling.BertModel(small_config(), True, ids, mask, compute=compute)
+    assert evaluate(computed) == [rows] * 2
 
 
 @pytest.mark.one_tensorflow
