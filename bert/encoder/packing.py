@@ -11,10 +11,10 @@ import tensorflow.compat.v1 as tf
 
 STEPS_TO_AN_OCTAVE = 16  # numbers of rows between one power of 2 and the next
 
-# rows: int32 [tokens], the padded row of each packed one. places: int32 [rows], the packed row of each padded one, any
-# one for padding. is_token: bool [rows, 1]. is_filled: bool [tokens, 1], false for rows that only fill up the number;
-# None if there are none.
-Packing = collections.namedtuple("Packing", ["rows", "places", "is_token", "is_filled"])
+# rows: int32 [tokens], the padded row of each packed one. places: int32 [rows], the packed row of each padded one.
+# Both have a second form for gradients, in which what stands for nothing (padding, packed rows that only fill up the
+# number) has the place behind the last; in the first it has that of some token.
+Packing = collections.namedtuple("Packing", ["rows", "places", "rows_or_none", "places_or_none"])
 
 
 def packing_of(input_mask, few_sizes):
@@ -33,11 +33,13 @@ def packing_of(input_mask, few_sizes):
     count = tf.shape(rows)[0]
     size = tf.gather(_sizes(), tf.searchsorted(_sizes(), count[None])[0]) if few_sizes else tf.maximum(count, 1)
     size = tf.where_v2(tf.size(input_mask) > 0, size, 0)
+    rows = tf.pad(rows, [[0, size - count]])  # [tokens]
+    places = tf.maximum(tf.cumsum(tf.cast(is_token, tf.int32)) - 1, 0)  # [rows]
     return Packing(
-        rows=tf.pad(rows, [[0, size - count]]),
-        places=tf.maximum(tf.cumsum(tf.cast(is_token, tf.int32)) - 1, 0),
-        is_token=is_token[:, None],
-        is_filled=(tf.range(size) < count)[:, None] if few_sizes else None,
+        rows=rows,
+        places=places,
+        rows_or_none=tf.where_v2(tf.range(size) < count, rows, tf.size(places)),
+        places_or_none=tf.where_v2(is_token, places, size),
     )
 
 
@@ -52,25 +54,26 @@ def _sizes():
 
 def pack(x, packing):
     """The rows of tokens alone: [rows, width] to [tokens, width]."""
-
-    @tf.custom_gradient
-    def with_gradient(x):
-        # TensorFlow's own gradient of tf.gather adds rows up one by one.
-        return tf.gather(x, packing.rows), lambda dy: _only(packing.is_token, tf.gather(dy, packing.places))
-
-    return with_gradient(x)
+    return _gather(x, packing.rows, packing.places_or_none)
 
 
 def unpack(x, packing):
     """The inverse of `pack`, [tokens, width] to [rows, width]; padding gets the values of some token."""
+    return _gather(x, packing.places, packing.rows_or_none)
+
+
+def _gather(x, indices, inverse):
+    """The rows of x with these indices. The gradient of each row of x is that of the row `inverse` of the result.
+
+    TensorFlow's own gradient of tf.gather would add up rows one by one.
+    """
 
     @tf.custom_gradient
     def with_gradient(x):
-        return tf.gather(x, packing.places), lambda dy: _only(packing.is_filled, tf.gather(dy, packing.rows))
+        def gradient(dy):
+            none = tf.zeros([1, tf.shape(dy)[1]], dy.dtype)
+            return tf.gather(tf.concat([dy, none], axis=0), inverse)
+
+        return tf.gather(x, indices), gradient
 
     return with_gradient(x)
-
-
-def _only(is_kept, x):
-    """x with 0 in the rows that are not kept; is_kept: bool [rows, 1], None for all."""
-    return x if is_kept is None else tf.where_v2(is_kept, x, tf.zeros([], x.dtype))
