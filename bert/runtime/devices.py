@@ -73,7 +73,9 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
         xla = kernels.can_fuse() and not gpus() and is_wide and steps * hidden_size**2 >= FUSE_FROM_STEPS_BY_WIDTH
     if announce:
         log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
-    return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute, packed=True)
+    # In training it pays for the encoders whose kernels are compiled, too.
+    packed = xla or not trains
+    return kernels.Compute(DTYPES[precision], kernels.FUSED if xla else kernels.PLAIN, recompute, packed)
 
 
 def export_compute(precision):

@@ -159,12 +159,13 @@ class Tagger(contextlib.AbstractContextManager):
     def _padded(self, length):
         """The length to which a batch is padded.
 
-        Where kernels are compiled for each length, there are few lengths: from 32 pieces on at most 8 between one power
-        of 2 and the next. Otherwise a file with all lengths takes longer to compile than to tag.
+        Where kernels are compiled for each length, there are few lengths: from 16 pieces on at most 4 between one power
+        of 2 and the next. Otherwise a file with all lengths takes longer to compile than to tag. Padding costs little
+        there, as most of the encoder computes none of it.
         """
         if not self._longest:
             return length
-        step = max(2, 2 ** ((length - 1).bit_length() - 4))
+        step = max(2, 2 ** ((length - 1).bit_length() - 3))
         return min(-(-length // step) * step, self._longest)
 
     def _tag_batch(self, windows, seq_len, calibrations):

@@ -118,8 +118,15 @@ def test_what_cannot_be_is_refused(kind, precision, xla, expected, machine):
 )
 def test_fusion(kind, hidden_size, steps, xla, fused, machine):
     machine(**kind)
-    found = devices.choose_compute("fp32", hidden_size, steps, xla=xla).kernels
-    assert found == ("fused" if fused else kernels.PLAIN)
+    found = devices.choose_compute("fp32", hidden_size, steps, xla=xla)
+    assert found.kernels == ("fused" if fused else kernels.PLAIN)
+    assert found.packed
+    assert devices.choose_compute("fp32", hidden_size, steps, xla=fused, trains=True).packed == fused
+
+
+def test_an_export_computes_on_any_machine(machine):
+    machine(cpu=AMX)
+    assert devices.export_compute("auto") == kernels.REFERENCE
 
 
 def test_it_says_what_it_chose_and_why(machine, monkeypatch):

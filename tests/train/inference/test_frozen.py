@@ -160,8 +160,8 @@ def test_no_windows(tagger):
 def test_compiled_and_in_bfloat16(tagger):
     """All in one batch: another length would be compiled anew."""
     plain = tagger().tag(windows(), 10)
-    fused = tagger(kernels.Compute(tf.float32, kernels.FUSED, False)).tag(windows(), 10)
-    narrow = tagger(kernels.Compute(tf.bfloat16, kernels.FUSED, True)).tag(windows(), 10)
+    fused = tagger(kernels.Compute(tf.float32, kernels.FUSED, False, packed=True)).tag(windows(), 10)
+    narrow = tagger(kernels.Compute(tf.bfloat16, kernels.FUSED, True, packed=True)).tag(windows(), 10)
     for one, two, three in zip(plain, fused, narrow):
         np.testing.assert_array_equal(two.label_ids, one.label_ids)
         np.testing.assert_allclose(two.scores, one.scores, atol=1e-5)
@@ -174,8 +174,8 @@ def test_compiled_and_in_bfloat16(tagger):
 def test_compiled_kernels_are_of_few_lengths(longest):
     tagger = frozen.Tagger(None, None, longest)
     padded = [tagger._padded(length) for length in range(1, longest + 1)]
-    assert all(length <= found <= max(length * 9 / 8, length + 1) for length, found in enumerate(padded, 1))
-    assert padded[-1] == longest and len(set(padded)) <= 16 + 8 * (math.log2(longest) - 5) + 1
+    assert all(length <= found <= max(length * 5 / 4, length + 1) for length, found in enumerate(padded, 1))
+    assert padded[-1] == longest and len(set(padded)) <= 8 + 4 * (math.log2(longest) - 4) + 1
     assert [frozen.Tagger(None, None)._padded(length) for length in (1, 33, 99)] == [1, 33, 99]
 
 
