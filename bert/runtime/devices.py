@@ -79,8 +79,7 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
 
 
 def export_compute(precision):
-    """Chooses how an exported model computes: on any machine, so nothing is compiled, and sizes of tensors follow from
-    those of the batch.
+    """Chooses how an exported model computes: on any machine, so nothing is compiled.
 
     Args:
       precision: one of flags.PRECISIONS; auto is float32.
@@ -88,8 +87,7 @@ def export_compute(precision):
     Returns:
       kernels.Compute.
     """
-    compute = choose_compute("fp32" if precision == "auto" else precision, 0, 0, xla=False)
-    return compute._replace(packed=False)
+    return choose_compute("fp32" if precision == "auto" else precision, 0, 0, xla=False)
 
 
 def _fastest_precision(hidden_size, is_wide):

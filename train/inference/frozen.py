@@ -19,7 +19,9 @@ from train.data.windows import Prediction, pad_windows
 from train.models import build_tagger, predict_tags
 from train.tagger.calibration import LabelCalibration
 
-MOST_PIECES = 2048  # that a CPU computes at a time, padding included
+# Pieces that a CPU computes at a time, padding included: more are no faster, and take more memory. The operations of
+# plain TensorFlow keep several results of this size, compiled kernels one.
+MOST_PIECES, MOST_PIECES_COMPILED = 1024, 2048
 # Batches that a CPU computes at the same time: where one leaves cores idle, between its matmuls, the other uses them.
 STREAMS = 2
 
@@ -83,14 +85,14 @@ def build_outputs(features, settings, compute=kernels.REFERENCE, calibration=Non
     return FrozenGraph(features, decoded.tags, decoded.scores, tagger.losses, decoded.entity_scores, calibration)
 
 
-def _parts(batch, seq_len):
-    """A batch, a list, cut into parts of about one size that a CPU computes one after the other.
+def _parts(batch, seq_len, most_pieces):
+    """A batch, a list, cut into parts of about one size that a CPU computes one after the other; a GPU takes it whole.
 
-    A large batch takes more memory there and is no faster. A GPU takes it whole.
+    A part has about `most_pieces` pieces at most, padding included.
     """
     if devices.gpus():
         return [batch]
-    size = -(-len(batch) // -(-len(batch) * seq_len // MOST_PIECES))
+    size = -(-len(batch) // -(-len(batch) * seq_len // most_pieces))
     return [batch[start : start + size] for start in range(0, len(batch), size)]
 
 
@@ -145,10 +147,11 @@ class Tagger(contextlib.AbstractContextManager):
         Returns:
           list of windows.Prediction, in the order of the windows.
         """
+        most_pieces = MOST_PIECES_COMPILED if self._longest else MOST_PIECES
         parts = []
         for chosen in batches_by_length([len(window.input_ids) for window in windows], batch_size):
             seq_len = self._padded(max(len(windows[i].input_ids) for i in chosen))
-            parts += [(part, seq_len) for part in _parts(chosen, seq_len)]
+            parts += [(part, seq_len) for part in _parts(chosen, seq_len, most_pieces)]
         calls = [([windows[i] for i in part], seq_len, calibrations) for part, seq_len in parts]
         predictions = [None] * len(windows)
         for (part, _), found in zip(parts, _in_streams(self._tag_batch, calls)):
