@@ -15,6 +15,7 @@ from bert.system import filesystem, signals
 from bert.system.errors import cannot_be_written
 from bert.system.files import is_leftover, make_dir, sync_tree
 
+VARIABLES = ("variables", "variables")  # directory in a SavedModel, and the checkpoint's name there
 ASSETS = "-assets"  # suffix of the directory in which assets lie until the SavedModel has copied them
 
 
@@ -51,6 +52,65 @@ def write_saved_model(export_dir, build_signatures, vocab_file, settings, write_
             return _publish(temporary, export_dir, timestamp)
     except (tf.errors.OpError, OSError) as error:
         raise cannot_be_written(final, error)
+
+
+def load_signature(session, directory, name):
+    """Loads what one signature of a SavedModel needs, and no more, into a session and its graph.
+
+    Other signatures would take memory and time.
+
+    Args:
+      session: tf.Session of an empty graph.
+      directory: of the SavedModel.
+      name: the signature's name.
+
+    Returns:
+      SignatureDef.
+
+    Raises:
+      tf.errors.OpError, KeyError, ValueError: what is there cannot be loaded.
+    """
+    saved = saved_model_pb2.SavedModel()
+    with tf.gfile.GFile(os.path.join(directory, SAVED_MODEL), "rb") as reader:
+        content = reader.read()
+    try:
+        saved.ParseFromString(content)
+    except Exception as error:  # protobuf's own DecodeError differs between its implementations
+        raise ValueError(f"{SAVED_MODEL} is damaged: {error}")
+    serving = [meta for meta in saved.meta_graphs if tf.saved_model.tag_constants.SERVING in meta.meta_info_def.tags]
+    if not serving:
+        raise ValueError("no graph for serving in it")
+    meta, saver = serving[0], serving[0].saver_def
+    if name not in meta.signature_def:
+        raise KeyError(f"signature {name}")
+    signature = meta.signature_def[name]
+    fetched = [info.name for infos in (signature.inputs, signature.outputs) for info in infos.values()]
+    restoring = [saver.restore_op_name, saver.filename_tensor_name] if saver.restore_op_name else []
+    with session.graph.as_default():
+        tf.import_graph_def(_needed(meta.graph_def, fetched + restoring), name="")
+    if restoring:
+        prefix = os.path.join(directory, *VARIABLES)
+        session.run(saver.restore_op_name, {saver.filename_tensor_name: prefix})
+    return signature
+
+
+def _needed(graph_def, names):
+    """The part of a GraphDef that these operations and tensors, by name, depend on."""
+    nodes = {node.name: node for node in graph_def.node}
+    kept, waiting = set(), [_op_name(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in kept:
+            kept.add(name)
+            waiting += [_op_name(each) for each in nodes[name].input]
+    part = tf.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    part.node.extend(node for node in graph_def.node if node.name in kept)
+    return part
+
+
+def _op_name(tensor):
+    """The name of the operation of a tensor or of a control input, as "^name" or "name:0"."""
+    return tensor.lstrip("^").partition(":")[0]
 
 
 def _write_remotely(final, build_signatures, vocab_file, settings, write_extra):

@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.train.damaged_models import copy_of, refused
 from train import run_dir
@@ -157,3 +158,37 @@ def test_runs_of_earlier_versions_own_no_such_files(tmp_path, encoder):
     before = files_of(tmp_path / "bert")
     run_dir.clean(str(tmp_path / "bert"))
     assert files_of(tmp_path / "bert") == before
+
+
+def test_of_an_export_only_the_signature_of_ids_is_loaded(finished):
+    """The one of texts has about as many operations again."""
+    with Predictor(os.path.join(finished[0], "export")) as predict:
+        operations = predict._tagger._session.graph.get_operations()
+    assert {"MatMul", "RestoreV2"} <= {op.type for op in operations}
+    assert {op.name for op in operations if op.type == "Placeholder"} == {"input_ids", "input_mask", "segment_ids"}
+
+
+@pytest.mark.parametrize(
+    "change,expected",
+    [
+        (lambda saved: saved.ClearField("meta_graphs"), "no graph for serving"),
+        (lambda saved: saved.meta_graphs[0].signature_def.pop("serving_default"), "signature serving_default"),
+        (lambda saved: saved.meta_graphs[0].graph_def.node.pop(), "cannot be loaded"),
+        (lambda saved: saved.meta_graphs[0].saver_def.ClearField("filename_tensor_name"), "cannot be loaded"),
+    ],
+)
+def test_a_damaged_graph_of_an_export(change, expected, finished, tmp_path):
+    (given,) = glob.glob(os.path.join(finished[0], "export", "*"))
+    path = str(tmp_path / "export")
+    shutil.copytree(given, path)
+    saved = saved_model_pb2.SavedModel()
+    with open(os.path.join(path, "saved_model.pb"), "rb") as reader:
+        saved.ParseFromString(reader.read())
+    change(saved)
+    with open(os.path.join(path, "saved_model.pb"), "wb") as writer:
+        writer.write(saved.SerializeToString())
+    message = refused(path)
+    assert expected in message and "cannot be loaded as a tagger's SavedModel" in message
+    with open(os.path.join(path, "saved_model.pb"), "wb") as writer:
+        writer.write(b"\xff" * 100)
+    assert "saved_model.pb is damaged" in refused(path)

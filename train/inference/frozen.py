@@ -19,11 +19,11 @@ from train.data.windows import Prediction, pad_windows
 from train.models import build_tagger, predict_tags
 from train.tagger.calibration import LabelCalibration
 
-# Pieces that a CPU computes at a time, padding included: more are no faster, and take more memory. The operations of
-# plain TensorFlow keep several results of this size, compiled kernels one.
-MOST_PIECES, MOST_PIECES_COMPILED = 1024, 2048
-# Batches that a CPU computes at the same time: where one leaves cores idle, between its matmuls, the other uses them.
-STREAMS = 2
+# What a CPU computes at a time. most_pieces: of a batch, padding included; more are no faster, and take more memory.
+# streams: batches at the same time; where one leaves cores idle, between its matmuls, another uses them. Plain
+# TensorFlow keeps more results of this size than compiled kernels do, and splits all of its work over the cores.
+Load = collections.namedtuple("Load", ["most_pieces", "streams"])
+PLAIN, COMPILED = Load(768, 1), Load(2048, 2)
 
 # inputs: placeholders by name, int32 [batch, seq_len]; pred_ids, scores, entity_scores: [batch, seq_len], see
 # decoding.Decoded; losses: [batch] or None; calibration: LabelCalibration of placeholders if it scores tags
@@ -96,19 +96,19 @@ def _parts(batch, seq_len, most_pieces):
     return [batch[start : start + size] for start in range(0, len(batch), size)]
 
 
-def _in_streams(function, calls):
-    """Yields function(*call) for each of the calls in order; a CPU computes STREAMS of them at the same time.
+def _in_streams(function, calls, streams):
+    """Yields function(*call) for each of the calls in order; a CPU computes so many of them at the same time.
 
     Beside these only one is waiting before a result is taken, so an interruption does not wait for all.
     """
-    if devices.gpus() or len(calls) == 1:
+    if devices.gpus() or min(streams, len(calls)) <= 1:
         yield from (function(*call) for call in calls)
         return
-    with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
+    with concurrent.futures.ThreadPoolExecutor(streams) as pool:
         begun = collections.deque()
         for call in calls:
             begun.append(pool.submit(function, *call))
-            if len(begun) > STREAMS:
+            if len(begun) > streams:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
@@ -147,14 +147,14 @@ class Tagger(contextlib.AbstractContextManager):
         Returns:
           list of windows.Prediction, in the order of the windows.
         """
-        most_pieces = MOST_PIECES_COMPILED if self._longest else MOST_PIECES
+        load = COMPILED if self._longest else PLAIN
         parts = []
         for chosen in batches_by_length([len(window.input_ids) for window in windows], batch_size):
             seq_len = self._padded(max(len(windows[i].input_ids) for i in chosen))
-            parts += [(part, seq_len) for part in _parts(chosen, seq_len, most_pieces)]
+            parts += [(part, seq_len) for part in _parts(chosen, seq_len, load.most_pieces)]
         calls = [([windows[i] for i in part], seq_len, calibrations) for part, seq_len in parts]
         predictions = [None] * len(windows)
-        for (part, _), found in zip(parts, _in_streams(self._tag_batch, calls)):
+        for (part, _), found in zip(parts, _in_streams(self._tag_batch, calls, load.streams)):
             for i, prediction in zip(part, found):
                 predictions[i] = prediction
         return predictions

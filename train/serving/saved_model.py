@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from bert.encoder import kernels
 from bert.runtime import devices
 from bert.runtime.frozen_weights import FrozenWeights
-from bert.runtime.saved_model import write_saved_model
+from bert.runtime.saved_model import load_signature, write_saved_model
 from bert.system.errors import UserError, first_line
 from bert.tokenization import load_vocab
 from train.data.labels import CLS, PADDING, SEP
@@ -73,9 +73,7 @@ def load_tagger(directory):
     graph = tf.Graph()
     session = tf.Session(graph=graph, config=devices.session_config())
     try:
-        with graph.as_default():
-            loaded = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING], directory)
-        signature = loaded.signature_def[DEFAULT]
+        signature = load_signature(session, directory, DEFAULT)
         inputs, outputs = (
             {name: graph.get_tensor_by_name(info.name) for name, info in infos.items()}
             for infos in (signature.inputs, signature.outputs)
