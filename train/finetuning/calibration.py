@@ -119,7 +119,8 @@ def _logits_at(place, found):
 def fit_map(logits, right, types):
     """The map of entity scores that is most likely, after the prior, for the outcomes of entities.
 
-    Where no slope above 0 is, scores say nothing about which entities are right; the log says so, and it stays 1.
+    A slope that is not above 0 would mean that scores say nothing about which entities are right. It is 1 then, and the
+    log says so.
 
     Args:
       logits: float64 [entities], log-odds of their scores.
