@@ -31,7 +31,7 @@ IDS = label_ids(workload.LABELS)
 def _compute(options):
     fused = options["fused"] and kernels.can_fuse()
     kind = kernels.FUSED if fused else kernels.PLAIN
-    return kernels.Compute(devices.DTYPES[options["precision"]], kind, options["recompute"], options["bucket"])
+    return kernels.Compute(devices.DTYPES[options["precision"]], kind, options["recompute"], packed=fused)
 
 
 def _args(options):
@@ -79,7 +79,7 @@ def training_graph(options, num_labels):
 
 def trainer(options, given):
     """A function that trains on all sentences once."""
-    multiple = 2 if options["fused"] else 1
+    multiple = 4 if options["fused"] else 1  # as bert.data.batches.trim rounds lengths
     pad_to = None if options["bucket"] else options["max_seq_length"]
     vocab_size = workload.read_config(options["config"])["vocab_size"]
     made = workload.batches(given, options["batch_size"], vocab_size, pad_to, multiple)
