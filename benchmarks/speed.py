@@ -6,9 +6,9 @@
 Each contender is a process of its own with one model of BERT-Base size (--config for another), on the same sentences.
 Rounds are interleaved: every contender does all the sentences once, then every one again, so a slow minute of the
 machine is shared. The first round warms up (graphs, compilations) and is not counted. Tagging goes from words to
-labels: tokenization, encoder, decoding. Printed are medians over rounds, the ratio to the first contender, the largest
-resident memory, and how much of the measured matmul rate (in the contender's own precision) the encoder's useful work
-is. The peer takes part where benchmarks/requirements.txt is installed. A contender written NAME@PYTHON runs on another
+labels: tokenization, encoder, decoding. Printed are medians, lowest and highest over rounds, the ratio to the first
+contender, the largest resident memory, and how much of the measured matmul rate (in the contender's own precision) the
+encoder's useful work is. The peer takes part where benchmarks/requirements.txt is installed. A contender written NAME@PYTHON runs on another
 Python, so that two TensorFlows can be compared: --contenders=ours,ours@/path/to/python.
 """
 
@@ -158,13 +158,18 @@ def print_table(mode, results, count, flop, peaks):
       flop: useful floating-point operations in a round.
       peaks: dict from precision to floating-point operations a second.
     """
-    print(f"\n{mode:38s} {'sentences/s':>12s} {'ratio':>7s} {'peak MB':>8s} {'of matmul rate':>15s}")
+    print(
+        f"\n{mode:28s} {'sentences/s':>12s} {'lowest, highest':>17s} {'ratio':>7s} {'peak MB':>8s} {'of matmul rate':>15s}"
+    )
     first = None
     for name, (options, seconds, peak_mb) in results.items():
         median = statistics.median(seconds)
         first = first or median
+        spread = f"{count / max(seconds):.2f}, {count / min(seconds):.2f}"
         share = flop / median / peaks[options["precision"]]
-        print(f"{name:38s} {count / median:12.2f} {first / median:7.2f} {peak_mb:8.0f} {100 * share:14.0f}%")
+        print(
+            f"{name:28s} {count / median:12.2f} {spread:>17s} {first / median:7.2f} {peak_mb:8.0f} {100 * share:14.0f}%"
+        )
 
 
 def matmul_peak(precision):
