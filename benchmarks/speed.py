@@ -8,8 +8,8 @@ Rounds are interleaved: every contender does all the sentences once, then every 
 machine is shared. The first round warms up (graphs, compilations) and is not counted. Tagging goes from words to
 labels: tokenization, encoder, decoding. Printed are medians, lowest and highest over rounds, the ratio to the first
 contender, the largest resident memory, and how much of the measured matmul rate (in the contender's own precision) the
-encoder's useful work is. The peer takes part where benchmarks/requirements.txt is installed. A contender written NAME@PYTHON runs on another
-Python, so that two TensorFlows can be compared: --contenders=ours,ours@/path/to/python.
+encoder's useful work is. The peer takes part where benchmarks/requirements.txt is installed. A contender written
+NAME@PYTHON runs on another Python, so that two TensorFlows can be compared: --contenders=ours,ours@/path/to/python.
 """
 
 import argparse
@@ -158,9 +158,8 @@ def print_table(mode, results, count, flop, peaks):
       flop: useful floating-point operations in a round.
       peaks: dict from precision to floating-point operations a second.
     """
-    print(
-        f"\n{mode:28s} {'sentences/s':>12s} {'lowest, highest':>17s} {'ratio':>7s} {'peak MB':>8s} {'of matmul rate':>15s}"
-    )
+    titles = f"{'sentences/s':>12s} {'lowest, highest':>17s} {'ratio':>7s} {'peak MB':>8s} {'of matmul rate':>15s}"
+    print(f"\n{mode:28s} {titles}")
     first = None
     for name, (options, seconds, peak_mb) in results.items():
         median = statistics.median(seconds)
