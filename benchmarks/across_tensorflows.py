@@ -4,7 +4,8 @@
 
 In: a Python for each TensorFlow. The first one trains a tagger on the demo's data. From its weights each of them trains
 twenty steps without dropout, tags the test set and exports. Each then tags the same texts with the exports of all.
-Out: the largest differences of losses (relative), of words' scores (absolute), and the number of tags that differ.
+Out: the largest differences of losses (relative) from the first's; and for each export the largest difference of words'
+scores (absolute) from those that the first finds with it, and the number of tags that differ.
 """
 
 import argparse
@@ -74,9 +75,9 @@ def compare(pythons, folder):
         same = read(os.path.join(runs[number], "label_test.txt")) == read(os.path.join(runs[0], "label_test.txt"))
         print(f"{python}: {STEPS} losses within {difference:.1e} of the first's; the same label_test.txt: {same}")
 
-    reference = None
-    for python in pythons:
-        for output, maker in zip(runs, pythons):
+    for output, maker in zip(runs, pythons):
+        reference = None
+        for python in pythons:
             words = json.loads(run(python, "-c", WORDS, os.path.join(output, "export"), texts))
             reference = reference or words
             tags = sum(a[0] != b[0] for a, b in zip(words, reference))
