@@ -37,6 +37,27 @@ FAULTS = [
         "tests/train/tagger/test_crf.py",
     ),
     Fault(
+        "a token comes back from the packed rows as its neighbour",
+        "bert/encoder/packing.py",
+        "tf.cumsum(tf.cast(is_token, tf.int32)) - 1",
+        "tf.cumsum(tf.cast(is_token, tf.int32)) - 2",
+        "tests/bert/encoder/test_packing.py",
+    ),
+    Fault(
+        "rows that only fill up a packed batch count in gradients",
+        "bert/encoder/packing.py",
+        "tf.where_v2(tf.range(size) < count, rows, tf.size(places))",
+        "rows",
+        "tests/bert/encoder/test_packing.py",
+    ),
+    Fault(
+        "the offsets of entity types are subtracted",
+        "train/tagger/decoding.py",
+        "tf.math.log(scores / (1.0 - scores)) + offsets",
+        "tf.math.log(scores / (1.0 - scores)) - offsets",
+        "tests/train/tagger/test_entity_scores.py",
+    ),
+    Fault(
         "backward messages leave out the next token's potential",
         "train/tagger/crf.py",
         "(next_potential + next_beta)[:, None, :]",
