@@ -106,6 +106,20 @@ def test_perl_and_python_read_the_same_chunks_in_every_three_tags():
     assert f"processed {3 * kinds} tokens" in python_report(text)
 
 
+def test_perl_and_python_read_the_same_chunks_in_tags_without_a_type():
+    sequences = list(itertools.product("OBIE", repeat=3))
+    for gold in sequences:
+        assert chunks.chunks(gold) == [("", start, end) for start, end in _spans(gold)]
+    rows = ["\n".join(f"w {a} {b}" for a, b in zip(*pair)) for pair in itertools.product(sequences, repeat=2)]
+    text = "\n\n".join(rows) + "\n"
+    assert perl_report(text) == python_report(text)
+
+
+def _spans(tags):
+    """The chunks of tags of one type by a regular expression: B begins one, E ends one."""
+    return [match.span() for match in re.finditer("B?I*E|BI*|I+", "".join(tags))]
+
+
 def test_default_columns():
     """Python takes any run of spaces and tabs, Perl single spaces; neither any other white space."""
     text = " Ada \t B-PER  B-PER \n \t \n\u3000\tO O\nx\u2028y O\tO\n"
