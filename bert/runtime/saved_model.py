@@ -101,6 +101,8 @@ def _needed(graph_def, names):
     while waiting:
         name = waiting.pop()
         if name not in kept:
+            if name not in nodes:
+                raise ValueError(f"its graph lacks {name}")
             kept.add(name)
             waiting += [_op_name(each) for each in nodes[name].input]
     part = tf.GraphDef(versions=graph_def.versions, library=graph_def.library)
