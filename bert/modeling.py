@@ -212,14 +212,13 @@ def _encode(config, embedded, mask_scores, compute, packing=None):
     batch, seq_len, hidden = get_shape_list(embedded, expected_rank=3)
     # Layers work on two dimensions, so that their matmuls need no reshapes.
     rows = tf.reshape(embedded, [-1, hidden])
-    rows = tf.cast(pack(rows, packing) if packing else rows, compute.dtype)  # [rows, hidden]
+    rows = tf.cast(pack(rows, packing), compute.dtype)  # [rows, hidden]
     layers = []
     for i in range(config.num_hidden_layers):
         with tf.variable_scope(f"layer_{i}"):
             weights = _layer_weights(config)
         rows = _computed_layer(config, compute, weights, rows, mask_scores, seq_len, packing)  # [rows, hidden]
-        padded = unpack(rows, packing) if packing else rows
-        layers.append(tf.cast(tf.reshape(padded, [batch, seq_len, hidden]), tf.float32))
+        layers.append(tf.cast(tf.reshape(unpack(rows, packing), [batch, seq_len, hidden]), tf.float32))
     return layers
 
 
@@ -283,8 +282,7 @@ def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, see
 
     def heads(name):  # [batch, heads, seq_len, head_size]
         scope = f"attention/self/{name}"
-        x = product(rows, scope)
-        x = unpack(x, packing) if packing else x
+        x = unpack(product(rows, scope), packing)
         return compute.kernels.bias_to_heads(x, weights[f"{scope}/bias"], seq_len, config.num_attention_heads)
 
     context = attend(
@@ -296,8 +294,7 @@ def _transformer_layer(config, compute, weights, rows, mask_scores, seq_len, see
         seeds[0],
         compute.kernels,
     )
-    context = pack(context, packing) if packing else context  # [rows, hidden]
-    projected = product(context, "attention/output/dense")  # [rows, hidden]
+    projected = product(pack(context, packing), "attention/output/dense")  # [rows, hidden]
     attended = residual_norm(projected, rows, "attention/output", seeds[1])  # [rows, hidden]
 
     widened = product(attended, "intermediate/dense")  # [rows, intermediate]

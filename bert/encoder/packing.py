@@ -53,13 +53,13 @@ def _sizes():
 
 
 def pack(x, packing):
-    """The rows of tokens alone: [rows, width] to [tokens, width]."""
-    return _gather(x, packing.rows, packing.places_or_none)
+    """The rows of tokens alone: [rows, width] to [tokens, width]; x itself where packing is None."""
+    return _gather(x, packing.rows, packing.places_or_none) if packing else x
 
 
 def unpack(x, packing):
-    """The inverse of `pack`, [tokens, width] to [rows, width]; padding gets the values of some token."""
-    return _gather(x, packing.places, packing.rows_or_none)
+    """The inverse of `pack`, [tokens, width] to [rows, width]; padding gets the values of some token. None as there."""
+    return _gather(x, packing.places, packing.rows_or_none) if packing else x
 
 
 def _gather(x, indices, inverse):
