@@ -239,7 +239,10 @@ def train(args, inputs, distribution):
     loop.announce_training(
         len(data.examples), num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint
     )
-    compute = _choose_compute(args, inputs, num_train_steps, trains=True)
+    hidden_size = inputs.config.hidden_size
+    compute = devices.choose_compute(
+        args.precision, hidden_size, num_train_steps, args.recompute, args.xla, trains=True
+    )
     input_fn = classification_inputs.input_fn_builder(
         path,
         args.max_seq_length,
@@ -309,7 +312,8 @@ def export(args, inputs):
 def _predict(args, inputs, split, data, batch_size):
     """The model's predictions for every example of a file, in order: a list of dicts."""
     path = classification_inputs.make_records(inputs, split, data, args.data_dir, args.output_dir)
-    compute = _choose_compute(args, inputs, count_records(path) // batch_size)
+    steps = count_records(path) // batch_size
+    compute = devices.choose_compute(args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla)
     input_fn = classification_inputs.input_fn_builder(
         path,
         args.max_seq_length,
@@ -319,13 +323,6 @@ def _predict(args, inputs, split, data, batch_size):
     model_fn = make_model_fn(inputs.config, tasks.num_outputs(inputs.task), compute=compute)
     predictions = prediction.predict(_checkpoint(args, inputs), model_fn, input_fn, batch_size, compute.dtype)
     return list(tqdm(predictions, total=len(data.examples), unit=" examples", disable=None, leave=False))
-
-
-def _choose_compute(args, inputs, steps, trains=False):
-    """kernels.Compute of the flags for about so many batches, see devices.choose_compute."""
-    return devices.choose_compute(
-        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=trains, trains=trains
-    )
 
 
 def _label_type(inputs, data):

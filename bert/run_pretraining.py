@@ -266,9 +266,7 @@ def evaluate(args, inputs):
 def _estimator(args, inputs, batch_size, steps, distribution=None):
     """The Estimator; `steps`: about how many batches it will compute; `distribution`: of training, else None."""
     trains, hidden_size = distribution is not None, inputs.config.hidden_size
-    compute = devices.choose_compute(
-        args.precision, hidden_size, steps, args.recompute, args.xla, announce=True, trains=trains
-    )
+    compute = devices.choose_compute(args.precision, hidden_size, steps, args.recompute, args.xla, trains=trains)
     training = Training(
         inputs.start, args.learning_rate, args.num_train_steps, args.num_warmup_steps, args.train_batch_size
     )

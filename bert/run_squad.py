@@ -227,7 +227,10 @@ def train(args, inputs, distribution):
         distribution.release_others(args.output_dir, trains=False)
         return
     loop.announce_training(windows, num_train_steps, args.train_batch_size, start_step, inputs.init_checkpoint)
-    compute = _choose_compute(args, inputs, num_train_steps, trains=True)
+    hidden_size = inputs.config.hidden_size
+    compute = devices.choose_compute(
+        args.precision, hidden_size, num_train_steps, args.recompute, args.xla, trains=True
+    )
     training = Training(inputs.start, args.learning_rate, num_train_steps, num_warmup_steps, args.train_batch_size)
     model_fn = make_model_fn(inputs.config, training, compute=compute)
     input_fn = records.input_fn_builder(
@@ -261,7 +264,8 @@ def answer_all(args, inputs):
     made_from = fingerprint(args, args.predict_file)
     contents = records.write_prediction(path, inputs.prediction, inputs.tokenizer, _window_settings(args), made_from)
     null_threshold = args.null_score_diff_threshold if args.version_2_with_negative else None
-    compute = _choose_compute(args, inputs, count_records(path) // args.predict_batch_size)
+    steps = count_records(path) // args.predict_batch_size
+    compute = devices.choose_compute(args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla)
     input_fn = records.input_fn_builder(
         path,
         args.max_seq_length,
@@ -298,13 +302,6 @@ def score(args, questions, predictions, null_odds):
         scores = metrics.score_v1(questions, predictions)
     write_results(os.path.join(args.output_dir, "eval_results.txt"), scores)
     return scores
-
-
-def _choose_compute(args, inputs, steps, trains=False):
-    """kernels.Compute of the flags for about so many batches, see devices.choose_compute."""
-    return devices.choose_compute(
-        args.precision, inputs.config.hidden_size, steps, args.recompute, args.xla, announce=trains, trains=trains
-    )
 
 
 def _training_settings(args):

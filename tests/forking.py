@@ -113,7 +113,9 @@ def _keep(module, name, args, stdout, stderr, cwd, ends):
     try:
         pid = os.fork()
         if not pid:
-            _call(module, name, args, stdout, stderr, cwd)
+            code = _code_of(_call, module, name, args, stdout, stderr, cwd)
+            sys.stdout.flush()
+            os._exit(code)
         with open(ends, "wb", buffering=0) as writer:
             writer.write(b"%d\n" % pid)
             writer.write(b"%d\n" % _exit_code(os.waitpid(pid, 0)[1]))
@@ -125,23 +127,25 @@ def _exit_code(status):
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _call(module, name, args, stdout, stderr, cwd):
-    """Runs a function as a program; does not return."""
-    code = 1
+def _code_of(function, *args):
+    """Calls a function as Python calls a program, and returns the exit code."""
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        _redirect(*(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666) for path in (stdout, stderr)))
-        os.chdir(cwd)
-        getattr(importlib.import_module(module), name)(*args)
-        code = 0
+        function(*args)
+        return 0
     except SystemExit as ended:
-        code = ended.code or 0
+        return ended.code or 0
     except BaseException:
         traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
+        return 1
+
+
+def _call(module, name, args, stdout, stderr, cwd):
+    """Runs a function of a module as a program; raises what that raises."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    _redirect(*(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666) for path in (stdout, stderr)))
+    os.chdir(cwd)
+    getattr(importlib.import_module(module), name)(*args)
 
 
 def _redirect(stdout, stderr):
@@ -181,7 +185,8 @@ class Fork:
         self._pid = os.fork()
         if not self._pid:
             _redirect(its_stdout, its_stderr)
-            _become(command, env, preexec_fn)
+            code = _code_of(_become, command, env, preexec_fn)
+            ctypes.pythonapi.Py_Exit(code)  # as any Python ends; os._exit does not
         os.close(its_stdout)
         os.close(its_stderr)
         self.stdout, self.stderr = open(stdout, "rb"), open(stderr, "rb")
@@ -206,23 +211,14 @@ class Fork:
 
 
 def _become(command, env, preexec_fn):
-    """Makes a forked process a task; does not return. /proc/PID/comm says which, as "worker 0"."""
-    code = 1
-    try:
-        os.closerange(3, 256)
-        os.setsid()
-        if preexec_fn:
-            preexec_fn()
-        os.environ.clear()
-        os.environ.update(env)
-        task = json.loads(env["TF_CONFIG"])["task"]
-        with open("/proc/self/comm", "w") as writer:
-            writer.write(f"{task['type']} {task['index']}")
-        program(*command[1:])
-        code = 0
-    except SystemExit as ended:
-        code = ended.code or 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        ctypes.pythonapi.Py_Exit(code)  # as any Python ends; os._exit does not
+    """Runs the task of a cluster in a forked process. /proc/PID/comm says which, as "worker 0"."""
+    os.closerange(3, 256)
+    os.setsid()
+    if preexec_fn:
+        preexec_fn()
+    os.environ.clear()
+    os.environ.update(env)
+    task = json.loads(env["TF_CONFIG"])["task"]
+    with open("/proc/self/comm", "w") as writer:
+        writer.write(f"{task['type']} {task['index']}")
+    program(*command[1:])

@@ -313,9 +313,7 @@ def _train(args, inputs, state, records, distribution, dev_scores):
     if is_chief:
         changes.check_steps_left(args.output_dir, inputs.state, inputs.training, schedule, state)
     hidden_size, steps = inputs.bert_config.hidden_size, schedule.last_step
-    compute = devices.choose_compute(
-        args.precision, hidden_size, steps, args.recompute, args.xla, announce=is_chief, trains=True
-    )
+    compute = devices.choose_compute(args.precision, hidden_size, steps, args.recompute, args.xla, trains=True)
     training = strategies.Training(
         None if latest else inputs.start,
         args.learning_rate,

@@ -133,7 +133,9 @@ def _build(args, inputs, records, schedule, start):
       start: init_weights.StartWeights, or None for random weights.
     """
     hidden_size = inputs.bert_config.hidden_size
-    compute = devices.choose_compute(args.precision, hidden_size, schedule.steps_left, args.recompute, args.xla)
+    compute = devices.choose_compute(
+        args.precision, hidden_size, schedule.last_step, args.recompute, args.xla, trains=True
+    )
     first_batch = schedule.first_step * args.gradient_accumulation_steps
     reading = Reading(args.seed, first_batch, by_length=args.bucket, round_lengths=compute.is_compiled)
     input_fn = file_based_input_fn_builder(

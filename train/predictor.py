@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as tf
 
 from bert import modeling
 from bert.runtime import checkpoint, devices
-from bert.runtime.checkpoint_files import SAVED_MODEL
+from bert.runtime.checkpoint_files import SAVED_MODEL, SAVED_WEIGHTS
 from bert.runtime.flags import PRECISIONS
 from bert.system import filesystem
 from bert.system.errors import UserError
@@ -156,7 +156,7 @@ def model_fingerprint(model_dir, vocab_file=None):
         if directory is None:
             raise UserError(f"{model_dir}: neither {run_dir.RUN_STATE} of a run in it nor an export")
         names = SAVED_MODEL, os.path.join(signatures.ASSETS, signatures.SETTINGS)
-        index = os.path.join(directory, signatures.WEIGHTS_INDEX)
+        index = os.path.join(directory, SAVED_WEIGHTS + ".index")
         files = [os.path.join(directory, name) for name in names] + ([index] if filesystem.exists(index) else [])
         settings = []
     files += [vocab_file] if vocab_file else []

@@ -268,7 +268,7 @@ def remove_outdated(directory, keep):
     if newest not in names:
         return
     kept = names[names.index(newest) :][:keep]
-    listed = tf.train.get_checkpoint_state(directory).all_model_checkpoint_paths
+    listed = _state(directory).all_model_checkpoint_paths
     if {os.path.basename(prefix) for prefix in listed} != set(kept):
         make_latest(os.path.join(directory, newest), kept[:0:-1])
     step, removed = int(newest.rpartition("-")[2]), set()
@@ -288,7 +288,7 @@ def _list_no_others(directory):
 
     A saver would go on from them, and remove them once they are old: in a copy of a run these are the original's.
     """
-    state = tf.train.get_checkpoint_state(directory) if _named(directory) else None
+    state = _state(directory)
     paths = [state.model_checkpoint_path, *state.all_model_checkpoint_paths] if state else []
     here = filesystem.realpath(directory)
     others = [path for path in paths if filesystem.realpath(os.path.dirname(path)) != here]
@@ -335,11 +335,16 @@ def _named(directory):
 
     A name of another place is taken for one in this directory: a run was copied, or the file leads out of it.
     """
-    try:
-        state = tf.train.get_checkpoint_state(directory)
-    except (tf.errors.OpError, ValueError):  # the file is damaged
-        return None
+    state = _state(directory)
     return os.path.join(directory, os.path.basename(state.model_checkpoint_path)) if state else None
+
+
+def _state(directory):
+    """What the file `checkpoint` says, a CheckpointState; None where there is no such file or it is damaged."""
+    try:
+        return tf.train.get_checkpoint_state(directory)
+    except (tf.errors.OpError, ValueError):
+        return None
 
 
 def _by_step(directory):

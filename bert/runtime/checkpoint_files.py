@@ -6,7 +6,9 @@ import re
 from bert.system import filesystem
 from bert.system.errors import UserError, shown_list
 
-SAVED_MODEL = "saved_model.pb"  # its graph; without this file a directory is no SavedModel
+# Files of a SavedModel: its graph, without which a directory is none, and the checkpoint of its weights.
+SAVED_MODEL = "saved_model.pb"
+SAVED_WEIGHTS = "variables/variables"
 CONVERTER = "python -m bert.convert_checkpoint"
 # Weights of Hugging Face, whatever the framework they were saved from.
 HUGGING_FACE_FILE = re.compile(

@@ -45,7 +45,7 @@ def prepare(device_map=None):
         raise UserError(f"-device_map {device_map}: of these GPUs there are {len(gpus())}; devices: {listed()}")
 
 
-def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, announce=False, trains=False):
+def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, trains=False):
     """Chooses how the encoder computes on this machine.
 
     Args:
@@ -55,8 +55,7 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
         run, so that one that goes on computes as it did before.
       recompute: recompute each layer in the backward pass instead of keeping its activations.
       xla: whether XLA fuses kernels; None: where it pays.
-      announce: say in the log what was chosen and why.
-      trains: whether the encoder is trained and does not only compute.
+      trains: whether the encoder is trained and does not only compute; the log says then what was chosen and why.
 
     Returns:
       kernels.Compute.
@@ -71,7 +70,7 @@ def choose_compute(precision, hidden_size, steps, recompute=False, xla=None, ann
         precision, why = _fastest_precision(hidden_size, is_wide)
     if xla is None:
         xla = kernels.can_fuse() and not gpus() and is_wide and steps * hidden_size**2 >= FUSE_FROM_STEPS_BY_WIDTH
-    if announce:
+    if trains:
         log.info("computes in %s (%s)%s", precision, why, ", elementwise work fused by XLA" if xla else "")
     # In training it pays for the encoders whose kernels are compiled, too.
     packed = xla or not trains

@@ -10,12 +10,11 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from bert.runtime import devices
-from bert.runtime.checkpoint_files import SAVED_MODEL
+from bert.runtime.checkpoint_files import SAVED_MODEL, SAVED_WEIGHTS
 from bert.system import filesystem, signals
 from bert.system.errors import cannot_be_written
 from bert.system.files import is_leftover, make_dir, sync_tree
 
-VARIABLES = ("variables", "variables")  # directory in a SavedModel, and the checkpoint's name there
 ASSETS = "-assets"  # suffix of the directory in which assets lie until the SavedModel has copied them
 
 
@@ -89,7 +88,7 @@ def load_signature(session, directory, name):
     with session.graph.as_default():
         tf.import_graph_def(_needed(meta.graph_def, fetched + restoring), name="")
     if restoring:
-        prefix = os.path.join(directory, *VARIABLES)
+        prefix = os.path.join(directory, SAVED_WEIGHTS)
         session.run(saver.restore_op_name, {saver.filename_tensor_name: prefix})
     return signature
 

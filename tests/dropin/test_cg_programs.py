@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from bert.system.errors import UserError
 from tests import forking, selection, small_task
 from tests.paths import REPOSITORY
+from tests.train.finetuning.faults import steps_that_decide
 from train import bert_lstm_ner, bert_lstm_ner_cg_estimator, bert_lstm_ner_cg_variable, run_dir
 from train.train_helper import get_args_parser
 
@@ -68,9 +69,11 @@ def test_one_graph_goes_on_where_it_was(given, tmp_path, capsys, monkeypatch):
         with pytest.raises(Killed):
             bert_lstm_ner_cg_variable.train(get_args_parser(flags))
     assert not run_dir.read_state(str(tmp_path))["finished"]
-    bert_lstm_ner_cg_variable.train(get_args_parser(flags))
+    with steps_that_decide() as decided:
+        bert_lstm_ner_cg_variable.train(get_args_parser(flags))
     state = run_dir.read_state(str(tmp_path))
     assert state["finished"] and len({scores["step"] for scores in state["evaluations"]}) == 2
+    assert decided == [state["evaluations"][-1]["step"]]
 
 
 @pytest.mark.one_tensorflow

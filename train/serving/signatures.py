@@ -17,7 +17,6 @@ DEFAULT = "serving_default"
 WITHOUT_WORD_START = "serving_without_word_start"
 TEXT = "serving_text"
 
-WEIGHTS_INDEX = "variables/variables.index"
 _NUMBER = re.compile("[0-9]+")  # str.isdigit is true of more, as of the superscript two, which are no numbers to int
 ASSETS = "assets"
 # The files in it.

@@ -133,11 +133,11 @@ def test_it_says_what_it_chose_and_why(machine, monkeypatch):
     lines = []
     monkeypatch.setattr(devices.log, "info", lambda text, *values: lines.append(text % values))
     machine(cpu=AMX)
-    devices.choose_compute("auto", 768, MANY, announce=True)
-    devices.choose_compute("auto", 64, MANY, announce=True)
-    devices.choose_compute("bf16", 64, MANY, announce=True)
+    devices.choose_compute("auto", 768, MANY, trains=True)
+    devices.choose_compute("auto", 64, MANY, trains=True)
+    devices.choose_compute("bf16", 64, MANY, trains=True)
     machine(gpus=[7.0])
-    devices.choose_compute("auto", 768, MANY, announce=True)
+    devices.choose_compute("auto", 768, MANY, trains=True)
     assert lines == [
         "computes in bf16 (the CPU has amx_bf16), elementwise work fused by XLA",
         "computes in fp32 (hidden size 64 is too small to gain from less)",

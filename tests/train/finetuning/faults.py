@@ -57,9 +57,9 @@ def steps_that_decide():
     """
     choose, steps = devices.choose_compute, []
 
-    def noting(precision, hidden_size, number, *args, announce=False, **kwargs):
-        steps.extend([number] if announce else [])
-        return choose(precision, hidden_size, number, *args, announce=announce, **kwargs)
+    def noting(precision, hidden_size, number, *args, trains=False, **kwargs):
+        steps.extend([number] if trains else [])
+        return choose(precision, hidden_size, number, *args, trains=trains, **kwargs)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(devices, "choose_compute", noting)
