@@ -63,6 +63,10 @@ class BertModel:
       compute: kernels.Compute: type of activations and matmuls, kernels, recomputation, packing. The methods return
         float32 with any of them. With packing the layers' vectors at padding are those of some token. Nothing is packed
         where the graph knows batch and seq_len, as on a TPU.
+      word_offsets: float [batch, seq_len, hidden] that are added to the words' vectors; default: none.
+
+    Attributes:
+      word_vectors: float [batch, seq_len, hidden], the words' vectors, before positions and segments are added.
 
     Raises:
       ValueError: hidden_size is not a multiple of num_attention_heads, or seq_len is above max_position_embeddings.
@@ -78,6 +82,7 @@ class BertModel:
         use_one_hot_embeddings=False,
         scope=None,
         compute=kernels.REFERENCE,
+        word_offsets=None,
     ):
         config = copy.deepcopy(config)
         if not is_training:
@@ -93,15 +98,17 @@ class BertModel:
 
         with tf.variable_scope(scope, default_name="bert"):
             with tf.variable_scope("embeddings"):
-                words, self.embedding_table = embedding_lookup(
+                self.word_vectors, self.embedding_table = embedding_lookup(
                     input_ids,
                     config.vocab_size,
                     config.hidden_size,
                     config.initializer_range,
                     use_one_hot_embeddings=use_one_hot_embeddings,
                 )
+                if word_offsets is not None:
+                    self.word_vectors += word_offsets
                 self.embedding_output = embedding_postprocessor(
-                    words,
+                    self.word_vectors,
                     use_token_type=True,
                     token_type_ids=token_type_ids,
                     token_type_vocab_size=config.type_vocab_size,

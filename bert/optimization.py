@@ -96,6 +96,7 @@ def build_train_step(
     options=STEP_DEFAULTS,
     compute=kernels.REFERENCE,
     reported=(),
+    gradients_of=tf.gradients,
 ):
     """One training step: gradients, mean over replicas, clipping, update, global step.
 
@@ -115,6 +116,7 @@ def build_train_step(
         the update is compiled too.
       reported: list of other scalars to average over replicas, for summaries. They are averaged in every step: if only
         the task that writes summaries averaged them, it would wait for the others.
+      gradients_of: function with the arguments and the result of tf.gradients, which gives the loss's gradients.
 
     Returns:
       TrainStep: the op, and the learning rate, gradient norm (before clipping) and mean loss of the step.
@@ -129,7 +131,7 @@ def build_train_step(
     scale_loss = compute.dtype == tf.float16
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     factor = _local_variable("loss_scale/factor", [], tf.float32, LARGEST_LOSS_SCALE) if scale_loss else None
-    pairs = zip(tf.gradients(loss * tf.identity(factor) if scale_loss else loss, variables), variables)
+    pairs = zip(gradients_of(loss, variables, tf.identity(factor) if scale_loss else None), variables)
     pairs = [(gradient, var) for gradient, var in pairs if gradient is not None]
     variables = [var for _, var in pairs]
     # A sparse gradient can hold a row twice; made dense, it has the sum of both, as the norm needs it.
@@ -163,10 +165,9 @@ def build_train_step(
         ),
     )
     # A tf.train.Optimizer adds the gradients of all replicas. Here each replica has the mean already.
-    to_apply = [
-        (gradient if replicas == 1 else gradient / replicas, var) for gradient, var in zip(gradients, variables)
-    ]
-    applied = optimizer.apply_gradients(to_apply)
+    if replicas > 1:
+        gradients = [gradient / replicas for gradient in gradients]
+    applied = optimizer.apply_gradients(zip(gradients, variables))
     with tf.control_dependencies([applied]):
         made = 1 if apply_when is None else tf.cast(apply_when, global_step.dtype)
         done = [global_step.assign_add(made)]

@@ -51,6 +51,13 @@ FAULTS = [
         "tests/bert/encoder/test_packing.py",
     ),
     Fault(
+        "adversarial training moves words to where the loss falls",
+        "train/finetuning/adversarial.py",
+        "return size * slope",
+        "return -size * slope",
+        "tests/train/finetuning/test_adversarial.py",
+    ),
+    Fault(
         "the offsets of entity types are subtracted",
         "train/tagger/decoding.py",
         "tf.math.log(scores / (1.0 - scores)) + offsets",

@@ -65,6 +65,7 @@ DEFAULTS = {
     "constrain": True,
     "calibrate": True,
     "head_learning_rate": None,
+    "adversarial": 0.0,
     "freeze_layers": None,
     "gradient_accumulation_steps": 1,
     "eval_every": None,

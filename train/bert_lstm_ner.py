@@ -19,13 +19,9 @@ from bert.system import startup  # noqa: F401, I001  before TensorFlow
 import argparse
 import logging
 
-import tensorflow.compat.v1 as tf
-
 from bert.data.batches import Reading
 from bert.encoder import kernels
-from bert.optimization import STEP_DEFAULTS
 from bert.runtime import checkpoint, devices, init_weights
-from bert.runtime.estimator import EstimatorSpec, ModeKeys
 from bert.system import filesystem, run_lock
 from bert.system.errors import run_program
 from bert.training import loop as training_loop
@@ -40,11 +36,12 @@ from train.data.examples import (  # noqa: F401  for scripts that import them fr
     filed_based_convert_examples_to_features,
     write_tokens,
 )
-from train.data.labels import PIECE, read_labels
-from train.data.records import file_based_input_fn_builder, word_starts
+from train.data.labels import read_labels
+from train.data.records import file_based_input_fn_builder
 from train.finetuning import advice, calibration, changes, choices, evaluation
 from train.finetuning import loop as finetuning_loop
 from train.finetuning.inputs import load_inputs, open_run
+from train.finetuning.model import make_model_fn
 from train.finetuning.schedule import make_schedule
 from train.finetuning.splits import make_records
 from train.finetuning.update import step_options
@@ -54,7 +51,6 @@ from train.report import page
 from train.run_dir import adam_filter, get_last_checkpoint  # noqa: F401
 from train.serving import saved_model
 from train.tagger.calibration import UNCALIBRATED, Calibration
-from train.tagger.metrics import estimator_metrics
 from train.tagger.settings import TaggerSettings
 from train.tagger.variables import head_shapes
 from train.train_helper import get_args_parser
@@ -98,66 +94,8 @@ def model_fn_builder(
     variables = init_weights.model_variables(bert_config, head_shapes(settings), uses_pooler=False)
     start = init_weights.of_prefix(init_checkpoint, variables._replace(head_name="the tagging head"))
     training = strategies.Training(start, learning_rate, num_train_steps, num_warmup_steps, args.batch_size)
-    return make_model_fn(settings, label_map, training, step_options(args, learning_rate), args.dropout_rate, compute)
-
-
-def make_model_fn(
-    settings, label_map, training=None, options=STEP_DEFAULTS, dropout_rate=0.0, compute=kernels.REFERENCE
-):
-    """The tagger as an Estimator's model function.
-
-    Args:
-      settings: settings.TaggerSettings.
-      label_map: dict from label to id: the settings' label_ids, or empty where the names of the labels are not known.
-      training: strategies.Training; None for a model function that only evaluates and predicts.
-      options: optimization.StepOptions, for training.
-      dropout_rate: fraction dropped in the head, in training.
-      compute: kernels.Compute, how the encoder computes.
-
-    Returns:
-      model_fn(features, labels, mode, params). Features: int [batch, seq_len] `input_ids`, `input_mask`,
-      `segment_ids`, `label_ids` (optional in prediction; `labels` serves too) and `word_start` (1 at the first piece
-      of each word; default: from label_ids). Predictions: `pred_ids` int32 and `scores` float32, [batch, seq_len], and
-      with labels `loss`, the negative log-likelihood of each sentence.
-    """
-
-    def model_fn(features, labels, mode, params):
-        is_training = mode == ModeKeys.TRAIN
-        label_ids = features.get("label_ids", labels)
-        if "word_start" not in features and label_ids is not None and label_map:
-            features = dict(features, word_start=word_starts(label_ids, label_map))
-        word_start = features.get("word_start")
-        if word_start is None and settings.subword_labels == "first":
-            raise ValueError("-subword_labels first needs the feature word_start, or label_ids and a label_map")
-        with strategies.building(training, is_training, options.accumulation_steps):
-            tagger = build_tagger(
-                settings, features, is_training, label_ids, dropout_rate, compute, strategies.on_tpu()
-            )
-        if is_training:
-            return training_spec(tagger)
-
-        rules = settings.constraint if word_start is not None else None
-        piece_id = label_map.get(PIECE, 0)
-        pred_ids, scores, _ = predict_tags(tagger, features["input_mask"], word_start, rules, piece_id)
-        if mode == ModeKeys.PREDICT:
-            predictions = {"pred_ids": pred_ids, "scores": scores}
-            if tagger.losses is not None:
-                predictions["loss"] = tagger.losses
-            return EstimatorSpec(mode, predictions=predictions)
-        # Of words where it is known which pieces begin one, else of pieces.
-        counted = tf.cast(features["input_mask"] if word_start is None else word_start, tf.float32)
-        metrics = estimator_metrics(tagger.losses, label_ids, pred_ids, counted, settings.num_labels, label_map)
-        return EstimatorSpec(mode, loss=tf.reduce_mean(tagger.losses), eval_metric_ops=metrics)
-
-    def training_spec(tagger):
-        if not strategies.on_tpu():
-            # A histogram of values that are not finite would end training with an error of its own.
-            finite = tf.where_v2(tf.is_finite(tagger.transitions), tagger.transitions, 0.0)
-            tf.summary.histogram("transitions", finite)
-            tf.summary.image("transitions", tagger.transitions[None, :, :, None])
-        return strategies.training_spec(tf.reduce_mean(tagger.losses), training, compute, options=options)
-
-    return model_fn
+    options = step_options(args, learning_rate)
+    return make_model_fn(settings, label_map, training, options, args.dropout_rate, compute, args.adversarial)
 
 
 def _settings(args, bert_config, num_labels, label_map, scheme):
@@ -322,7 +260,9 @@ def _train(args, inputs, state, records, distribution, dev_scores):
         args.batch_size,
     )
     options = step_options(args, args.learning_rate)
-    model_fn = make_model_fn(inputs.settings, inputs.label_ids, training, options, args.dropout_rate, compute)
+    model_fn = make_model_fn(
+        inputs.settings, inputs.label_ids, training, options, args.dropout_rate, compute, args.adversarial
+    )
     input_fn = file_based_input_fn_builder(
         records.path,
         args.max_seq_length,

@@ -38,7 +38,7 @@ from train.bert_lstm_ner import (  # noqa: F401  for scripts that import them fr
     write_tokens,
 )
 from train.data.records import file_based_input_fn_builder
-from train.finetuning import calibration, checkpoints, choices, evaluation
+from train.finetuning import adversarial, calibration, checkpoints, choices, evaluation
 from train.finetuning.hooks import DevEvaluation
 from train.finetuning.inputs import load_inputs, open_run
 from train.finetuning.label_scores import LabelScores
@@ -142,8 +142,14 @@ def _build(args, inputs, records, schedule, start):
         records.path, args.max_seq_length, True, False, inputs.label_ids, args.batch_size, reading=reading
     )
     batch = tf.data.make_one_shot_iterator(input_fn()).get_next()
+
+    def build(word_offsets=None):
+        return build_tagger(
+            inputs.settings, batch, True, batch["label_ids"], args.dropout_rate, compute, word_offsets=word_offsets
+        )
+
     with tf.variable_scope(tf.get_variable_scope()), init_weights.starting_from(start):
-        trained = build_tagger(inputs.settings, batch, True, batch["label_ids"], args.dropout_rate, compute)
+        trained = build()
     step = build_train_step(
         tf.reduce_mean(trained.losses),
         args.learning_rate,
@@ -151,6 +157,7 @@ def _build(args, inputs, records, schedule, start):
         schedule.warmup_steps,
         step_options(args, args.learning_rate),
         compute,
+        gradients_of=adversarial.gradients_of(args.adversarial, trained, build),
     )
     with tf.variable_scope(tf.get_variable_scope(), reuse=True):
         features = frozen.placeholders(with_losses=True)

@@ -23,8 +23,11 @@ from train.tagger.shapes import check_shapes
 # The tagger's graph over the steps the CRF sees: all pieces, or the first pieces of words only.
 #   logits [batch, steps, num_labels], transitions [num_labels, num_labels], lengths [batch],
 #   losses [batch]: negative log-likelihood of each sentence, None without labels,
-#   positions [batch, steps]: which piece each step stands for, None where steps are pieces.
-TaggerGraph = collections.namedtuple("TaggerGraph", ["logits", "transitions", "lengths", "losses", "positions"])
+#   positions [batch, steps]: which piece each step stands for, None where steps are pieces,
+#   word_vectors [batch, seq_len, hidden]: the pieces' vectors that the encoder begins with.
+TaggerGraph = collections.namedtuple(
+    "TaggerGraph", ["logits", "transitions", "lengths", "losses", "positions", "word_vectors"]
+)
 
 
 def create_model(
@@ -68,9 +71,9 @@ def create_model(
       num_labels]; float [num_labels, num_labels]; int32 [batch, seq_len].
     """
     crf_only = lstm_size == 1 if crf_only is None else crf_only
-    vectors, lengths = _encode(bert_config, is_training, input_ids, input_mask, segment_ids, use_one_hot_embeddings)
+    encoder, lengths = _encode(bert_config, is_training, input_ids, input_mask, segment_ids, use_one_hot_embeddings)
     head = BLSTM_CRF(
-        embedded_chars=vectors,
+        embedded_chars=encoder.get_sequence_output(),
         hidden_unit=lstm_size,
         cell_type=cell,
         num_layers=num_layers,
@@ -171,6 +174,7 @@ def build_tagger(
     dropout_rate=0.0,
     compute=kernels.REFERENCE,
     use_one_hot_embeddings=False,
+    word_offsets=None,
 ):
     """The tagger's graph up to the CRF's scores.
 
@@ -183,6 +187,7 @@ def build_tagger(
       dropout_rate: fraction dropped in the head.
       compute: kernels.Compute, how the encoder computes.
       use_one_hot_embeddings: look words up by matmul, as a TPU prefers.
+      word_offsets: float [batch, seq_len, hidden] that are added to the pieces' vectors, or None.
 
     Returns:
       TaggerGraph.
@@ -195,7 +200,7 @@ def build_tagger(
     given = {name: (features[name], "batch seq_len") for name in names}
     check_shapes(**given, **({} if label_ids is None else {"label_ids": (label_ids, "batch seq_len")}))
     input_mask = features["input_mask"]
-    vectors, lengths = _encode(
+    encoder, lengths = _encode(
         modeling.BertConfig.from_dict(settings.bert_config),
         is_training,
         features["input_ids"],
@@ -203,8 +208,9 @@ def build_tagger(
         features["segment_ids"],
         use_one_hot_embeddings,
         compute,
+        word_offsets,
     )
-    positions = None
+    vectors, positions = encoder.get_sequence_output(), None
     if settings.subword_labels == "first":
         word_start = features["word_start"]
         positions, lengths = decoding.word_positions(word_start * tf.cast(input_mask, word_start.dtype))
@@ -226,7 +232,7 @@ def build_tagger(
     # Without a CRF any label may follow any other: the paths' probabilities are products of the labels'.
     transitions = head.transitions() if settings.has_crf else tf.zeros([settings.num_labels] * 2)
     losses = None if label_ids is None else head.losses(logits, transitions)
-    return TaggerGraph(logits, transitions, lengths, losses, positions)
+    return TaggerGraph(logits, transitions, lengths, losses, positions, encoder.word_vectors)
 
 
 def _encode(
@@ -237,8 +243,9 @@ def _encode(
     segment_ids,
     use_one_hot_embeddings,
     compute=kernels.REFERENCE,
+    word_offsets=None,
 ):
-    """The encoder's vectors, [batch, seq_len, hidden], and the number of pieces of each sentence, int32 [batch]."""
+    """The encoder, a BertModel, and the number of pieces of each sentence, int32 [batch]."""
     if input_mask is None:
         input_mask = tf.ones_like(input_ids)
     encoder = modeling.BertModel(
@@ -250,8 +257,9 @@ def _encode(
         use_one_hot_embeddings=use_one_hot_embeddings,
         scope="bert",  # by name, as the default name would be another at a second call that reuses the variables
         compute=compute,
+        word_offsets=word_offsets,
     )
-    return encoder.get_sequence_output(), tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)
+    return encoder, tf.cast(tf.reduce_sum(input_mask, axis=1), tf.int32)
 
 
 def predict_tags(

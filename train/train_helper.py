@@ -10,6 +10,7 @@ from bert.system.errors import UserError, shown_list
 from bert.system.flags import (
     FlagParser,
     fraction,
+    non_negative_float,
     non_negative_int,
     positive_float,
     positive_int,
@@ -28,7 +29,7 @@ WORD_UNITS = ("text", "words")
 # Flags whose value depends on the data, the encoder, or the run that goes on, unless they are given.
 CHOSEN_BY_DATA = (
     ("batch_size", "learning_rate", "head_learning_rate", "num_train_epochs")
-    + ("dropout_rate", "bias_correction", "subword_labels")
+    + ("dropout_rate", "adversarial", "bias_correction", "subword_labels")
 )  # fmt: skip
 
 
@@ -174,6 +175,9 @@ def _add_training_flags(parser):
         help="correct the bias of Adam's moments, without which, as in Google's optimizer, the first hundreds of steps "
         "are up to three times as large; default: if the encoder has trained weights",
     )
+    flag("adversarial", type=non_negative_float, default=0.0, help="learn from each batch a second time, with the "
+         "vectors of a sentence's words moved so far to where its loss rises; takes twice the time; 0: do not; "
+         "default: by the size of the data")  # fmt: skip
     flag("clip", type=positive_float, default=1.0, help="largest global norm of the gradients")
     flag(
         "gradient_accumulation_steps",

@@ -126,6 +126,11 @@ def positive_float(text):
     return _number(float, text, lambda value: 0 < value < float("inf"), "a number above 0")
 
 
+def non_negative_float(text):
+    """A finite number, at least 0."""
+    return _number(float, text, lambda value: 0 <= value < float("inf"), "a number of at least 0")
+
+
 def fraction(text):
     """A number from 0 to below 1."""
     return _number(float, text, lambda value: 0 <= value < 1, "a number from 0 to below 1")

@@ -188,7 +188,7 @@ def with_batch_size(training, params):
     return training._replace(batch_size=training.batch_size or params.get("batch_size"))
 
 
-def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS):
+def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS, gradients_of=tf.gradients):
     """The EstimatorSpec of training: the end of every model function, once it has the loss.
 
     Args:
@@ -197,6 +197,7 @@ def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS)
       compute: kernels.Compute.
       reported: dict from name to scalar, such as parts of the loss: their means over replicas become summaries.
       options: optimization.StepOptions.
+      gradients_of: as of optimization.build_train_step.
     """
     reported = reported or {}
     step = build_train_step(
@@ -207,6 +208,7 @@ def training_spec(loss, training, compute, reported=None, options=STEP_DEFAULTS)
         options,
         compute,
         tuple(reported.values()),
+        gradients_of,
     )
     hooks = []
     replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -56,7 +56,7 @@ def test_a_run(program, given, tmp_path, capsys):
 
 @pytest.mark.one_tensorflow  # what it goes on from is read as by run.py, which is killed and stopped on every one
 def test_one_graph_goes_on_where_it_was(given, tmp_path, capsys, monkeypatch):
-    flags = [*given, "-output_dir", str(tmp_path), "-num_train_epochs", "2", "-crf_only"]
+    flags = [*given, "-output_dir", str(tmp_path), "-num_train_epochs", "2", "-crf_only", "-adversarial", "1"]
 
     class Killed(Exception):
         pass

@@ -43,7 +43,7 @@ def feed(fed, values):
     return {fed[name]: values[name] for name in fed}
 
 
-def tagger_over(fed, kind, by_words, num_labels=NUM_LABELS, is_training=False, dropout_rate=0.0, head=None):
+def tagger_over(fed, kind, by_words, num_labels=NUM_LABELS, is_training=False, dropout_rate=0.0, head=None, **others):
     cell, num_layers, crf_only = kind
     settings = TaggerSettings.from_json(
         {
@@ -54,9 +54,9 @@ def tagger_over(fed, kind, by_words, num_labels=NUM_LABELS, is_training=False, d
         },
         "the test",
     )  # fmt: skip
-    given = {"input_ids": "ids", "input_mask": "mask", "segment_ids": "segments", "word_start": "starts"}
-    features = {name: fed[key] for name, key in given.items()}
-    return build_tagger(settings, features, is_training, fed["labels"], dropout_rate)
+    keys = {"input_ids": "ids", "input_mask": "mask", "segment_ids": "segments", "word_start": "starts"}
+    features = {name: fed[key] for name, key in keys.items()}
+    return build_tagger(settings, features, is_training, fed["labels"], dropout_rate, **others)
 
 
 def encoder_vectors(fed):

@@ -5,7 +5,7 @@ from bert.training import changes
 # They change what is read, computed with or chosen by, and not what training gives.
 _SAME_TRAINING = ("constrain", "precision", "record_shards", "dev_data")
 # Settings that older versions did not have and what held there; run.json has only other values.
-DEFAULTS = {"init_head": True, "init_partial": False, "bias_correction": False}
+DEFAULTS = {"init_head": True, "init_partial": False, "bias_correction": False, "adversarial": 0.0}
 
 
 def retrained(state, given):

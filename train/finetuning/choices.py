@@ -1,7 +1,7 @@
 """How to train where the command line does not say it: chosen by the data and the encoder.
 
 In: the flags, and which of them were given. Out: the flags with values for batch size, learning rates, epochs, dropout,
-bias correction and what later pieces are labelled, and a line for the log.
+adversarial training, bias correction and what later pieces are labelled, and a line for the log.
 docs/tuning.md explains the values.
 """
 
@@ -17,11 +17,17 @@ from train.data.annotated import begins_array, find_file
 from train.finetuning import changes, checkpoints
 from train.train_helper import CHOSEN_BY_DATA
 
-# For up to so many sentences: the batch size, the epochs, and the factor on the rate of a trained encoder. Small data
-# needs small batches and many epochs, or the run ends after a few dozen steps; where there are many, smaller ones are
-# better.
-Row = collections.namedtuple("Row", ["sentences", "batch_size", "num_train_epochs", "rate_factor"])
-BY_SIZE = (Row(300, 8, 25, 1.0), Row(3000, 16, 10, 1.0), Row(float("inf"), 32, 4, 0.5))
+# For up to so many sentences: the batch size and the epochs; for a trained encoder also the factor on its rate and the
+# size of adversarial training. Small data needs small batches and many epochs, or the run ends after a few dozen steps;
+# where there are many, smaller rates are better. Adversarial training helps at about 1,000 sentences, and not with much
+# fewer or more.
+Row = collections.namedtuple("Row", ["sentences", "batch_size", "num_train_epochs", "rate_factor", "adversarial"])
+BY_SIZE = (
+    Row(300, 8, 25, 1.0, 0.0),
+    Row(1500, 16, 10, 1.0, 1.0),
+    Row(3000, 16, 10, 1.0, 0.0),
+    Row(float("inf"), 32, 4, 0.5, 0.0),
+)
 # A head without trained weights learns next to nothing at the rates that suit a trained encoder.
 HEAD_RATE = 1e-3
 # The rate of a trained encoder: narrower ones take more.
@@ -107,6 +113,7 @@ def choose(sentences, hidden_size, has_weights, given_rate=None):
         "head_learning_rate": max(HEAD_RATE, rate),  # never below the encoder's
         "num_train_epochs": row.num_train_epochs * (1 if has_weights else EPOCHS_FROM_RANDOM_WEIGHTS),
         "dropout_rate": DROPOUT,
+        "adversarial": row.adversarial if has_weights else 0.0,
         # The large first steps that a correction prevents undo trained weights. Random ones learn faster by them, but
         # do not survive them at high rates.
         "bias_correction": has_weights or rate > FROM_RANDOM_WEIGHTS,

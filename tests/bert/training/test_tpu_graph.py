@@ -52,7 +52,7 @@ def tagger(dropout, *flags):
 
 MODELS = {
     "lstm": tagger,
-    "gru, first pieces": lambda dropout: tagger(dropout, "-cell=gru", "-subword_labels=first"),
+    "gru, first pieces": lambda dropout: tagger(dropout, "-cell=gru", "-subword_labels=first", "-adversarial=0.5"),
     "crf_only": lambda dropout: tagger(dropout, "-crf_only"),
     "classifier": lambda dropout: run_classifier.model_fn_builder(config(dropout), 3, None, 0.01, 10, 2, True, False),
     "squad": lambda dropout: run_squad.model_fn_builder(config(dropout), None, 0.01, 10, 2, True, False),

@@ -27,7 +27,7 @@ def filled(files, *flags):
 
 def test_what_is_given_stays(files):
     given = ["-batch_size", "64", "-learning_rate", "1e-5", "-num_train_epochs", "10", "-head_learning_rate", "1e-5"]
-    given += ["-dropout_rate", "0.5", "-bias_correction=false", "-subword_labels", "x"]
+    given += ["-dropout_rate", "0.5", "-adversarial", "0.5", "-bias_correction=false", "-subword_labels", "x"]
     args, said = filled(files, *given)
     assert (args.batch_size, args.learning_rate, args.num_train_epochs, args.head_learning_rate) == (64, 1e-5, 10, 1e-5)
     assert args.not_given == () and args.dropout_rate == 0.5 and not args.bias_correction and said == ""
@@ -39,7 +39,7 @@ def test_what_is_not_given_is_chosen_and_said(files):
     assert args.num_train_epochs == 25 and args.bias_correction is True and "batch_size" not in args.not_given
     assert said == (
         "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0001 -head_learning_rate 0.001 "
-        "-num_train_epochs 25 -dropout_rate 0.2 -bias_correction true -subword_labels first"
+        "-num_train_epochs 25 -dropout_rate 0.2 -adversarial 0.0 -bias_correction true -subword_labels first"
     )
     assert filled(files, "-learning_rate", "1e-2")[0].head_learning_rate == 1e-2
     assert filled(files, "-learning_rate", "1e-5")[0].head_learning_rate == 1e-3
@@ -70,7 +70,7 @@ def test_a_run_goes_on_with_what_it_began_with(files):
     assert not args.bias_correction  # which the version that began the run did not have
     assert said == (
         "kept as the run began: -batch_size 64 -learning_rate 1e-05 -dropout_rate 0.5 "
-        "-bias_correction false -subword_labels x"
+        "-adversarial 0.0 -bias_correction false -subword_labels x"
     )
     for same in ([], ["-num_train_epochs", "10"], ["-num_train_epochs", "11", "-do_train=false"]):
         assert filled(files, *same)[1] == ""
@@ -119,9 +119,10 @@ def test_faults_are_left_to_the_checks_of_the_inputs(files):
 def test_every_size_and_width():
     for has_weights in (False, True):
         for hidden_size in (1, 128, 384, 768, 1024):
-            for sentences in (0, 1, 300, 301, 3000, 3001, 10**9):
+            for sentences in (0, 1, 300, 301, 1500, 1501, 3000, 3001, 10**9):
                 values = choose(sentences, hidden_size, has_weights)
                 assert set(values) <= set(CHOSEN_BY_DATA)
+                assert values.pop("adversarial") == (1.0 if has_weights and 300 < sentences <= 1500 else 0.0)
                 assert values.pop("bias_correction") is has_weights and all(value > 0 for value in values.values())
     rates = [choose(size, 768, True)["learning_rate"] for size in (100, 3000, 5000, 10**6)]
     assert rates == [5e-5, 5e-5, 2.5e-5, 2.5e-5]
