@@ -381,18 +381,10 @@ def run_tests(tree, tests):
     # Bytecode is written nowhere: a file that changes twice within a second would leave a stale one.
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", CI="1")
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    given = {"cwd": tree, "env": environment, "encoding": "utf-8", "errors": "replace"}
     since = time.time()
     try:
-        done = subprocess.run(
-            command,
-            cwd=tree,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=LIMIT,
-            encoding="utf-8",
-            errors="replace",
-        )
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT, **given)
     except subprocess.TimeoutExpired:
         return False, time.time() - since, "no end"
     return done.returncode == 0, time.time() - since, done.stdout
