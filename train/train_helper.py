@@ -176,8 +176,8 @@ def _add_training_flags(parser):
         "are up to three times as large; default: if the encoder has trained weights",
     )
     flag("adversarial", type=non_negative_float, default=0.0, help="learn from each batch a second time, with the "
-         "vectors of a sentence's words moved so far to where its loss rises; takes twice the time; 0: do not; "
-         "default: by the size of the data")  # fmt: skip
+         "vectors of a sentence's words moved so far to where its loss rises; takes 1.6 times the time; 0: do "
+         "not; default: by the size of the data")  # fmt: skip
     flag("clip", type=positive_float, default=1.0, help="largest global norm of the gradients")
     flag(
         "gradient_accumulation_steps",
