@@ -2,10 +2,13 @@
 
 import contextlib
 
+import numpy as np
 import pytest
 
 from bert.encoder import kernels
 from bert.training.progress import TrainingLog
+from train.bert_lstm_ner import train
+from train.train_helper import get_args_parser
 
 # Another way to compute the same training, as far as this TensorFlow has it.
 OTHER_WAY = ["--recompute"] + (["--precision=bf16", "--xla=true"] if kernels.can_fuse() else ["--precision=fp32"])
@@ -27,3 +30,16 @@ def recorded_losses():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(TrainingLog, "after_run", record)
         yield losses
+
+
+def losses_of(given, output, *flags):
+    """(loss of each step, what train returns) of a tagger's run that has the given flags and more.
+
+    Args:
+      given: list of flags.
+      output: path of -output_dir.
+      *flags: further flags.
+    """
+    with recorded_losses() as losses:
+        results = train(get_args_parser([*given, "-output_dir", str(output), *flags]))
+    return np.array(losses), results

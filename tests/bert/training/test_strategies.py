@@ -17,8 +17,7 @@ from bert.system.errors import UserError
 from bert.training import distribution, strategies
 from bert.training.distribution import DeviceRequest, choose
 from tests import small_task
-from tests.training import recorded_losses
-from train.bert_lstm_ner import train
+from tests.training import losses_of
 from train.train_helper import get_args_parser
 
 STEPS = 10
@@ -38,13 +37,6 @@ def write_task(directory, train=40, others=8):
 def given(tmp_path_factory):
     flags = write_task(tmp_path_factory.mktemp("task"))
     return [*flags, "-crf_only", "-num_train_epochs=2", "-eval_every=100"]
-
-
-def losses_of(given, output, *flags):
-    """(loss of each call, what train returns) of a run that has the given flags."""
-    with recorded_losses() as losses:
-        results = train(get_args_parser([*given, "-output_dir", str(output), *flags]))
-    return np.array(losses), results
 
 
 @pytest.fixture(scope="module")

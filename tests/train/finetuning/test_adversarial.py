@@ -7,14 +7,13 @@ import tensorflow.compat.v1 as tf
 from tests import small_task
 from tests.train.tagger.test_rnn import randomise
 from tests.train.test_models import ALL, CONFIG, feed, placeholders, tagger_over
-from tests.training import recorded_losses
+from tests.training import losses_of
 from train import run_dir
-from train.bert_lstm_ner import train
 from train.finetuning import adversarial
-from train.train_helper import get_args_parser
 
 LSTM = ("lstm", 1, False)
 SIZE = 1.5
+SHORT = ["-do_predict=false", "-num_train_epochs=1"]
 
 
 def numpy_moves(slope, size):
@@ -99,19 +98,12 @@ def test_no_other_small_move_costs_as_much(evaluate):
         assert (risen(numpy_moves(rng.normal(size=move.shape), 0.01)) < rise).all()
 
 
-def losses_of(given, output, *flags):
-    """The loss of each step of a short run."""
-    with recorded_losses() as losses:
-        train(get_args_parser([*given, "-output_dir", str(output), "-do_predict=false", "-num_train_epochs=1", *flags]))
-    return losses
-
-
 def test_a_run_drops_the_same_in_both_passes(given, tmp_path):
     """So words that are moved by next to nothing change nothing, although the run drops half of all."""
-    flags = [*given, "-subword_labels=first", "-dropout_rate=0.5"]
-    without = losses_of(flags, tmp_path / "without")
-    moved_by_nothing = losses_of(flags, tmp_path / "nothing", "-adversarial=1e-9")
-    moved = losses_of(flags, tmp_path / "moved", "-adversarial=1")
+    flags = [*given, *SHORT, "-subword_labels=first", "-dropout_rate=0.5"]
+    without, _ = losses_of(flags, tmp_path / "without")
+    moved_by_nothing, _ = losses_of(flags, tmp_path / "nothing", "-adversarial=1e-9")
+    moved, _ = losses_of(flags, tmp_path / "moved", "-adversarial=1")
     np.testing.assert_allclose(moved_by_nothing, without, rtol=1e-4)
     assert moved[0] == pytest.approx(without[0], rel=1e-4)  # the loss is that of the words where they are
     assert abs(moved[-1] / without[-1] - 1) > 1e-2
@@ -122,7 +114,7 @@ def test_a_run_drops_the_same_in_both_passes(given, tmp_path):
 
 def test_replicas_learn_as_one_device_does(tmp_path):
     task = small_task.write_task(tmp_path, hidden_size=8, num_hidden_layers=1, **small_task.NO_DROPOUT)
-    flags = [*task, "-batch_size=8", "-learning_rate=5e-3", "-dropout_rate=0", "-crf_only", "-adversarial=1"]
-    alone = losses_of(flags, tmp_path / "alone")
-    replicas = losses_of(flags, tmp_path / "replicas", "-num_cpus=2")
+    flags = [*task, *SHORT, "-batch_size=8", "-learning_rate=5e-3", "-dropout_rate=0", "-crf_only", "-adversarial=1"]
+    alone, _ = losses_of(flags, tmp_path / "alone")
+    replicas, _ = losses_of(flags, tmp_path / "replicas", "-num_cpus=2")
     np.testing.assert_allclose(replicas, alone, rtol=1e-3)
