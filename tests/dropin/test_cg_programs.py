@@ -1,6 +1,6 @@
 """The archive's two further programs: the files of a run, and curves for each label.
 
-Most runs here are -crf_only: the graph of an RNN takes longest to build, and nothing hangs on it.
+Most runs here are -crf_only: the graph of an RNN takes longest to build, and nothing here depends on it.
 """
 
 import glob

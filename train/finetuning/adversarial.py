@@ -1,13 +1,13 @@
 """Adversarial training: a step learns from its batch twice, the second time with the words' vectors moved against it.
 
-Each sentence's vectors are moved a little to where its loss rises fastest. A tagger that is right there too hangs less
-on single words, and tags unseen ones better (Miyato, Dai and Goodfellow, 2017, "Adversarial Training Methods for
-Semi-Supervised Text Classification").
+Each sentence's vectors are moved a little to where its loss rises fastest. A tagger that is right there too depends
+less on single words, and tags unseen ones better (Miyato, Dai and Goodfellow, 2017, "Adversarial Training Methods
+for Semi-Supervised Text Classification").
 """
 
 import tensorflow.compat.v1 as tf
 
-_SMALLEST_NORM = 1e-30  # of a slope; a sentence whose loss does not hang on its words is not moved
+_SMALLEST_NORM = 1e-30  # of a slope; a sentence whose loss does not depend on its words is not moved
 
 
 def gradients_of(size, tagger, build):

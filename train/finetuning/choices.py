@@ -130,7 +130,7 @@ def count_sentences(path):
     """The number of sentences or texts of a data file, counted up to one more than the choices depend on.
 
     Args:
-      path: CoNLL file, whose sentences are parted by empty lines; or texts, one a line or in a JSON array.
+      path: CoNLL file, whose sentences are separated by empty lines; or texts, one a line or in a JSON array.
     """
     enough, count, inside = BY_SIZE[-2].sentences, 0, False
     one_a_line = not path.endswith(".txt")

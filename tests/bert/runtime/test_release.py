@@ -153,7 +153,7 @@ def test_another_directory_of_that_name_is_not_touched(make_zip):
 
 def test_where_the_zips_folder_cannot_be_written(make_zip, monkeypatch, tmp_path):
     path = make_zip()
-    # Not by permissions, which root does not heed.
+    # Not by permissions, which root ignores.
     monkeypatch.setattr(os, "access", lambda name, mode: str(name) != str(path.parent))
     output = tmp_path / "output"
     prefix = checkpoint.resolve(str(path), str(output))

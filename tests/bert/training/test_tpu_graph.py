@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not estimator.IS_TENSORFLOWS, reason="no Estimat
 BATCH, LENGTH, VOCAB = 4, 12, 30
 TRAIN, EVAL, PREDICT = ModeKeys.TRAIN, ModeKeys.EVAL, ModeKeys.PREDICT
 LABELS = label_list(["O", "B-PER", "I-PER", "B-LOC"])
-# Results whose shape hangs on values, and what only a host can do.
+# Results whose shape depends on values, and what only a host can do.
 NOT_FOR_A_TPU = {"Where", "Unique", "UniqueV2", "NonMaxSuppressionV3", "PyFunc", "EagerPyFunc", "Print", "PrintV2"}
 NOT_FOR_A_TPU |= {"ScalarSummary", "HistogramSummary", "ImageSummary", "MergeSummary", "ListDiff", "DynamicPartition"}
 
