@@ -18,12 +18,12 @@ from train.finetuning import changes, checkpoints
 from train.train_helper import CHOSEN_BY_DATA
 
 # For up to so many sentences: the batch size and the epochs; for a trained encoder also the factor on its rate and the
-# size of adversarial training. Small data needs small batches and many epochs, or the run ends after a few dozen steps;
-# where there are many, smaller rates are better. Adversarial training helps at about 1,000 sentences, and not with much
-# fewer or more.
+# size of adversarial training. Small data needs small batches, many epochs and high rates, or the run ends before it
+# has learnt; where there are many sentences, smaller rates are better. Adversarial training helps at about 1,000
+# sentences, and not with much fewer or more.
 Row = collections.namedtuple("Row", ["sentences", "batch_size", "num_train_epochs", "rate_factor", "adversarial"])
 BY_SIZE = (
-    Row(300, 8, 25, 1.0, 0.0),
+    Row(300, 8, 25, 2.0, 0.0),
     Row(1500, 16, 10, 1.0, 1.0),
     Row(3000, 16, 10, 1.0, 0.0),
     Row(float("inf"), 32, 4, 0.5, 0.0),

@@ -35,10 +35,10 @@ def test_what_is_given_stays(files):
 
 def test_what_is_not_given_is_chosen_and_said(files):
     args, said = filled(files, "-init_checkpoint", "model.ckpt", "-batch_size", "4")
-    assert (args.batch_size, args.learning_rate, args.head_learning_rate) == (4, 1e-4, 1e-3)
+    assert (args.batch_size, args.learning_rate, args.head_learning_rate) == (4, 2e-4, 1e-3)
     assert args.num_train_epochs == 25 and args.bias_correction is True and "batch_size" not in args.not_given
     assert said == (
-        "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0001 -head_learning_rate 0.001 "
+        "chosen for 121 sentences and an encoder of width 384: -learning_rate 0.0002 -head_learning_rate 0.001 "
         "-num_train_epochs 25 -dropout_rate 0.2 -adversarial 0.0 -bias_correction true -subword_labels first"
     )
     assert filled(files, "-learning_rate", "1e-2")[0].head_learning_rate == 1e-2
@@ -124,8 +124,8 @@ def test_every_size_and_width():
                 assert set(values) <= set(CHOSEN_BY_DATA)
                 assert values.pop("adversarial") == (1.0 if has_weights and 300 < sentences <= 1500 else 0.0)
                 assert values.pop("bias_correction") is has_weights and all(value > 0 for value in values.values())
-    rates = [choose(size, 768, True)["learning_rate"] for size in (100, 3000, 5000, 10**6)]
-    assert rates == [5e-5, 5e-5, 2.5e-5, 2.5e-5]
+    rates = [choose(size, 768, True)["learning_rate"] for size in (100, 301, 3000, 5000, 10**6)]
+    assert rates == [1e-4, 5e-5, 5e-5, 2.5e-5, 2.5e-5]
     assert {choose(size, 768, False)["learning_rate"] for size in (100, 5000)} == {1e-3}
     epochs = [
         [choose(size, 768, trained)["num_train_epochs"] for size in (100, 3000, 5000)] for trained in (True, False)
