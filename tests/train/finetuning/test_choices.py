@@ -124,8 +124,8 @@ def test_every_size_and_width():
                 assert set(values) <= set(CHOSEN_BY_DATA)
                 assert values.pop("adversarial") == (1.0 if has_weights and 300 < sentences <= 1500 else 0.0)
                 assert values.pop("bias_correction") is has_weights and all(value > 0 for value in values.values())
-    rates = [choose(size, 768, True)["learning_rate"] for size in (100, 301, 3000, 5000, 10**6)]
-    assert rates == [1e-4, 5e-5, 5e-5, 2.5e-5, 2.5e-5]
+    rates = [choose(size, 768, True)["learning_rate"] for size in (100, 300, 301, 3000, 5000, 10**6)]
+    assert rates == [1e-4, 1e-4, 5e-5, 5e-5, 2.5e-5, 2.5e-5]
     assert {choose(size, 768, False)["learning_rate"] for size in (100, 5000)} == {1e-3}
     epochs = [
         [choose(size, 768, trained)["num_train_epochs"] for size in (100, 3000, 5000)] for trained in (True, False)
