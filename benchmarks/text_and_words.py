@@ -11,6 +11,7 @@ from bert.system import startup  # noqa: F401, I001  before TensorFlow
 
 import argparse
 import collections
+import itertools
 
 from train.chunks import chunks
 from train.data.conll import read_conll
@@ -32,7 +33,8 @@ def main():
     joined = [join(sentence.words, spaces=args.joined == "english") for sentence in sentences]
     gold = [spans(sentence.tags, offsets) for sentence, (_, offsets) in zip(sentences, joined)]
     with Predictor(args.model_dir) as predict:
-        tagged = predict.tag_words([sentence.words for sentence in sentences])
+        documents = list(itertools.accumulate(sentence.begins_document for sentence in sentences))
+        tagged = predict.tag_words([sentence.words for sentence in sentences], documents)
         of_words = [spans([tag for tag, _ in words], offsets) for words, (_, offsets) in zip(tagged, joined)]
         found = predict([text for text, _ in joined])
     of_text = [{(entity.type, entity.start, entity.end) for entity in entities} for entities in found]

@@ -15,11 +15,11 @@ from train.inference.entities import Token, tagging
 
 class FakePredictor:
     types = ["DATE", "PER"]
-    settings = argparse.Namespace(scheme=None)
 
-    def __init__(self, path=None, batch_size=32, vocab_file=None, precision="fp32", min_score=0.0):
+    def __init__(self, path=None, batch_size=32, vocab_file=None, precision="fp32", min_score=0.0, context=0):
         self.calls = []
         self.min_score = min_score
+        self.settings = argparse.Namespace(scheme=None, context=context)
 
     def __enter__(self):
         return self
@@ -40,14 +40,15 @@ class FakePredictor:
         tokens = [[self._token(match.group(), *match.span()) for match in matches] for matches in found]
         return [tagging(text, of_text, min_score=self.min_score) for text, of_text in zip(texts, tokens)]
 
-    def word_taggings(self, sentences, keep_tokens=True):
-        self.calls.append(list(sentences))
-        return [self._words(words) for words in sentences]
+    def taggings_in_context(self, sentences, keep_tokens=True):
+        self.calls.append([sentence.words for sentence in sentences])
+        return [self._words(sentence.words, [*sentence.before, *sentence.after]) for sentence in sentences]
 
-    def _words(self, words):
+    def _words(self, words, around):
         tokens, start = [], 0
         for word in words:
-            tokens.append(self._token(word, start, start + len(word)))
+            token = self._token(word, start, start + len(word))
+            tokens.append(token._replace(score=token.score - sum(map(len, around)) / 1e5))
             start += len(word) + 1
         return tagging(" ".join(words), tokens, min_score=self.min_score)
 

@@ -62,6 +62,7 @@ DEFAULTS = {
     "bert_dir": None,
     "subword_labels": "x",
     "word_units": None,
+    "context": 0,
     "constrain": True,
     "calibrate": True,
     "head_learning_rate": None,

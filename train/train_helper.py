@@ -18,6 +18,7 @@ from bert.system.flags import (
     require,
 )
 from train import __version__
+from train.data.context import MOST
 from train.data.flags import add_reading_flags
 
 BERT_FILES = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt"}
@@ -138,6 +139,8 @@ def _add_model_flags(parser):
         help="what the model sees of a word such as don't: text: don, ' and t, as it sees them in plain text; words: "
         "the whole; default: text, but what -output_dir was trained with where a run goes on",
     )
+    flag("context", type=non_negative_int, default=0, help="pieces of the sentences before and after that the model "
+         "reads with each sentence, on either side at most; -DOCSTART- lines part documents")  # fmt: skip
 
     flag, switch = parser.flag_group("model")
     flag("cell", choices=CELLS, default="lstm", help="kind of RNN")
@@ -257,3 +260,6 @@ def check_flags(args):
         raise UserError("-report is about what -do_predict tags; expected -do_predict with it")
     if args.clean and not args.do_train:
         raise UserError("-clean starts a run afresh; expected -do_train with it")
+    most = min(MOST, args.max_seq_length - 3)  # [CLS], [SEP], and a piece of the sentence's own
+    if args.context and args.context > most:
+        raise UserError(f"-context {args.context}: expected at most {most} with -max_seq_length {args.max_seq_length}")

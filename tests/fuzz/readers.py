@@ -62,7 +62,7 @@ CALIBRATION = {"entity_slope": 0.9, "entity_offset": 0.1, "entity_offsets": {"PE
 SETTINGS = {
     "cell": "lstm", "lstm_size": 8, "num_layers": 1, "crf_only": False, "subword_labels": "x", "max_seq_length": 16,
     "do_lower_case": True, "scheme": "BIO", "labels": LABELS, "constrain": True, "bert_config": SIZES,
-    "word_units": "text", "splitter": {"inner": "-", "leading": "", "trailing": ""}, **CALIBRATION,
+    "word_units": "text", "splitter": {"inner": "-", "leading": "", "trailing": ""}, "context": 0, **CALIBRATION,
 }  # fmt: skip
 SCORES = {"step": 4, "loss": 0.5, "accuracy": 0.9, "precision": 0.5, "recall": 1.0, "f1": 0.6}
 STATE = {

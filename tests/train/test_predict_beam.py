@@ -64,11 +64,14 @@ def place(tmp_path, monkeypatch):
     def load(self):
         expected = {"path": "model", "batch_size": 2, "vocab_file": None, "precision": "fp32", "min_score": 0.0}
         assert self._arguments == expected
-        loaded.append(FakePredictor())
+        loaded.append(load_predictor())
         return loaded[-1]
 
+    def load_predictor(*_):
+        return FakePredictor(context=3)  # of which the scores depend on the words around a sentence
+
     monkeypatch.setattr(beam.TagGroup, "_load", load)
-    monkeypatch.setattr(loop, "load_predictor", lambda *_: FakePredictor())
+    monkeypatch.setattr(loop, "load_predictor", load_predictor)
     monkeypatch.setattr(loop, "model_identity", lambda _: {"the model": "fake", "TensorFlow": "2"})
     monkeypatch.setattr(texts, "GROUP_TEXTS", 4)
     yield tmp_path
@@ -94,6 +97,14 @@ def test_in_order_the_bytes_are_those_of_one_machine(kind, place):
     run("-input_files", "in/a.txt", "-output", "out", "-ordered", *flags, "--direct_num_workers=3")
     assert (place / "out").read_bytes() == expected("in/a.txt", *flags)
     assert sorted(os.listdir(".")) == ["expected", "in", "model", "out"]
+
+
+def test_sentences_have_the_words_around_them_in_their_document(place):
+    """Over the ends of groups, of four sentences here, and of documents."""
+    parts = ["-DOCSTART- O\n\n" if number % 7 == 5 else f"Ann{'x' * number} O\nran O\n\n" for number in range(40)]
+    (place / "in" / "a.txt").write_text("".join(parts))
+    run("-input_files", "in/a.txt", "-output", "out", "-ordered", "-input", "conll")
+    assert (place / "out").read_bytes() == expected("in/a.txt", "-input", "conll")
 
 
 def test_columns_are_found_in_each_file(place):

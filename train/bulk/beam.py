@@ -7,6 +7,7 @@ that workers run is here and not in the program, because they have to import it.
 
 import collections
 import contextlib
+import itertools
 import logging
 import os
 import shutil
@@ -25,12 +26,14 @@ from train.bulk import texts as bulk_texts
 from train.bulk.formats import JsonLines, tag
 from train.bulk.loop import load_predictor
 from train.data.columns import Format
+from train.data.context import MOST
 
 log = logging.getLogger(__name__)
 
 # file: index of the file; number: of the group in it; name: the file's; position: texts.Position as a tuple, where
-# it begins; count: texts in it; form: columns.Format of "conll" as a tuple.
-Group = collections.namedtuple("Group", ["file", "number", "name", "position", "count", "form"])
+# it begins; count: texts in it; form: columns.Format of "conll" as a tuple; before: the words before it in its
+# document, as many as any model reads.
+Group = collections.namedtuple("Group", ["file", "number", "name", "position", "count", "form", "before"])
 
 
 def find_files(patterns):
@@ -102,11 +105,12 @@ class FindGroups(beam.DoFn):
                 form, said = bulk_texts.find_format(stream, name, form)
             if said:
                 log.info("%s: %s", name, said)
+        before = []
         with _open(name) as stream:
             texts = bulk_texts.read_stream(stream, name, self._kind, form=form)
             for number, group in enumerate(bulk_texts.groups(texts, self._kind)):
-                yield Group(file, number, name, tuple(position), len(group), tuple(form))
-                position = group[-1].next
+                yield Group(file, number, name, tuple(position), len(group), tuple(form), before)
+                position, before = group[-1].next, bulk_texts.next_before(group, before, MOST)
 
 
 class TagGroup(beam.DoFn):
@@ -132,7 +136,8 @@ class TagGroup(beam.DoFn):
         with _open(group.name) as stream:
             position, form = bulk_texts.Position(*group.position), Format(*group.form)
             texts = bulk_texts.read_stream(stream, group.name, self._kind, position, form)
-            texts = [text for text, _ in zip(texts, range(group.count))]
+            texts = bulk_texts.in_context(texts, self._kind, self._predictor.settings.context, group.before)
+            texts = list(itertools.islice(texts, group.count))
         tagged = tag(self._predictor, texts, self._kind, self._arguments["batch_size"], keep_tokens=False)
         self._texts.inc(len(tagged))
         self._entities.inc(sum(len(one.entities) for one in tagged))

@@ -9,6 +9,7 @@ import json
 
 from bert.data.lengths import batches_by_length
 from train.bulk.texts import length
+from train.data.context import Words
 from train.inference.entities import SCORE_DECIMALS, entity_values
 
 # text, tokens, entities, left_out: as of entities.Tagging; file: index of the text's file; line: number of its first
@@ -24,7 +25,7 @@ def tag(predictor, texts, kind, batch_size, progress=None, keep_tokens=True):
 
     Args:
       predictor: predictor.Predictor.
-      texts: list of texts.Text.
+      texts: list of texts.Text, with the words around them if the model has a context.
       kind: key of texts.KINDS.
       batch_size: the predictor's.
       progress: function that is called with the number of texts tagged since its last call, or None.
@@ -36,9 +37,12 @@ def tag(predictor, texts, kind, batch_size, progress=None, keep_tokens=True):
     # By length, so that a batch has little padding; in several calls, so that a slow model shows its progress.
     tagged = [None] * len(texts)
     for chosen in batches_by_length([length(text.content) for text in texts], BATCHES_A_CALL * batch_size):
-        contents = [texts[i].content for i in chosen]
-        tag_all = predictor.taggings if isinstance(contents[0], str) else predictor.word_taggings
-        for i, tagging in zip(chosen, tag_all(contents, keep_tokens)):
+        if isinstance(texts[chosen[0]].content, str):
+            taggings = predictor.taggings([texts[i].content for i in chosen], keep_tokens)
+        else:
+            sentences = [Words(texts[i].content, before=texts[i].before, after=texts[i].after) for i in chosen]
+            taggings = predictor.taggings_in_context(sentences, keep_tokens)
+        for i, tagging in zip(chosen, taggings):
             # Where a file is one text, `next` is already in the next file.
             file = texts[i].next.file - (kind == "file")
             text, tokens, entities, left_out = tagging

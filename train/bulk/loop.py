@@ -82,7 +82,11 @@ def _open_output(sources, formats, output_file, arguments, resume):
 
 def _is_progress(value, files):
     """Whether a JSON value is what `_tag_into` records of an input of so many files; see Format.accepts, too."""
-    if not isinstance(value, dict) or set(value) - {"left_out"} != {"position", "texts", "entities", "format"}:
+    optional = {"left_out", "before"}
+    if not isinstance(value, dict) or set(value) - optional != {"position", "texts", "entities", "format"}:
+        return False
+    before = value.get("before", [])
+    if not isinstance(before, list) or not all(isinstance(word, str) for word in before):
         return False
     position = value["position"]
     counted = [value["texts"], value["entities"], value.get("left_out", 0)]
@@ -152,6 +156,9 @@ def _tag_into(output, sources, formats, predictor, arguments, show_progress):
             log.info("%s: %s", source.name, source.said)
     progress = output.progress or {"position": bulk_texts.START, "texts": 0, "entities": 0, "format": None}
     forms = [source.form for source in sources]
+    context = predictor.settings.context
+    if context:
+        log.info("%s", _described_context(context, formats.input))
     start, texts, entities = bulk_texts.Position(*progress["position"]), progress["texts"], progress["entities"]
     if not writer.accepts(progress["format"]):
         raise output.damaged()
@@ -170,7 +177,10 @@ def _tag_into(output, sources, formats, predictor, arguments, show_progress):
         disable=None if show_progress else True,
     )  # fmt: skip
     with bar:
-        for group in bulk_texts.groups(bulk_texts.read(names, formats.input, start, forms), formats.input):
+        read = bulk_texts.read(names, formats.input, start, forms)
+        before = progress.get("before", [])
+        read = bulk_texts.in_context(read, formats.input, context, before)
+        for group in bulk_texts.groups(read, formats.input):
             tagged = tag(predictor, group, formats.input, batch_size, bar.update, writer.needs_tokens)
             output.write(writer.format(tagged).encode("utf-8"))
             texts += len(tagged)
@@ -178,6 +188,8 @@ def _tag_into(output, sources, formats, predictor, arguments, show_progress):
             left_out += sum(text.left_out for text in tagged)
             progress = {"position": group[-1].next, "texts": texts, "entities": entities, "format": writer.state}
             progress.update({"left_out": left_out} if left_out else {})
+            before = bulk_texts.next_before(group, before, context)
+            progress.update({"before": before} if before else {})
             output.record(progress)
     output.write(writer.end().encode("utf-8"))
     output.finish(progress)
@@ -185,6 +197,14 @@ def _tag_into(output, sources, formats, predictor, arguments, show_progress):
     log.info("tagged %d texts, %d entities in them; %.0f texts/s", texts, entities, rate)
     if min_score:
         log.info("left out %d entities with a score below -min_score %g", left_out, min_score)
+
+
+def _described_context(context, kind):
+    """What the log says of a model with -context."""
+    said = f"the model reads up to {context} pieces of the texts before and after (-context)"
+    if kind in bulk_texts.IN_CONTEXT:
+        return f"{said}; {bulk_texts.IN_CONTEXT[kind]} ends a document"
+    return f"{said}, with -input {' and '.join(bulk_texts.IN_CONTEXT)}; with {kind} each text stands alone"
 
 
 def _writer(formats, names, types, has_spaces):

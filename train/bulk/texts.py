@@ -8,12 +8,14 @@ results as a run over everything.
 import collections
 import itertools
 import logging
+import operator
 import sys
 
 from bert.system import filesystem
 from bert.system.errors import UserError
 from bert.system.files import sha256
 from bert.system.lines import decode, decode_line, is_pipe, reading
+from train.data import context
 from train.data.columns import Format, is_comment, is_divider, is_wordless, pick, split_columns
 from train.data.layout import description, resolve
 from train.data.survey import Survey
@@ -27,6 +29,8 @@ KINDS = {
     "conll": "one word per line, in the first column, and a blank line between sentences",
     "file": "one text per file",
 }
+# The kinds whose texts are sentences with neighbours, and what parts documents in them.
+IN_CONTEXT = {"words": "an empty line", "conll": "a -DOCSTART- line"}
 STANDARD_INPUT = "-"
 GROUP_TEXTS = 2048
 GROUP_CHARACTERS = 1 << 20
@@ -35,8 +39,11 @@ LOOKED_AT = 1 << 16  # bytes of what can be read only once, from which its colum
 # How far the inputs have been read. file: index of the file; offset: bytes of it read; line: lines of it read.
 Position = collections.namedtuple("Position", ["file", "offset", "line"])
 START = Position(0, 0, 0)
-# content: str or list of words; line: number of its first line in its file; next: the Position where reading goes on.
-Text = collections.namedtuple("Text", ["content", "line", "next"])
+# content: str or list of words; line: number of its first line in its file; next: the Position where reading goes on;
+# begins_document, before, after: of words as context.Words has them.
+Text = collections.namedtuple(
+    "Text", ["content", "line", "next", "begins_document", "before", "after"], defaults=[False, (), ()]
+)
 # name: as given; count: how many texts; sha256: of the content, both None for what can be read only once, as a pipe;
 # form: columns.Format of "conll", which is open as long as nothing was read of a pipe; said: what is worth saying of
 # how the columns are read, or None.
@@ -170,9 +177,9 @@ def read_stream(stream, name, kind, position=START, form=None):
         return
     empty = position.offset == 0
     lines = _lines(stream, name, kind, position)
-    for text in _sentences(lines, form, name) if kind == "conll" else _each_line(lines, kind):
+    for text in _sentences(lines, form, name, position) if kind == "conll" else _each_line(lines, kind):
+        yield text._replace(begins_document=True) if empty else text  # the first of its file
         empty = False
-        yield text
     if empty:
         raise UserError(f"{name}: nothing in it; expected {KINDS[kind]}")
 
@@ -192,23 +199,63 @@ def _expected(kind):
 
 def _each_line(lines, kind):
     for line, position in lines:
-        yield Text(split_columns(line) if kind == "words" else line, position.line, position)
+        content = split_columns(line) if kind == "words" else line
+        yield Text(content, position.line, position, not content)
 
 
-def _sentences(lines, form, name):
-    words, first = [], None
-    for line, position in lines:
+def _sentences(lines, form, name, start):
+    words, first, begins_document = [], None, False
+    position = start
+    for line, end_of_line in lines:
+        start_of_line, position = position, end_of_line
         if is_comment(line, form.comment) or is_wordless(line):
             continue
         columns = split_columns(line, form.separator)
         if not is_divider(columns):
             words.append(pick(columns, form, name, position.line, needs_tag=False)[0])
             first = first or position.line
-        elif words:
-            yield Text(words, first, position)
-            words, first = [], None
+            continue
+        if words:
+            # A reader that goes on there has to meet the -DOCSTART- line.
+            yield Text(words, first, start_of_line if columns else position, begins_document)
+            words, first, begins_document = [], None, False
+        begins_document = begins_document or bool(columns)
     if words:
-        yield Text(words, first, position)
+        yield Text(words, first, position, begins_document)
+
+
+def in_context(texts, kind, size, before=()):
+    """Gives texts the words around them in their document, see context.with_neighbours.
+
+    Args:
+      texts: iterable of Text.
+      kind: key of KINDS; those that are not in IN_CONTEXT stand alone.
+      size: words on either side, at most.
+      before: words before the first text, in its document, see `next_before`.
+
+    Returns:
+      iterable of Text.
+    """
+    size = size if kind in IN_CONTEXT else 0
+    return context.with_neighbours(texts, size, before, operator.attrgetter("content"))
+
+
+def next_before(group, before, size):
+    """The words before the text that follows a group, in its document: a list, empty where texts stand alone.
+
+    Args:
+      group: list of Text.
+      before: the words before the group's first text.
+      size: words, at most.
+    """
+    if not size or isinstance(group[0].content, str):
+        return []
+    words = []
+    for text in reversed(group):
+        words = text.content[-size:] + words
+        if text.begins_document or len(words) >= size:
+            return words[-size:]
+    return [*before, *words][-size:]
 
 
 def groups(texts, kind):

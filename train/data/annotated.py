@@ -56,6 +56,8 @@ class AnnotatedText(collections.namedtuple("AnnotatedText", ["words", "tags", "l
     """
 
     __slots__ = ()
+    begins_document = True  # and ends it: each text is one
+    before = after = ()
 
     def line_of(self, _):
         """The number of the line of a word."""

@@ -12,6 +12,7 @@ from bert.system.errors import UserError, shorten, shown_list
 from bert.system.lines import decode, numbered, open_bytes
 from train.data import uniform
 from train.data.columns import (
+    DOCSTART,
     FIRST_AND_LAST,
     TAB,
     Format,
@@ -28,13 +29,21 @@ from train.data.survey import Survey
 log = logging.getLogger(__name__)
 
 
-class Sentence(collections.namedtuple("Sentence", ["words", "tags", "line", "comments"], defaults=[()])):
+class Sentence(
+    collections.namedtuple(
+        "Sentence",
+        ["words", "tags", "line", "comments", "begins_document", "before", "after"],
+        defaults=[(), False, (), ()],
+    )
+):
     """A sentence of a file.
 
     Fields:
       words, tags: lists of str of one length.
       line: number of the first word's line in the file.
       comments: numbers of the lines inside the sentence that are passed over: comments, and rows without a word.
+      begins_document: whether a -DOCSTART- line stands before it and after the sentence before it.
+      before, after: the words around it in its document, where context.with_neighbours has set them.
     """
 
     __slots__ = ()
@@ -47,8 +56,9 @@ class Sentence(collections.namedtuple("Sentence", ["words", "tags", "line", "com
         return line
 
 
-# path: the file; offset, size: bytes; line: number of its first line.
-Block = collections.namedtuple("Block", ["path", "offset", "size", "line"])
+# path: the file; offset, size: bytes; line: number of its first line; begins_document: whether a -DOCSTART- line stands
+# at the end of what is before it.
+Block = collections.namedtuple("Block", ["path", "offset", "size", "line", "begins_document"], defaults=[False])
 BLOCK_BYTES = 1 << 18
 _OWN = frozenset(SPECIAL + (PADDING,))  # tags of the model's own
 
@@ -56,7 +66,8 @@ _OWN = frozenset(SPECIAL + (PADDING,))  # tags of the model's own
 def read_conll(path, form=None):
     """Reads the sentences of a file.
 
-    Lines end at LF or CRLF and nowhere else, so U+2028 may be a word. Lines that begin with -DOCSTART- are skipped.
+    Lines end at LF or CRLF and nowhere else, so U+2028 may be a word. A line that begins with -DOCSTART- is no
+    word; it begins a document.
 
     Args:
       path: a UTF-8 file, with or without BOM.
@@ -79,7 +90,7 @@ def read_sentences(path, form=None):
     """Yields the sentences of a file, see `read_conll`; there may be none."""
     if form is None or form.separator is None or form.columns is None:
         form, _ = inspect(path, form or Format())
-    for block in find_blocks(path):
+    for block in find_blocks(path, form.comment):
         yield from read_block(block, form)
 
 
@@ -116,8 +127,12 @@ def no_sentence(path):
     return UserError(f"{path}: no sentence in it; expected one word and its tag per line")
 
 
-def find_blocks(path):
+def find_blocks(path, comment=None):
     """Cuts a file into blocks, each ending at a blank line or at the file's end.
+
+    Args:
+      path: CoNLL file.
+      comment: what comment lines begin with, or None; only `begins_document` of the blocks depends on it.
 
     Yields:
       Block, in order; their content is not checked.
@@ -126,7 +141,7 @@ def find_blocks(path):
       UserError: the file cannot be read.
     """
     with open_bytes(path) as stream:
-        offset, line = 0, 1
+        offset, line, begins_document = 0, 1, False
         while True:
             pieces = [
                 stream.read(BLOCK_BYTES),
@@ -138,7 +153,8 @@ def find_blocks(path):
             size = sum(map(len, pieces))
             if not size:
                 return
-            yield Block(path, offset, size, line)
+            yield Block(path, offset, size, line, begins_document)
+            begins_document = _ends_in_divider(b"".join(pieces), comment, begins_document)
             offset += size
             line += sum(piece.count(b"\n") for piece in pieces)
 
@@ -173,14 +189,16 @@ def read_block(block, form):
     content = _content(block)
     whole = None if form.comment else _uniform(content, block)
     if whole and _fits(whole, form):
-        for words, tags, first in uniform.sentences(whole, block.line, *form.columns):
+        begins_document = block.begins_document
+        for words, tags, first, divided in uniform.sentences(whole, block.line, *form.columns):
             tags = [spelling.get(tag, tag) for tag in tags] if spelling else tags
             if not _OWN.isdisjoint(tags):
                 index = next(i for i, tag in enumerate(tags) if tag in _OWN)
                 raise _own_tag(path, first + index, tags[index])
-            yield Sentence(words, tags, first)
+            yield Sentence(words, tags, first, begins_document=begins_document or divided)
+            begins_document = False
         return
-    words, tags, first, comments = [], [], None, []
+    words, tags, first, comments, begins_document = [], [], None, [], block.begins_document
     for number, line in _lines(content, block):
         if is_comment(line, form.comment) or is_wordless(line):
             comments += [number] if words else []
@@ -188,8 +206,9 @@ def read_block(block, form):
         columns = split_columns(line, form.separator)
         if is_divider(columns):
             if words:
-                yield _sentence(words, tags, first, comments)
-                words, tags, comments = [], [], []
+                yield _sentence(words, tags, first, comments, begins_document)
+                words, tags, comments, begins_document = [], [], [], False
+            begins_document = begins_document or bool(columns)
             continue
         word, tag = pick(columns, form, path, number)
         tag = spelling.get(tag, tag)
@@ -199,17 +218,17 @@ def read_block(block, form):
         words.append(word)
         tags.append(tag)
     if words:
-        yield _sentence(words, tags, first, comments)
+        yield _sentence(words, tags, first, comments, begins_document)
 
 
-def _sentence(words, tags, first, comments):
+def _sentence(words, tags, first, comments, begins_document):
     last = first + len(words) - 1  # moved on by each comment line before it
     inside = []
     for comment in comments:
         if comment <= last:
             inside.append(comment)
             last += 1
-    return Sentence(words, tags, first, tuple(inside))
+    return Sentence(words, tags, first, tuple(inside), begins_document)
 
 
 def _own_tag(path, number, tag):
@@ -240,6 +259,24 @@ def _fits(whole, form):
         return False
     needed = 2 if form.columns == FIRST_AND_LAST else max(*form.columns, 0) + 1
     return whole.width >= needed and form.width in (None, whole.width)
+
+
+def _ends_in_divider(content, comment, before):
+    """Whether the last of the rows that are not passed over is a -DOCSTART- line; `before`, where there is no such row.
+
+    Args:
+      content: bytes of whole lines.
+      comment: as of `find_blocks`.
+      before: bool.
+    """
+    end = len(content)
+    while end > 0:
+        start = content.rfind(b"\n", 0, end - 1) + 1
+        row = content[start:end].decode("utf-8", "replace").rstrip("\r\n")
+        if row.strip(" \t") and not (is_comment(row, comment) or is_wordless(row)):
+            return split_columns(row)[0] == DOCSTART
+        end = start
+    return before
 
 
 def _is_blank(raw):

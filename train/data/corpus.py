@@ -5,6 +5,7 @@ TensorFlow, as every process would load it too.
 """
 
 import collections
+import itertools
 
 from tqdm import tqdm
 
@@ -14,6 +15,7 @@ from bert.system.workers import Workers, cores
 from train.data import annotated, conll, spans, splitting, units
 from train.data.columns import Format
 from train.data.conll import inspect, no_sentence, settle, survey_block
+from train.data.context import with_neighbours
 from train.data.recognition import LISTED, Reading, Slips, count_transitions, recognise, slips, tag_counts
 from train.data.spelling import described, described_slips, described_spelling, described_twins
 from train.data.windows import encode
@@ -24,9 +26,10 @@ LARGE = 1 << 24  # bytes; for a smaller file it is not worth it to start process
 # path: the file; sentences: how many it has; tags: the set of its tags, as they are read; scheme: their tagging scheme,
 # or None; form: columns.Format to read it with, and seen: survey.Survey of it; of annotated texts None, and
 # spans.Notes; words: splitting.WordCounts; reading: recognition.Reading of its tags; slips: recognition.Slips;
-# said: what the log says of its tags and sentences, tuple of str, the first of them the scheme.
+# said: what the log says of its tags and sentences, tuple of str, the first of them the scheme; documents: how many
+# of its sentences begin a document.
 Corpus = collections.namedtuple(
-    "Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words", "reading", "slips", "said"]
+    "Corpus", ["path", "sentences", "tags", "scheme", "form", "seen", "words", "reading", "slips", "said", "documents"]
 )
 
 
@@ -49,9 +52,11 @@ def summarize(path, processes=None, given=None, scheme=None):
         return _summarize_texts(path, processes)
     given = given or Format()
     form, seen = settle(path, given, _map_blocks(_survey_block, given.comment, path, processes, "looking at"))
-    sentences, transitions, words = 0, collections.Counter(), splitting.WordCounts()
-    for count, counted, of_block in _map_blocks(_summarize_block, form, path, processes, "reading"):
+    sentences, documents, transitions, words = 0, 0, collections.Counter(), splitting.WordCounts()
+    blocks = conll.find_blocks(path, form.comment)
+    for count, begun, counted, of_block in _map_blocks(_summarize_block, form, path, processes, "reading", blocks):
         sentences += count
+        documents += begun
         transitions.update(counted)
         words.update(of_block)
     if not sentences:
@@ -69,7 +74,7 @@ def summarize(path, processes=None, given=None, scheme=None):
     said += described_twins(tags, reading.scheme), described_division(sentences, words.words)
     form = form._replace(spelling=reading.spelling or None)
     words.respell(reading.spelling)
-    return Corpus(path, sentences, tags, reading.scheme, form, seen, words, reading, found, said)
+    return Corpus(path, sentences, tags, reading.scheme, form, seen, words, reading, found, said, documents)
 
 
 def described_division(sentences, words):
@@ -107,6 +112,7 @@ def _summarize_texts(path, processes):
         Reading(scheme, {}, frozenset()),
         Slips(0, []),
         (described(tags, scheme), described_twins(tags, scheme)),
+        documents=notes.texts,
     )
 
 
@@ -118,7 +124,7 @@ def _summarize_texts_block(_, block):
 def read_sentences(path, form=None):
     """Yields the sentences of a data file, CoNLL or annotated texts; form: as conll.read_sentences."""
     form = form or _form(path)
-    for block in _find_blocks(path):
+    for block in _find_blocks(path, form):
         yield from _read_block(block, form)
 
 
@@ -127,8 +133,9 @@ def _form(path):
     return None if annotated.is_annotated(path) else inspect(path, Format())[0]
 
 
-def _find_blocks(path):
-    return annotated.find_blocks(path) if annotated.is_annotated(path) else conll.find_blocks(path)
+def _find_blocks(path, form):
+    """The blocks of a data file; form: columns.Format that it is read with, None for annotated texts."""
+    return annotated.find_blocks(path) if annotated.is_annotated(path) else conll.find_blocks(path, form.comment)
 
 
 def _read_block(block, form):
@@ -142,30 +149,66 @@ def _survey_block(comment, block):
 def _summarize_block(form, block):
     sentences = list(conll.read_block(block, form))
     transitions = count_transitions([sentence.tags for sentence in sentences])
-    return block.size, (len(sentences), transitions, splitting.WordCounts.of(sentences))
+    documents = sum(sentence.begins_document for sentence in sentences)
+    return block.size, (len(sentences), documents, transitions, splitting.WordCounts.of(sentences))
 
 
-def encoded_records(path, tokenizer, ids, max_seq_length, processes=None, form=None, cutting=None):
+def encoded_records(path, tokenizer, ids, max_seq_length, processes=None, form=None, cutting=None, context=0):
     """The records of all windows of a file, in order.
 
     Args:
       path, processes: as `summarize`.
-      tokenizer, ids, max_seq_length: as windows.encode.
+      tokenizer, ids, max_seq_length, context: as windows.encode.
       form: columns.Format to read the file with, as `summarize` found it; default: it is found here.
       cutting: units.Cutting of the file's words, or None.
 
     Yields:
       bytes, see `record`.
     """
-    settings = (tokenizer, ids, max_seq_length, form or _form(path), cutting)
-    for records in _map_blocks(_encode_block, settings, path, processes, "encoding"):
+    form = form or _form(path)
+    context = 0 if annotated.is_annotated(path) else context  # of which each text stands alone
+    settings = (tokenizer, ids, max_seq_length, form, cutting, context)
+    blocks = _with_blocks_around(_find_blocks(path, form))
+    for records in _map_blocks(_encode_block, settings, path, processes, "encoding", blocks):
         yield from records
 
 
-def _encode_block(settings, block):
-    tokenizer, ids, max_seq_length, form, cutting = settings
-    windows = encode(units.cut_sentences(_read_block(block, form), cutting), tokenizer, ids, max_seq_length)
-    return block.size, [record(window, max_seq_length) for window in windows]
+def _with_blocks_around(blocks):
+    """Yields (block before it or None, block, block after it or None) for each block."""
+    blocks = itertools.chain([None], blocks, [None])
+    before, block = next(blocks), next(blocks)
+    for after in blocks:
+        yield before, block, after
+        before, block = block, after
+
+
+def _encode_block(settings, blocks):
+    tokenizer, ids, max_seq_length, form, cutting, context = settings
+    sentences = units.cut_sentences(_read_in_context(blocks, form, context), cutting)
+    windows = encode(sentences, tokenizer, ids, max_seq_length, context)
+    return blocks[1].size, [record(window, max_seq_length) for window in windows]
+
+
+def _read_in_context(blocks, form, context):
+    """The sentences of a block, with the words around them where there is a context.
+
+    These may be of the blocks beside it, and of no others.
+
+    Args:
+      blocks: (block before it or None, block, block after it or None).
+      form: columns.Format.
+      context: words on either side of a sentence, at most.
+
+    Returns:
+      iterable of sentences.
+    """
+    if not context:
+        return _read_block(blocks[1], form)
+    before, inside, after = (_read_block(block, form) if block else [] for block in blocks)
+    # A sentence has a word or more.
+    before, inside, after = collections.deque(before, context), list(inside), itertools.islice(after, context)
+    sentences = with_neighbours(itertools.chain(before, inside, after), context)
+    return itertools.islice(sentences, len(before), len(before) + len(inside))
 
 
 def record(window, max_seq_length):
@@ -181,8 +224,11 @@ def record(window, max_seq_length):
     return example_bytes({name: int64_feature(value + padding) for name, value in values.items()})
 
 
-def _map_blocks(function, state, path, processes, doing):
-    """Yields the results for all blocks of a file, in order; function(state, block) returns (block size, result)."""
+def _map_blocks(function, state, path, processes, doing, blocks=None):
+    """Yields the results for all blocks of a file, in order; function(state, block) returns (block size, result).
+
+    `blocks` is what the function is called with, where that is not the blocks alone.
+    """
     size = filesystem.getsize(path) if filesystem.exists(path) else 0
     if processes is None:
         processes = cores() if size >= LARGE else 1
@@ -190,6 +236,6 @@ def _map_blocks(function, state, path, processes, doing):
     with Workers(processes, state, fresh=True) as workers, tqdm(
         desc=doing, total=size, unit="B", unit_scale=True, disable=None, leave=False
     ) as bar:
-        for done, result in workers.map(function, _find_blocks(path)):
+        for done, result in workers.map(function, blocks or _find_blocks(path, Format())):
             bar.update(done)
             yield result

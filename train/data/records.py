@@ -18,13 +18,14 @@ from train.data.windows import FIELDS
 FORMAT = 1  # raised when the content of a record changes, so that files written before are rebuilt
 
 
-def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length, form=None, splitter=None):
+def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length, form=None, splitter=None, context=0):
     """What a record file depends on, as a JSON value.
 
     Args:
       data_file, vocab_file, labels, do_lower_case, max_seq_length: of the run.
       form: columns.Format that the data file is read with.
       splitter: how the words of the data are cut into units, text.Splitter; None where they are not.
+      context: as of windows.encode.
     """
     made_from = {
         "format": FORMAT,
@@ -40,6 +41,8 @@ def fingerprint(data_file, vocab_file, labels, do_lower_case, max_seq_length, fo
         made_from["splitter"] = splitter.to_json()
     if form and form.spelling:
         made_from["spelling"] = form.spelling
+    if context:
+        made_from["context"] = context
     return made_from
 
 
@@ -48,7 +51,7 @@ def window_examples(encoded, max_seq_length):
     return (corpus.record(window, max_seq_length) for window in encoded)
 
 
-def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=None, form=None, cutting=None):
+def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=None, form=None, cutting=None, context=0):
     """The records of a CoNLL file, which need not fit in memory.
 
     Args:
@@ -59,6 +62,7 @@ def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=Non
       processes: how many encode, see corpus.summarize; the records do not depend on it.
       form: columns.Format to read the file with, as corpus.encoded_records.
       cutting: units.Cutting of the file's words, or None.
+      context: as of windows.encode.
 
     Yields:
       bytes of tf.train.Example.
@@ -67,7 +71,8 @@ def file_examples(data_file, tokenizer, label_ids, max_seq_length, processes=Non
       UserError: there is no window.
     """
     is_empty = True
-    examples = corpus.encoded_records(data_file, tokenizer, label_ids, max_seq_length, processes, form, cutting)
+    encoding = tokenizer, label_ids, max_seq_length
+    examples = corpus.encoded_records(data_file, *encoding, processes, form, cutting, context)
     for example in examples:
         is_empty = False
         yield example

@@ -12,8 +12,9 @@ import re
 from train.data.columns import DOCSTART, SPACE, TAB
 from train.data.survey import EXAMPLES, HEAD_ROWS, MARKS, QUOTED, Survey
 
-# text: rows and empty lines, each ended by LF; separator: a space or a tab; width: columns of each row.
-Uniform = collections.namedtuple("Uniform", ["text", "separator", "width"])
+# text: rows and empty lines, each ended by LF; separator: a space or a tab; width: columns of each row; dividers: the
+# indices of the lines that were -DOCSTART- lines and are empty in the text.
+Uniform = collections.namedtuple("Uniform", ["text", "separator", "width", "dividers"])
 
 _DIVIDER = re.compile(rf"^{DOCSTART}(?:[ \t].*)?$", re.MULTILINE)
 _ROW = re.compile(r"[^\n]+")
@@ -30,14 +31,26 @@ def uniform(text):
     text = text.replace("\r\n", "\n")
     if not text.endswith("\n"):
         text += "\n"
+    dividers = []
     if DOCSTART in text:
+        dividers = _line_indices(text, [match.start() for match in _DIVIDER.finditer(text)])
         text = _DIVIDER.sub("", text)
     first = _ROW.search(text)
     if first is None:
         return None
     separator = "\t" if "\t" in first.group() else " "
     width = first.group().count(separator) + 1
-    return Uniform(text, separator, width) if _shape(separator, width).fullmatch(text) else None
+    return Uniform(text, separator, width, dividers) if _shape(separator, width).fullmatch(text) else None
+
+
+def _line_indices(text, places):
+    """The indices of the lines that hold these places of a text, which are in order."""
+    indices, line, before = [], 0, 0
+    for place in places:
+        line += text.count("\n", before, place)
+        before = place
+        indices.append(line)
+    return indices
 
 
 @functools.lru_cache(maxsize=64)
@@ -56,15 +69,21 @@ def sentences(block, number, word, tag):
       word, tag: indices of columns, -1 for the last.
 
     Yields:
-      (words, tags, number of the first word's line): lists of str.
+      (words, tags, number of the first word's line, whether a -DOCSTART- line is before it and after the sentence
+      before it); words and tags are lists of str.
     """
     width, separator = block.width, block.separator
+    dividers = collections.deque(number + index for index in block.dividers)
     word, tag = word % width, tag % width
     for chunk in block.text.split("\n\n"):
         rows = chunk.strip("\n")
         if rows:
             columns = rows.replace("\n", separator).split(separator)
-            yield columns[word::width], columns[tag::width], number + len(chunk) - len(chunk.lstrip("\n"))
+            first = number + len(chunk) - len(chunk.lstrip("\n"))
+            begins_document = bool(dividers) and dividers[0] < first
+            while dividers and dividers[0] < first:
+                dividers.popleft()
+            yield columns[word::width], columns[tag::width], first, begins_document
         number += chunk.count("\n") + 2
 
 

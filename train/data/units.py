@@ -53,7 +53,7 @@ def cut_sentences(sentences, cutting):
       cutting: Cutting; None leaves the words as they are.
 
     Yields:
-      conll.Sentence, its words the units and its tags theirs.
+      conll.Sentence, its words the units and its tags theirs; the words around it are units, too.
     """
     if cutting is None:
         yield from sentences
@@ -69,7 +69,20 @@ def cut_sentences(sentences, cutting):
             elif parts:
                 spread_tags = spread(tag, len(parts), cutting.scheme)
                 tags += spread_tags if labels.issuperset(spread_tags) else [tag] + [PIECE] * (len(parts) - 1)
-        yield sentence._replace(words=units, tags=tags)
+        yield cut_around(sentence, cutting)._replace(words=units, tags=tags)
+
+
+def cut_around(sentence, cutting):
+    """A sentence with the words around it cut into their units.
+
+    Args:
+      sentence: named tuple, which need not have `before` and `after` where it is a document of its own.
+      cutting: Cutting; None leaves them as they are.
+    """
+    around = {"before": sentence.before, "after": sentence.after}
+    if cutting is None or not any(around.values()):
+        return sentence
+    return sentence._replace(**{name: cut(words, cutting).units for name, words in around.items()})
 
 
 def word_tags(sentences, tags, scheme, required):

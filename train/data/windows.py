@@ -9,6 +9,7 @@ import collections
 import numpy as np
 
 from train.data import schemes
+from train.data.context import Words, fit_around
 from train.data.kept import of_words
 from train.data.labels import CLS, PIECE, SEP, SPECIAL
 from train.data.schemes import OUTSIDE
@@ -85,7 +86,7 @@ def _best_cut(sizes, places, start, end, used):
     return best, best_used
 
 
-def encode(sentences, tokenizer, ids, max_seq_length):
+def encode(sentences, tokenizer, ids, max_seq_length, context=0):
     """Encodes sentences with their labels.
 
     Args:
@@ -93,13 +94,16 @@ def encode(sentences, tokenizer, ids, max_seq_length):
       tokenizer: FullTokenizer.
       ids: dict from label to id.
       max_seq_length: pieces a window may have, [CLS] and [SEP] included; at least 3.
+      context: pieces of the words before and after a sentence in its document that a window has on either side, as far
+        as there is room for them; they are labelled X, and no word starts at them.
 
     Yields:
       Encoded, in order. A sentence of words that tokenize to nothing yields none.
     """
     tokenize = _first_pieces(tokenizer, max_seq_length - 2)
     for number, sentence in enumerate(sentences):
-        for window in _encode_sentence(number, sentence.words, tokenizer, tokenize, max_seq_length):
+        around = _pieces_around(sentence, tokenize, context)
+        for window in _encode_sentence(number, sentence.words, tokenizer, tokenize, max_seq_length, around):
             label_ids = [ids[PIECE]] * len(window.tokens)
             label_ids[0], label_ids[-1] = ids[CLS], ids[SEP]
             for position, word in window.part.seen:
@@ -108,7 +112,7 @@ def encode(sentences, tokenizer, ids, max_seq_length):
 
 
 def encode_words(sentences, tokenizer, max_seq_length, places=None):
-    """Encodes sentences whose labels are not known.
+    """Encodes sentences whose labels are not known, each by itself.
 
     Args:
       sentences: iterable of lists of words.
@@ -116,12 +120,27 @@ def encode_words(sentences, tokenizer, max_seq_length, places=None):
       places: function from the index of a sentence to the places in it, see `cut_windows`; called only for sentences
         too long for one window. Default: all places are equal.
 
+    Returns:
+      iterator of Encoded, in order. A sentence of words that tokenize to nothing has none.
+    """
+    return encode_in_context(map(Words, sentences), tokenizer, max_seq_length, 0, places)
+
+
+def encode_in_context(sentences, tokenizer, max_seq_length, context, places=None):
+    """Encodes sentences whose labels are not known, with the words around them.
+
+    Args:
+      sentences: iterable of context.Words.
+      tokenizer, max_seq_length, context: as `encode`.
+      places: as `encode_words`.
+
     Yields:
       Encoded, in order. A sentence of words that tokenize to nothing yields none.
     """
     tokenize = _first_pieces(tokenizer, max_seq_length - 2)
-    for number, words in enumerate(sentences):
-        yield from _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, places)
+    for number, sentence in enumerate(sentences):
+        around = _pieces_around(sentence, tokenize, context)
+        yield from _encode_sentence(number, sentence.words, tokenizer, tokenize, max_seq_length, around, places)
 
 
 def _first_pieces(tokenizer, capacity):
@@ -129,13 +148,24 @@ def _first_pieces(tokenizer, capacity):
     return of_words(lambda word: tokenizer.tokenize(word)[:capacity])
 
 
-def _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, places=None):
+def _pieces_around(sentence, tokenize, most):
+    """(before, after): the pieces nearest a sentence on either side, lists of at most so many."""
+    if not most:
+        return (), ()
+    before, after = (
+        [piece for word in words for piece in tokenize(word)] for words in (sentence.before, sentence.after)
+    )
+    return before[-most:], after[:most]
+
+
+def _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, around, places=None):
     """Yields the windows of one sentence, without labels.
 
     Args:
       number: index of the sentence.
       words: list of str.
       tokenize: function from a word to those of its pieces that one window has room for.
+      around: (before, after), lists of pieces that stand on either side of the sentence.
       tokenizer, max_seq_length, places: as `encode_words`.
     """
     capacity = max_seq_length - 2
@@ -148,13 +178,16 @@ def _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, places=
         of_words = places(number)
         preferred = [of_words[i] for i in present]
     for window in cut_windows(sizes, capacity, preferred):
-        tokens, word_start, seen = [CLS], [0], []
+        room = capacity - sum(sizes[window.first : window.last])
+        at_ends = window.first == 0, window.last == len(sizes)
+        before, after = fit_around(*(pieces if at_end else () for pieces, at_end in zip(around, at_ends)), room)
+        tokens, word_start, seen = [CLS, *before], [0] * (1 + len(before)), []
         for word in present[window.first : window.last]:
             seen.append((len(tokens), word))
             tokens += pieces[word]
             word_start += [1] + [0] * (len(pieces[word]) - 1)
-        tokens.append(SEP)
-        word_start.append(0)
+        tokens += [*after, SEP]
+        word_start += [0] * (len(after) + 1)
         decided = seen[window.start - window.first : window.end - window.first]
         own = slice(decided[0][0], decided[-1][0] + len(pieces[decided[-1][1]]))
         input_ids = tokenizer.convert_tokens_to_ids(tokens)

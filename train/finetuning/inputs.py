@@ -14,7 +14,7 @@ from bert.system.files import make_dir, sha256
 from bert.training.changes import changed
 from train import run_dir
 from train.chunks import chunks
-from train.data import splitting
+from train.data import context, splitting
 from train.data.annotated import find_file, is_annotated
 from train.data.columns import format_of_flags
 from train.data.conll import check_tags
@@ -96,6 +96,11 @@ def load_inputs(args):
       UserError: each names the file, the line where it has lines, and what was expected.
     """
     check_flags(args)
+    if args.context and args.subword_labels == "x":
+        raise UserError(
+            f"-context {args.context}: with -subword_labels x each piece has a label, and those of other sentences "
+            f"have none; expected -subword_labels first with it"
+        )
     bert_config, tokenizer = load_encoder(EncoderFiles.from_dict(vars(args)))
     if args.freeze_layers is not None and args.freeze_layers > bert_config.num_hidden_layers:
         raise UserError(f"-freeze_layers {args.freeze_layers}: the encoder has {bert_config.num_hidden_layers} layers")
@@ -125,6 +130,7 @@ def load_inputs(args):
         _say_corpus(corpus, settings)
     make_dir(args.output_dir)
     sentences = {name: split.sentences for name, split in splits.items()}
+    _say_context(settings.context, corpus, files, sentences)
     forms = {name: split.form for name, split in splits.items()}
     if corpus:
         forms["train"] = corpus.form
@@ -251,6 +257,17 @@ def _say_corpus(corpus, settings):
         if missing:
             named = shown_list(missing)
             log.warning("-label_list lacks %s, which parts of cut words carry: there all but the first are X", named)
+
+
+def _say_context(size, corpus, files, sentences):
+    """Logs of each data file how -context reads its sentences; arguments: its value, and the fields of Inputs."""
+    if not size:
+        return
+    counts = {"train": (corpus.documents, corpus.sentences)} if corpus else {}
+    for split, found in sentences.items():
+        counts[split] = sum(sentence.begins_document for sentence in found), len(found)
+    for split, (documents, count) in counts.items():
+        log.info("%s: %s", files[split], context.described(documents, count, size))
 
 
 def open_run(output_dir, inputs, vocab_file, bert_config_file, clean):

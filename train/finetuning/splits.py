@@ -10,6 +10,7 @@ from bert.data import records
 from bert.system.files import atomic_open
 from train import run_dir
 from train.data import units
+from train.data.context import with_neighbours
 from train.data.records import file_examples, fingerprint, window_examples
 from train.data.windows import encode
 
@@ -35,7 +36,7 @@ def make_records(output_dir, inputs, split, vocab_file, shards=1, processes=None
     path = os.path.join(output_dir, run_dir.RECORDS[split])
     max_seq_length, data_file = inputs.settings.max_seq_length, inputs.files[split]
     encoding = inputs.tokenizer, inputs.label_ids, max_seq_length
-    form, cutting = inputs.forms[split], inputs.settings.cutting
+    form, cutting, context = inputs.forms[split], inputs.settings.cutting, inputs.settings.context
     made_from = fingerprint(
         data_file,
         vocab_file,
@@ -44,12 +45,14 @@ def make_records(output_dir, inputs, split, vocab_file, shards=1, processes=None
         max_seq_length,
         form,
         cutting.splitter if cutting else None,
+        context,
     )
     if split == "train":
-        examples = file_examples(data_file, *encoding, processes, form, cutting)
+        examples = file_examples(data_file, *encoding, processes, form, cutting, context)
         what = f"windows of {inputs.corpus.sentences} sentences"
         return Records(path, None, records.made(path, made_from, examples, shards, what))
-    encoded = list(encode(units.cut_sentences(inputs.sentences[split], cutting), *encoding))
+    sentences = units.cut_sentences(with_neighbours(inputs.sentences[split], context), cutting)
+    encoded = list(encode(sentences, *encoding, context))
     what = f"windows of {len(inputs.sentences[split])} sentences"
     count = records.made(path, made_from, window_examples(encoded, max_seq_length), what=what)
     if split == "test":

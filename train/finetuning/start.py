@@ -8,10 +8,11 @@ from bert import modeling
 from bert.runtime import checkpoint, init_weights
 from bert.runtime.encoder_files import check_init_checkpoint
 from bert.system import filesystem
-from bert.system.errors import shown_list
+from bert.system.errors import UserError, shown_list
 from train import run_dir
 from train.data.labels import label_ids, read_labels
 from train.finetuning import checkpoints
+from train.tagger.settings import EARLIER
 from train.tagger.variables import LABEL_AXES, head_shapes
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,9 @@ def find_start(init_checkpoint, settings, output_dir, init_head=True, init_parti
     start = check_init_checkpoint(prefix, variables, settings.do_lower_case, output_dir, init_partial)
     if not set(LABEL_AXES) & set(start.tensors):
         return start
+    trained_with = _context_of(prefix)
+    if trained_with != settings.context:
+        log.info("%s: its tagger was trained with -context %d, not %d", prefix, trained_with, settings.context)
     if labels is None:
         log.info(
             "%s: no label2id.json beside it; the head's %d labels are taken to be those of the training data, in the "
@@ -90,6 +94,15 @@ def _in_words(carried):
     if carried.dropped:
         text += f"; left out: {shown_list(carried.dropped, longest=60)}"
     return text
+
+
+def _context_of(prefix):
+    """The -context of the run that wrote a checkpoint; 0 where nothing says it."""
+    try:
+        state = run_dir.read_state(run_dir.folders_of(prefix)[-1])
+    except UserError:  # what it says is not needed
+        state = None
+    return dict(EARLIER, **state["model"])["context"] if state else 0
 
 
 def _label_file(prefix):

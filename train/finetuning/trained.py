@@ -48,7 +48,7 @@ def check_trained(output_dir, resumes, state, model):
             continue
         if name == "labels":
             raise UserError(f"{label_file}: {_other_labels(value, model[name], prefix, resumes)}")
-        if name in MODEL_FLAGS + ("word_units", "head"):
+        if name in MODEL_FLAGS + ("word_units", "head", "context"):
             then, now = (HEADS[0] if name == "head" and each is None else each for each in (value, model[name]))
             raise UserError(f"{output_dir}: its model was trained with -{name} {then}, not {now}")
         if name == "scheme":

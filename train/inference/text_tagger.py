@@ -12,10 +12,20 @@ import itertools
 from bert.system.errors import UserError
 from bert.tokenization import FullTokenizer
 from train.data import units
+from train.data.context import Words, with_neighbours
 from train.data.labels import CLS, SEP, SPECIAL
 from train.data.schemes import OUTSIDE, split_tag
 from train.data.text import SECTION, cut_places, sections, split_words
-from train.data.windows import encode_words, join_scores, join_windows, put_scores, put_tags, repaired, settle_seams
+from train.data.windows import (
+    encode_in_context,
+    encode_words,
+    join_scores,
+    join_windows,
+    put_scores,
+    put_tags,
+    repaired,
+    settle_seams,
+)
 from train.inference.entities import TaggingInParts, Token
 
 WINDOWS_AT_ONCE = 4096  # of sentences of words; a window takes some 15 KB
@@ -132,46 +142,58 @@ class TextTagger(contextlib.AbstractContextManager):
             del part  # which takes much room while the next is tagged
         return [of_text.result() for of_text in found]
 
-    def tag_words(self, sentences):
+    def tag_words(self, sentences, documents=None):
         """Tags sentences that are cut into words, each exactly as -do_predict tags it in a data file.
 
         Args:
-          sentences: iterable of lists of str.
+          sentences: iterable of lists of str. A model with -context reads each with those around it.
+          documents: for each sentence the name or number of its document: neighbouring sentences with equal ones are of
+            one document. Default: all are of one. A sentence without words ends a document, too.
 
         Returns:
           for each sentence a list with a pair for every word, (tag, score); scores are those of entities.Token.
 
         Raises:
           TypeError: a sentence is a str, or a word is none.
+          ValueError: there are not as many documents as sentences.
         """
-        found = self._word_taggings(_checked_sentences(sentences), keep_tokens=True)
+        found = self.word_taggings(sentences, documents=documents)
         return [[(token.tag, token.score) for token in each.tokens] for each in found]
 
-    def word_taggings(self, sentences, keep_tokens=True):
+    def word_taggings(self, sentences, keep_tokens=True, documents=None):
         """Words and entities of sentences that are cut into words, each as -do_predict tags it in a data file.
 
         Args:
-          sentences: iterable of lists of str.
+          sentences, documents: as `tag_words`.
           keep_tokens: false for a Tagging with `tokens` None, which takes much less memory.
 
         Returns:
           list of entities.Tagging, one for each sentence; their offsets count in the words joined by single spaces.
 
         Raises:
-          TypeError: a sentence is a str, or a word is none.
+          TypeError, ValueError: as `tag_words`.
         """
-        return list(self._word_taggings(_checked_sentences(sentences), keep_tokens))
+        sentences = _in_documents(_checked_sentences(sentences), documents)
+        return self.taggings_in_context(with_neighbours(sentences, self.settings.context), keep_tokens)
 
-    def _word_taggings(self, sentences, keep_tokens):
-        """Yields what `word_taggings` returns; a limited number of characters at a time."""
+    def taggings_in_context(self, sentences, keep_tokens=True):
+        """As `word_taggings`, of an iterable of context.Words, which have the words around them."""
+        return list(self._taggings_in_context(sentences, keep_tokens))
+
+    def _taggings_in_context(self, sentences, keep_tokens):
+        """Yields what `taggings_in_context` returns; a limited number of characters at a time."""
         settings = self.settings
-        for group in _groups(sentences, lambda words: sum(map(len, words)) + len(words)):
-            cut = [units.cut(words, settings.cutting) for words in group]
-            tags, scores, entity_scores = self._tag_words_of([each.units for each in cut])
+        for group in _groups(sentences, _characters):
+            cut = [units.cut(sentence.words, settings.cutting) for sentence in group]
+            of_units = [
+                units.cut_around(sentence, settings.cutting)._replace(words=each.units)
+                for sentence, each in zip(group, cut)
+            ]
+            tags, scores, entity_scores = self._tag_words_of(of_units)
             if settings.cutting:
                 tags = units.word_tags(cut, tags, settings.scheme, settings.constrain)
                 scores, entity_scores = units.word_scores(cut, scores), units.word_scores(cut, entity_scores)
-            for words, *of_words, of_entities in zip(group, tags, scores, entity_scores):
+            for (words, *_), *of_words, of_entities in zip(group, tags, scores, entity_scores):
                 found = TaggingInParts(" ".join(words), self.min_score, keep_tokens)
                 tokens = _placed(words, *of_words)
                 for start in range(0, len(words), WORDS_AT_ONCE):
@@ -207,7 +229,11 @@ class TextTagger(contextlib.AbstractContextManager):
         settings = self.settings
         offsets = [split_words(text, settings.splitter) for text in texts]
         words = [[text[start:end] for start, end in spans] for text, spans in zip(texts, offsets)]
-        encoded = list(self._encode(words, lambda number: cut_places(texts[number], offsets[number])))
+
+        def places(number):
+            return cut_places(texts[number], offsets[number])
+
+        encoded = list(encode_words(words, self.tokenizer, settings.max_seq_length, places))
         predictions = self._tag_windows(encoded)
         ids = [prediction.label_ids for prediction in predictions]
         parts = settle_seams([window.part for window in encoded], ids, settings.labels, settings.scheme)
@@ -224,25 +250,22 @@ class TextTagger(contextlib.AbstractContextManager):
         """Tags sentences, each cut into windows as in training; some windows after the others.
 
         Args:
-          sentences: list of lists of words.
+          sentences: list of context.Words.
 
         Returns:
           (tags, scores, entity_scores): for each sentence a list, or array, of one for every word.
         """
         settings = self.settings
-        tags = [[OUTSIDE] * len(words) for words in sentences]
-        scores, entity_scores = ([array.array("d", [1.0]) * len(words) for words in sentences] for _ in range(2))
-        encoded = self._encode(sentences)
+        sizes = [len(sentence.words) for sentence in sentences]
+        tags = [[OUTSIDE] * size for size in sizes]
+        scores, entity_scores = ([array.array("d", [1.0]) * size for size in sizes] for _ in range(2))
+        encoded = encode_in_context(sentences, self.tokenizer, settings.max_seq_length, settings.context)
         for windows in iter(lambda: list(itertools.islice(encoded, WINDOWS_AT_ONCE)), []):
             predictions, parts = self._tag_windows(windows), [window.part for window in windows]
             put_tags(tags, parts, [each.label_ids for each in predictions], settings.labels)
             put_scores(scores, parts, [each.scores for each in predictions])
             put_scores(entity_scores, parts, _entity_scores(predictions))
         return repaired(tags, settings.required_scheme), scores, entity_scores
-
-    def _encode(self, sentences, places=None):
-        """Yields the windows.Encoded of lists of words; places: see windows.encode_words."""
-        return encode_words(sentences, self.tokenizer, self.settings.max_seq_length, places)
 
 
 def join_both_scores(sizes, parts, predictions):
@@ -292,6 +315,20 @@ def _checked_texts(texts):
         if not isinstance(text, str):
             raise TypeError(f"text {number}: expected str, got {type(text).__name__}")
     return texts
+
+
+def _characters(sentence):
+    """The number of characters of a context.Words, and of words around it, which take room too."""
+    return sum(map(len, sentence.words)) + len(sentence.words) + len(sentence.before) + len(sentence.after)
+
+
+def _in_documents(sentences, documents):
+    """Lists of words as context.Words; documents: as of `TextTagger.tag_words`."""
+    documents = [None] * len(sentences) if documents is None else list(documents)
+    if len(documents) != len(sentences):
+        raise ValueError(f"{len(documents)} documents, {len(sentences)} sentences; expected one for each")
+    before = documents[:1] + documents
+    return [Words(words, not words or own != other) for words, own, other in zip(sentences, documents, before)]
 
 
 def _checked_sentences(sentences):

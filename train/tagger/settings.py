@@ -9,6 +9,7 @@ from bert.encoder import sizes
 from bert.system.errors import UserError, shorten, shown_list
 from train.chunks import READINGS
 from train.data import labels as data_labels
+from train.data.context import MOST
 from train.data.schemes import BARE, SCHEMES
 from train.data.text import Splitter
 from train.data.units import Cutting
@@ -19,14 +20,14 @@ from train.train_helper import ARCHIVE_HEAD, CELLS, HEADS, SUBWORD_LABELS, WORD_
 MODEL_FLAGS = ("cell", "lstm_size", "num_layers", "crf_only", "subword_labels", "max_seq_length", "do_lower_case")
 LARGEST_LSTM, MOST_LAYERS = 1 << 16, 1 << 8
 # The settings that files of earlier versions lack, and what held there. A head of None is what crf_only says.
-EARLIER = {"word_units": "words", "splitter": "marks", "head": None}
+EARLIER = {"word_units": "words", "splitter": "marks", "head": None, "context": 0}
 
 
 class TaggerSettings(
     collections.namedtuple(
         "TaggerSettings",
         "cell lstm_size num_layers head subword_labels max_seq_length do_lower_case "
-        "labels scheme bert_config constrain word_units splitter calibration",
+        "labels scheme bert_config constrain word_units splitter context calibration",
     )
 ):
     """The settings of a tagger.
@@ -49,6 +50,8 @@ class TaggerSettings(
       word_units: "text": the words of a data file are cut into the words that plain text is cut into, and the model
         sees these; "words": it sees them as they are.
       splitter: text.Splitter, how plain text is cut into words.
+      context: pieces of the words around a sentence in its document that the model reads with it, on either side at
+        most; 0: it reads sentences by themselves.
       calibration: calibration.Calibration of the probabilities. run.json has it beside the checkpoint it belongs to,
         see run_dir.calibration.
     """
@@ -64,7 +67,8 @@ class TaggerSettings(
           labels, scheme, bert_config: as the fields.
         """
         given = {name: getattr(args, name) for name in MODEL_FLAGS + ("constrain",)}
-        given = dict(EARLIER, **given, head=getattr(args, "head", None), calibration=UNCALIBRATED)
+        given.update(head=getattr(args, "head", None), context=getattr(args, "context", 0), calibration=UNCALIBRATED)
+        given = dict(EARLIER, **given)
         return cls._of_values(dict(given, labels=list(labels), scheme=scheme, bert_config=bert_config))
 
     @classmethod
@@ -167,6 +171,8 @@ def _check(values, where):
     for name, (is_right, expected) in _rules(config.get("max_position_embeddings", 512)).items():
         if name in values and not is_right(values[name]):
             raise UserError(f"{where}: {name} {shorten(values[name], 100)}; expected {expected}")
+    if values.get("context") and values["subword_labels"] == "x":
+        raise UserError(f"{where}: context {values['context']}; expected 0 where subword_labels is x")
     problem = data_labels.problem(values["labels"])
     if problem:
         raise UserError(f"{where}: {problem}")
@@ -202,6 +208,7 @@ def _rules(longest):
         "constrain": is_bool,
         "scheme": (lambda value: value is None or value in list(SCHEMES), f"null or one of {', '.join(SCHEMES)}"),
         "word_units": (WORD_UNITS.__contains__, " or ".join(WORD_UNITS)),
+        "context": _whole(0, MOST),
         "splitter": (_is_splitter, "marks, characters or the punctuation marks that join words"),
     }
 

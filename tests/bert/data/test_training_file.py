@@ -19,7 +19,9 @@ from tests.bert.data.window_records import FEW, IDS, LENGTH, NAMES, contents, wi
 from tests.paths import REPOSITORY
 from train import run_dir
 from train.data import conll, corpus, records
+from train.data.columns import FIRST_AND_LAST, Format
 from train.data.conll import check_tags, read_conll
+from train.data.context import with_neighbours
 from train.data.labels import label_ids
 from train.data.recognition import count_transitions, recognise, slips
 from train.data.splitting import WordCounts
@@ -78,6 +80,27 @@ def test_blocks_are_of_whole_sentences_whatever_their_size(tmp_path_factory, sen
     assert summary.words == WordCounts.of(whole)
 
 
+@settings(FEW, max_examples=50)
+@given(sentence_lists, st.integers(1, 60), st.randoms(use_true_random=False))
+@pytest.mark.one_tensorflow
+def test_documents_begin_where_they_do_whatever_stands_before_their_words(tmp_path_factory, given, block_bytes, rng):
+    """Comments, rows without a word and empty lines, in blocks of any size."""
+    text, begin = "", []
+    for sentence in given:
+        begin.append(rng.random() < 0.5)
+        between = ["-DOCSTART- O\n"] * begin[-1] + [
+            rng.choice(["\n", "# a\n", "\tO\n\n", "\n\n# b\n\n"]) for _ in range(3)
+        ]
+        text += "\n" + "".join(between) + "".join(f"{word} {tag}\n" for word, tag in sentence)
+    path = tmp_path_factory.getbasetemp() / "documents.txt"
+    path.write_bytes(text.encode("utf-8"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(conll, "BLOCK_BYTES", block_bytes)
+        found = list(conll.read_sentences(str(path), Format(FIRST_AND_LAST, "# ", "space")))
+    assert [each.words for each in found] == [[word for word, _ in sentence] for sentence in given]
+    assert [each.begins_document for each in found] == begin
+
+
 def write_corpus(path, count, seed=0):
     rng = random.Random(seed)
     sentences = [
@@ -86,8 +109,9 @@ def write_corpus(path, count, seed=0):
     path.write_bytes(text_of(sentences, rng))
 
 
+@pytest.mark.parametrize("context", [0, 4])
 @pytest.mark.one_tensorflow
-def test_the_same_files_for_any_number_of_processes(tmp_path, tokenizer, monkeypatch):
+def test_the_same_files_for_any_number_of_processes(context, tmp_path, tokenizer, monkeypatch):
     """And the same as those of windows encoded from a list, in this process, at once."""
     monkeypatch.setattr(conll, "BLOCK_BYTES", 500)
     data = tmp_path / "train.txt"
@@ -98,14 +122,17 @@ def test_the_same_files_for_any_number_of_processes(tmp_path, tokenizer, monkeyp
         (tmp_path / str(processes)).mkdir()
         path = str(tmp_path / str(processes) / "r")
         count = record_files.write_records(
-            path, records.file_examples(str(data), tokenizer, ids, LENGTH, processes), "test", 4
+            path, records.file_examples(str(data), tokenizer, ids, LENGTH, processes, context=context), "test", 4
         )
         found[processes] = contents(tmp_path / str(processes))
         assert corpus.summarize(str(data), processes) == corpus.summarize(str(data), 1)
     assert found[1] == found[2] == found[3]
 
-    windows = list(encode(read_conll(str(data)), tokenizer, ids, LENGTH))
+    windows = list(encode(with_neighbours(read_conll(str(data)), context), tokenizer, ids, LENGTH, context))
     assert len(windows) == count > 200
+    alone = encode(read_conll(str(data)), tokenizer, ids, LENGTH)
+    more = sum(len(window.tokens) > len(other.tokens) for window, other in zip(windows, alone))
+    assert more > 100 if context else more == 0
     for i in range(4):
         written = list(tf.io.tf_record_iterator(f"{path}-0000{i}-of-00004"))
         assert [

@@ -60,6 +60,7 @@ def test_records_are_used_again_only_if_made_from_the_same(tmp_path, settings_of
         "labels": NAMES[::-1],
         "do_lower_case": False,
         "max_seq_length": LENGTH + 1,
+        "context": 2,
     }.items():
         assert not record_files.is_current(path, records.fingerprint(**dict(settings_of_a_run, **{name: value}))), name
     for name in ("data_file", "vocab_file"):

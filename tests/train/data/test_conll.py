@@ -74,9 +74,9 @@ def test_the_same_in_other_spellings(content, read):
 def test_empty_lines_and_docstart_divide_and_nothing_more(read):
     content = "\n\n-DOCSTART- -X- O O\n\na O\n-DOCSTART-\nb O\n\n\n \n-DOCSTART- O\nc O\nd O"
     assert read(content) == [
-        Sentence(["a"], ["O"], 5),
-        Sentence(["b"], ["O"], 7),
-        Sentence(["c", "d"], ["O", "O"], 12),
+        Sentence(["a"], ["O"], 5, begins_document=True),
+        Sentence(["b"], ["O"], 7, begins_document=True),
+        Sentence(["c", "d"], ["O", "O"], 12, begins_document=True),
     ]
 
 
@@ -174,7 +174,11 @@ def test_round_trip(tmp_path_factory, corpus, middle, gap, end, blank, final, ma
     lines, expected = [], []
     for sentence in corpus:
         first_line = len(lines) + 1
-        expected.append(Sentence([word for word, _ in sentence], [tag for _, tag in sentence], first_line))
+        begins = bool(expected) and blank.startswith("-DOCSTART-")
+        read = Sentence(
+            [word for word, _ in sentence], [tag for _, tag in sentence], first_line, begins_document=begins
+        )
+        expected.append(read)
         lines += [gap.join([word] + middle + [tag]) for word, tag in sentence] + [blank]
     text = end.join(lines) if final else end.join(lines[:-1])
     content = ("\ufeff" * mark + text).encode("utf-8")

@@ -107,6 +107,14 @@ def test_a_label_that_the_model_lacks():
     assert sentence.tags == ["B-LOC", PIECE, PIECE, "B-LOC", "O", "O", "O"]
 
 
+def test_the_words_around_a_sentence_are_cut_too():
+    cutting = units.Cutting(MARKS, "BIO", ("O",))
+    given = Sentence(["x"], ["O"], 1, before=["Groß-Gerau", "\u200b"], after=["don't"])
+    (cut,) = units.cut_sentences([given], cutting)
+    assert (cut.words, cut.before, cut.after) == (["x"], ["Groß", "-", "Gerau"], ["don", "'", "t"])
+    assert list(units.cut_sentences([given], None)) == [given]
+
+
 def test_words_that_stay_whole():
     sentences = [Sentence(["U-S", "\u200b"], ["B-LOC", "O"], 1)]
     assert cut_tags(sentences, None) == sentences

@@ -11,6 +11,7 @@ from train import conlleval
 from train.data import labels, schemes
 from train.data import windows as data_windows
 from train.data.conll import Sentence
+from train.data.context import Words
 
 LETTERS = "abcdefghij"
 CHINESE = [chr(0x4E00 + i) for i in range(400)]
@@ -227,6 +228,49 @@ def test_join_undoes_encode(scheme, tokenizer, data, max_seq_length):
         else:  # an entity may have been cut in two
             assert schemes.well_formed(tags, scheme)
             assert conlleval.chunks(tags) == conlleval.chunks(expected)
+
+
+def flat_pieces(words, tokenizer, max_seq_length):
+    return [piece for word in words for piece in tokenizer.tokenize(word)[: max_seq_length - 2]]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), max_seq_length=st.integers(3, 24), context=st.integers(1, 9))
+def test_windows_in_context(tokenizer, data, max_seq_length, context):
+    """As without it, and where there is room pieces of the neighbours, which are of no word."""
+    corpus = data.draw(st.lists(sentences_of("BIO"), min_size=1, max_size=4))
+    around = [data.draw(st.tuples(*[st.lists(words, max_size=context)] * 2)) for _ in corpus]
+    corpus = [each._replace(before=before, after=after) for each, (before, after) in zip(corpus, around)]
+    names = labels.label_list(TAGS["BIO"])
+    ids = labels.label_ids(names)
+    plain = encode(corpus, tokenizer, max_seq_length, names)
+    found = list(data_windows.encode(corpus, tokenizer, ids, max_seq_length, context))
+    alone = [Words(each.words, before=each.before, after=each.after) for each in corpus]
+    unlabelled = list(data_windows.encode_in_context(alone, tokenizer, max_seq_length, context))
+    assert unlabelled == [window._replace(label_ids=None) for window in found]
+    assert len(found) == len(plain)
+    for window, other in zip(found, plain):
+        whole = corpus[window.part.sentence]
+        own = [word for word, _ in enumerate(whole.words) if tokenizer.tokenize(whole.words[word])]
+        seen = [word for _, word in other.part.seen]
+        before = flat_pieces(whole.before, tokenizer, max_seq_length)[-context:] if seen[0] == own[0] else []
+        after = flat_pieces(whole.after, tokenizer, max_seq_length)[:context] if seen[-1] == own[-1] else []
+        added = len(window.tokens) - len(other.tokens)
+        assert added == min(max_seq_length - len(other.tokens), len(before) + len(after))
+        shift = window.part.seen[0][0] - 1
+        before, after = before[len(before) - shift :], after[: added - shift]
+        assert len(before) == shift
+        assert window.tokens == ["[CLS]", *before, *other.tokens[1:-1], *after, "[SEP]"]
+        assert window.input_ids == tokenizer.convert_tokens_to_ids(window.tokens)
+        piece = ids["X"]
+        assert window.label_ids[1:-1] == [piece] * shift + other.label_ids[1:-1] + [piece] * (added - shift)
+        assert (window.label_ids[0], window.label_ids[-1]) == (ids["[CLS]"], ids["[SEP]"])
+        assert window.word_start == [
+            int(label not in (ids["X"], ids["[CLS]"], ids["[SEP]"])) for label in window.label_ids
+        ]
+        for ours, theirs in zip(window.part[1:], other.part[1:]):
+            assert ours == [(position + shift, word) for position, word in theirs]
+        assert window.tokens[window.own] == other.tokens[other.own]
 
 
 def test_only_what_a_window_decides_is_taken_from_it(tokenizer):

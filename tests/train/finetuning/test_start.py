@@ -28,7 +28,7 @@ def settings_of(labels, **changes):
     settings = TaggerSettings(
         cell="lstm", lstm_size=3, num_layers=1, head="blstm_crf", subword_labels="x", max_seq_length=8,
         do_lower_case=True, labels=labels, scheme="BIO", bert_config=CONFIG.to_dict(), constrain=True,
-        word_units="words", splitter=None, calibration=UNCALIBRATED,
+        word_units="words", splitter=None, context=0, calibration=UNCALIBRATED,
     )  # fmt: skip
     return settings._replace(**changes)
 

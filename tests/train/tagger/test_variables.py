@@ -28,7 +28,7 @@ def test_the_shapes_are_those_of_the_graph(head, cell, num_layers, graph):
     settings = TaggerSettings(
         cell=cell, lstm_size=3, num_layers=num_layers, head=head, subword_labels="x", max_seq_length=8,
         do_lower_case=True, labels=labels, scheme="BIO", bert_config=CONFIG.to_dict(), constrain=True,
-        word_units="words", splitter=None, calibration=UNCALIBRATED,
+        word_units="words", splitter=None, context=0, calibration=UNCALIBRATED,
     )  # fmt: skip
     ids = tf.zeros([1, 8], tf.int32)
     build_tagger(settings, {"input_ids": ids, "input_mask": ids, "segment_ids": ids}, False)
