@@ -147,7 +147,10 @@ def table_rows(found, max_seq_length):
     def of_all(name, value):
         return [name] + [f"{value(column):,}" for column in columns]
 
-    rows = [of_all("sentences", lambda one: one.sentences), of_all("words", lambda one: one.words)]
+    rows = [of_all("sentences", lambda one: one.sentences)]
+    if any(0 < one.documents < one.sentences for one in columns):  # each annotated text is one
+        rows.append(of_all("documents that -DOCSTART- begins", lambda one: one.documents))
+    rows.append(of_all("words", lambda one: one.words))
     rows.append(of_all("entities", lambda one: sum(one.entities.values())))
     for kind in sorted(set().union(*(one.entities for one in columns))):
         rows.append(of_all(f"  {type_name(kind)}", lambda one: one.entities[kind]))  # noqa: B023  called at once

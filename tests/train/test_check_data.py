@@ -43,6 +43,14 @@ def test_the_table_and_the_notes(data, capsys):
     assert "sentences of train here too" in page and "hardly learnt" in page and "refused" not in page
 
 
+def test_documents_are_counted_where_a_file_has_some(data, capsys):
+    main(["-data_dir", str(data)])
+    assert not any(line.startswith("documents") for line in lines_of(capsys))
+    (data / "train.txt").write_text("-DOCSTART- O\n\n" + TRAIN + "\n-DOCSTART- O\n" + TRAIN)
+    main(["-data_dir", str(data)])
+    assert "documents that -DOCSTART- begins 2 0 0" in lines_of(capsys)
+
+
 def test_the_page_has_what_the_log_says_of_the_files(data):
     (data / "dev.txt").write_text("He O\nran 0\n")
     main(["-data_dir", str(data), "-html", str(data / "page.html")])

@@ -12,11 +12,13 @@ from train.data.windows import cut_windows
 
 FEW = 20  # examples of a type in train with which little is learnt
 
-# sentences, words: how many; entities: Counter of types; longest: words of the longest sentence; unknown: Counter of
-# words of which the vocabulary lacks a piece; cut: number of sentences of more than one window; windows: of all
-# sentences; these three are None without a vocabulary; texts, folded_texts: a number for each
-# sentence, equal for equal ones, as it is and after case.
-Overview = collections.namedtuple("Overview", "sentences words entities longest unknown cut windows texts folded_texts")
+# sentences, words: how many; documents: how many of the sentences begin one; entities: Counter of types; longest: words
+# of the longest sentence; unknown: Counter of words of which the vocabulary lacks a piece; cut: number of sentences of
+# more than one window; windows: of all sentences; these three are None without a vocabulary; texts, folded_texts: a
+# number for each sentence, equal for equal ones, as it is and after case.
+Overview = collections.namedtuple(
+    "Overview", "sentences documents words entities longest unknown cut windows texts folded_texts"
+)
 
 
 def overview(sentences, scheme, tokenizer=None, max_seq_length=128):
@@ -32,11 +34,12 @@ def overview(sentences, scheme, tokenizer=None, max_seq_length=128):
       Overview.
     """
     tokenize = tokenizer and of_words(tokenizer.tokenize)
-    count = words = longest = cut = windows = 0
+    count = documents = words = longest = cut = windows = 0
     kinds, unknown = collections.Counter(), collections.Counter()
     texts, folded = [], []
     for sentence in sentences:
         count += 1
+        documents += sentence.begins_document
         words += len(sentence.words)
         longest = max(longest, len(sentence.words))
         kinds.update(kind for kind, _, _ in entities(sentence.tags, scheme))
@@ -50,7 +53,7 @@ def overview(sentences, scheme, tokenizer=None, max_seq_length=128):
             cut += needed > 1
     if not tokenizer:
         unknown = cut = windows = None
-    return Overview(count, words, kinds, longest, unknown, cut, windows, texts, folded)
+    return Overview(count, documents, words, kinds, longest, unknown, cut, windows, texts, folded)
 
 
 def shared(train, other):
