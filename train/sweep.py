@@ -139,6 +139,8 @@ def sweep(args, given, points, place):
     if args.folds:
         directory = os.path.join(args.output_dir, f"folds_{place.digest[:8]}")
         form = format_of_flags(*(given.get(name, [None])[0] for name in ("columns", "comment", "separator")))
+        if set(given.get("context", [])) - {"0"}:
+            folds.check_documents(args.data_dir, form.comment)
         scheme = given.get("tag_scheme")
         scheme = scheme_flag(scheme[0]) if scheme else None
         data_dirs, more = folds.make_folds(args.data_dir, directory, args.folds, args.sweep_seed, form, scheme)

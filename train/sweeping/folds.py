@@ -64,6 +64,21 @@ def make_folds(data_dir, directory, number, seed, given, scheme=None):
     return [os.path.join(directory, str(fold + 1)) for fold in range(number)], flags
 
 
+def check_documents(data_dir, comment):
+    """Checks that folds keep together what -context reads together.
+
+    Raises:
+      UserError: sentences would be dealt out one by one, and get neighbours that they do not have.
+    """
+    for split in ("train", "dev"):
+        path = find_file(data_dir, split)
+        if not is_annotated(path) and not all(unit.is_document for unit in read_units(path, comment)):
+            raise UserError(
+                f"{path}: -folds deals its sentences out one by one, and -context reads those that are neighbours; "
+                f"expected -DOCSTART- lines before all its documents, or -context 0"
+            )
+
+
 def _counted(units):
     documents = sum(unit.is_document for unit in units)
     sentences = sum(unit.sentences for unit in units)

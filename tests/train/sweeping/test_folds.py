@@ -9,7 +9,7 @@ import pytest
 from bert.system.errors import UserError
 from train.data.columns import Format
 from train.data.conll import read_conll
-from train.sweeping.folds import deal, find_test, make_folds, read_units, write_units
+from train.sweeping.folds import check_documents, deal, find_test, make_folds, read_units, write_units
 
 GIVEN = Format()
 HALF_A_PAIR = '{"text": "Ann ran", "entities": [{"type": "\\ud800", "start": 0, "end": 3}]}\n'  # of UTF-16
@@ -134,6 +134,21 @@ def test_one_docstart_divides_nothing(tmp_path):
     assert len(units) == 4 and not any(unit.is_document for unit in units)
     write_units(str(tmp_path / "again.txt"), units)
     assert words(str(tmp_path / "again.txt")) == ["w0", "w1", "w2", "w3"]
+
+
+def test_sentences_that_are_dealt_out_have_no_neighbours(tmp_path):
+    documents = "\n".join(f"-DOCSTART- O\n\n{sentences(i, i + 2)}" for i in (0, 2, 4))
+    texts = '{"text": "a", "entities": []}\n'
+    check_documents(write(tmp_path / "documents", train_txt=documents, dev_txt="\n" + documents), None)
+    check_documents(write(tmp_path / "texts", train_jsonl=texts, dev_jsonl=texts), None)
+    for name, train, dev in (
+        ("none", documents, sentences(4, 6)),
+        ("one", documents, "-DOCSTART- O\n\n" + sentences(4, 6)),
+        ("first", sentences(4, 6) + "\n" + documents, documents),
+    ):
+        data = write(tmp_path / name, train_txt=train, dev_txt=dev)
+        with pytest.raises(UserError, match=f"{name}/{'train' if name == 'first' else 'dev'}.txt: -folds deals its "):
+            check_documents(data, None)
 
 
 def test_folds_are_even():
