@@ -102,8 +102,7 @@ def encode(sentences, tokenizer, ids, max_seq_length, context=0):
     """
     tokenize = _first_pieces(tokenizer, max_seq_length - 2)
     for number, sentence in enumerate(sentences):
-        around = _pieces_around(sentence, tokenize, context)
-        for window in _encode_sentence(number, sentence.words, tokenizer, tokenize, max_seq_length, around):
+        for window in _encode_sentence(number, sentence, tokenizer, tokenize, max_seq_length, context):
             label_ids = [ids[PIECE]] * len(window.tokens)
             label_ids[0], label_ids[-1] = ids[CLS], ids[SEP]
             for position, word in window.part.seen:
@@ -139,8 +138,7 @@ def encode_in_context(sentences, tokenizer, max_seq_length, context, places=None
     """
     tokenize = _first_pieces(tokenizer, max_seq_length - 2)
     for number, sentence in enumerate(sentences):
-        around = _pieces_around(sentence, tokenize, context)
-        yield from _encode_sentence(number, sentence.words, tokenizer, tokenize, max_seq_length, around, places)
+        yield from _encode_sentence(number, sentence, tokenizer, tokenize, max_seq_length, context, places)
 
 
 def _first_pieces(tokenizer, capacity):
@@ -158,17 +156,17 @@ def _pieces_around(sentence, tokenize, most):
     return before[-most:], after[:most]
 
 
-def _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, around, places=None):
+def _encode_sentence(number, sentence, tokenizer, tokenize, max_seq_length, context, places=None):
     """Yields the windows of one sentence, without labels.
 
     Args:
       number: index of the sentence.
-      words: list of str.
+      sentence: context.Words, or what has its fields.
       tokenize: function from a word to those of its pieces that one window has room for.
-      around: (before, after), lists of pieces that stand on either side of the sentence.
-      tokenizer, max_seq_length, places: as `encode_words`.
+      tokenizer, max_seq_length, context, places: as `encode_in_context`.
     """
-    capacity = max_seq_length - 2
+    words, capacity = sentence.words, max_seq_length - 2
+    around = _pieces_around(sentence, tokenize, context)
     pieces = [tokenize(word) for word in words]
     # The words that tokenize to something; mostly all, and a range takes no room.
     present = range(len(words)) if all(pieces) else [i for i, tokens in enumerate(pieces) if tokens]
@@ -179,8 +177,9 @@ def _encode_sentence(number, words, tokenizer, tokenize, max_seq_length, around,
         preferred = [of_words[i] for i in present]
     for window in cut_windows(sizes, capacity, preferred):
         room = capacity - sum(sizes[window.first : window.last])
-        at_ends = window.first == 0, window.last == len(sizes)
-        before, after = fit_around(*(pieces if at_end else () for pieces, at_end in zip(around, at_ends)), room)
+        before = around[0] if window.first == 0 else ()
+        after = around[1] if window.last == len(sizes) else ()
+        before, after = fit_around(before, after, room)
         tokens, word_start, seen = [CLS, *before], [0] * (1 + len(before)), []
         for word in present[window.first : window.last]:
             seen.append((len(tokens), word))
